@@ -1,0 +1,85 @@
+//! The only place that reads the time. Everyone else is handed a [`Timestamp`].
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+/// A moment: milliseconds since the Unix epoch. Never before it.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// The moment `millis` milliseconds after the epoch.
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis)
+    }
+
+    /// The moment `seconds` whole seconds after the epoch.
+    pub const fn from_seconds(seconds: u64) -> Self {
+        Self(seconds.saturating_mul(1000))
+    }
+
+    /// Milliseconds since the epoch.
+    pub const fn millis(self) -> u64 {
+        self.0
+    }
+
+    /// Whole seconds since the epoch: what the HTTP API and JWT claims speak (RFC 7519 section 2).
+    pub const fn seconds(self) -> u64 {
+        self.0 / 1000
+    }
+
+    /// This moment moved on by `seconds`.
+    pub const fn plus_seconds(self, seconds: u64) -> Self {
+        Self(self.0.saturating_add(seconds.saturating_mul(1000)))
+    }
+
+    /// Milliseconds from `earlier` to this moment; zero when `earlier` is later (a clock may jump back).
+    pub const fn millis_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// Where the present comes from. Tests hand in [`Clock::manual`].
+#[derive(Clone, Debug, Default)]
+pub struct Clock(Option<std::sync::Arc<std::sync::atomic::AtomicU64>>);
+
+impl Clock {
+    /// The machine's clock.
+    pub const fn system() -> Self {
+        Self(None)
+    }
+
+    /// A clock that stands at `start` until [`Clock::set`] moves it.
+    pub fn manual(start: Timestamp) -> Self {
+        Self(Some(std::sync::Arc::new(
+            std::sync::atomic::AtomicU64::new(start.millis()),
+        )))
+    }
+
+    /// Moves a manual clock to `now`; the machine's clock ignores it.
+    pub fn set(&self, now: Timestamp) {
+        if let Some(manual) = &self.0 {
+            manual.store(now.millis(), std::sync::atomic::Ordering::SeqCst);
+        }
+    }
+
+    /// The present. A machine clock set before 1970 reads as the epoch instead of panicking.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the one place that may read the clock"
+    )]
+    pub fn now(&self) -> Timestamp {
+        match &self.0 {
+            Some(manual) => Timestamp(manual.load(std::sync::atomic::Ordering::SeqCst)),
+            None => {
+                let elapsed = SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .unwrap_or_default();
+                Timestamp(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
+            }
+        }
+    }
+}

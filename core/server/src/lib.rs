@@ -1,0 +1,10 @@
+//! omnigent's authentication server as a library.
+//!
+//! Who owns what is in `docs/architecture.md`; each module opens with what it owns, what it
+//! leaves to others, and its invariants. Direction of knowledge:
+//! `http → login, account, session, token → store`. Only `store` knows sled, only `http` knows
+//! warp, only `backend` knows abi_stable and libloading, only `clock` reads the time.
+
+pub mod clock;
+pub mod id;
+pub mod secret;
