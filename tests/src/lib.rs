@@ -1,1 +1,13 @@
-//! placeholder
+//! What the end-to-end tests share: a real server process and a client that shows everything.
+//!
+//! The tests start the built `omnigent` binary and the plugins beside it, so build first:
+//! `cargo build --workspace` (`scripts/test` does).
+
+mod client;
+mod server;
+
+pub use client::{Answer, Client};
+pub use server::{Server, ServerBuilder, binary, repository};
+
+/// The password test accounts have.
+pub const PASSWORD: &str = "tidal-Orchid-77-lantern";

@@ -1,0 +1,47 @@
+//! What is true right now, in memory: the face of the store that requests are decided on.
+//!
+//! Owns: the pairing of each durable change with its in-memory twin. Does not: decide anything.
+//!
+//! **Invariant:** memory changes after the commit is durable and before its caller hears of it,
+//! on the writer's thread, so that a client that goes away cannot leave the two apart.
+
+use std::{collections::HashSet, sync::Arc};
+
+use crate::{
+    account::AccountName,
+    clock::Timestamp,
+    store::{StoreError, Tx},
+    token::{AccountIndex, RevocationIndex, hash::Hasher},
+};
+
+/// The shared in-memory state that transactions keep in step with the store.
+#[derive(Clone)]
+pub struct Live {
+    /// Every account's flags.
+    pub accounts: Arc<AccountIndex>,
+    /// Every id that is revoked and not expired.
+    pub revocations: Arc<RevocationIndex>,
+    /// Keyed hashes of what must not be stored in the clear.
+    pub hasher: Arc<Hasher>,
+    /// The operator's admin list.
+    pub admin_list: Arc<HashSet<String>>,
+}
+
+impl Live {
+    /// Whether the operator's list makes this account an admin.
+    pub fn is_listed_admin(&self, name: &AccountName) -> bool {
+        self.admin_list.contains(name.as_str())
+    }
+
+    /// Refuses every token that carries `id` from this commit on, until `expires_at`, after which
+    /// such tokens are refused for their age. `None`: for ever.
+    ///
+    /// # Errors
+    /// Only of the store.
+    pub fn revoke(&self, tx: &mut Tx<'_>, id: [u8; 16], expires_at: Option<Timestamp>) -> Result<(), StoreError> {
+        crate::token::revoke(tx, id, expires_at)?;
+        let index = Arc::clone(&self.revocations);
+        tx.on_commit(move || index.insert(id, expires_at));
+        Ok(())
+    }
+}

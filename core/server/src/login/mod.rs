@@ -1,0 +1,232 @@
+//! Signing in: logins, the conversations that lead to them, and what slows an attacker down.
+//!
+//! Owns: login records (a signed-in stay on one device), conversations with backends and their
+//! state between steps, the throttle. Does not: know HTTP, hash or check passwords, decide which
+//! account an identity leads to (`account`).
+//!
+//! **Invariants:** every login has a new id; a login that ended is in the revocation index before
+//! its end is acknowledged; an attempt is counted before a backend is asked.
+
+pub mod throttle;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    account::{self, Account, AccountError},
+    clock::Timestamp,
+    id::{GrantId, LoginId, TokenId, Uid},
+    live::Live,
+    secret::Secret,
+    store::{Order, Read, Record, StoreError, Table, Tx},
+    token::{
+        Claims, TokenUse,
+        grant::{self, NewGrant},
+    },
+};
+
+/// Logins by account and id.
+pub const LOGINS: Table<(Uid, LoginId), Login> = Table::new(4, "logins");
+
+/// A signed-in stay on one device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Login {
+    /// When it began.
+    pub created_at: Timestamp,
+    /// When it ends by itself.
+    pub expires_at: Timestamp,
+    /// The backend that vouched (`provider` claim names its plugin).
+    pub backend: String,
+    /// The identity it was vouched for with: issuer and subject.
+    pub identity: (String, String),
+    /// Where from.
+    pub address: String,
+    /// What the client called itself, cut to 256 characters.
+    pub user_agent: String,
+    /// The grant that refreshes it, if the client asked for one.
+    pub grant: Option<GrantId>,
+}
+
+impl Record for Login {
+    const VERSION: u8 = 1;
+}
+
+/// Where a login comes from and who vouched.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The configured backend.
+    pub backend: String,
+    /// The plugin it is an instance of (`provider` claim).
+    pub provider: String,
+    /// Issuer and subject of the identity.
+    pub identity: (String, String),
+    /// The client's address.
+    pub address: String,
+    /// The client's `User-Agent`.
+    pub user_agent: String,
+    /// A client that wants to refresh names itself.
+    pub client_id: Option<String>,
+}
+
+/// How long things last and who issues them.
+#[derive(Clone, Debug)]
+pub struct Lifetimes {
+    /// Seconds a login's own access token lasts.
+    pub access: u64,
+    /// Seconds an access token of a refresh lasts.
+    pub refreshed: u64,
+    /// Seconds after which a grant ends whatever happens.
+    pub grant: u64,
+    /// The `iss` claim.
+    pub issuer: Box<str>,
+    /// The `aud` claim.
+    pub audience: Box<str>,
+}
+
+/// A login that began: what the caller signs and hands out after the commit.
+#[derive(Debug)]
+pub struct Established {
+    /// Who.
+    pub account: Account,
+    /// The claims of its access token.
+    pub claims: Claims,
+    /// Its refresh token, when a client asked for one.
+    pub refresh_token: Option<Secret<String>>,
+}
+
+/// Begins a login of the account.
+///
+/// # Errors
+/// [`AccountError::Disabled`] and [`AccountError::NotFound`].
+pub fn establish(
+    live: &Live,
+    tx: &mut Tx<'_>,
+    uid: &Uid,
+    origin: Origin,
+    lifetimes: &Lifetimes,
+    now: Timestamp,
+) -> Result<Established, AccountError> {
+    let account = account::record_login(live, tx, uid, now)?;
+    let sid = LoginId::random();
+    let (expires_at, grant, refresh_token) = match origin.client_id {
+        None => (now.plus_seconds(lifetimes.access), None, None),
+        Some(client_id) => {
+            let expires_at = now.plus_seconds(lifetimes.grant);
+            let new = NewGrant { uid: *uid, sid, client_id, expires_at };
+            let (id, token) = grant::issue(live, tx, new, now)?;
+            (expires_at, Some(id), Some(token))
+        }
+    };
+    let claims = Claims {
+        issuer: lifetimes.issuer.clone(),
+        audience: lifetimes.audience.clone(),
+        subject: account.name.as_str().into(),
+        uid: *uid,
+        sid,
+        jti: TokenId::random(),
+        issued_at: now,
+        not_before: now,
+        expires_at: Some(now.plus_seconds(lifetimes.access)),
+        provider: origin.provider.as_str().into(),
+        token_use: TokenUse::Access,
+        scope: None,
+        grant,
+        client_id: None,
+    };
+    let login = Login {
+        created_at: now,
+        expires_at: expires_at.max(now.plus_seconds(lifetimes.access)),
+        backend: origin.backend,
+        identity: origin.identity,
+        address: origin.address,
+        user_agent: origin.user_agent.chars().filter(|c| !c.is_control()).take(256).collect(),
+        grant,
+    };
+    LOGINS.put(tx, &(*uid, sid), &login)?;
+    Ok(Established { account, claims, refresh_token })
+}
+
+/// Ends one login: its tokens are refused from the commit on. True when there was one.
+///
+/// # Errors
+/// Only of the store.
+pub fn end(live: &Live, tx: &mut Tx<'_>, uid: &Uid, sid: &LoginId) -> Result<bool, StoreError> {
+    let Some(login) = LOGINS.get(tx, &(*uid, *sid))? else { return Ok(false) };
+    LOGINS.delete(tx, &(*uid, *sid))?;
+    live.revoke(tx, *sid.as_bytes(), Some(login.expires_at))?;
+    if let Some(grant) = login.grant {
+        grant::forget(tx, &grant)?;
+    }
+    Ok(true)
+}
+
+/// Ends all logins of the account but `keep`. Says how many.
+///
+/// # Errors
+/// Only of the store.
+pub fn end_all(
+    live: &Live,
+    tx: &mut Tx<'_>,
+    uid: &Uid,
+    keep: Option<&LoginId>,
+    now: Timestamp,
+) -> Result<usize, StoreError> {
+    let mut ended = 0;
+    for (sid, login) in list(tx, uid)? {
+        if keep != Some(&sid) {
+            end(live, tx, uid, &sid)?;
+            ended += usize::from(now < login.expires_at);
+        }
+    }
+    Ok(ended)
+}
+
+/// The logins of the account, expired ones not yet swept included.
+///
+/// # Errors
+/// Only of the store.
+pub fn list(from: &impl Read, uid: &Uid) -> Result<Vec<(LoginId, Login)>, StoreError> {
+    LOGINS
+        .scan(from, uid.as_bytes(), None, Order::Ascending)
+        .map(|entry| {
+            let (key, login) = entry?;
+            Ok((login_id(&key)?, login))
+        })
+        .collect()
+}
+
+/// Removes expired logins among the next `budget` stored ones, and says where to go on from
+/// (`None`: the end was reached).
+///
+/// # Errors
+/// Only of the store.
+pub fn sweep(
+    tx: &mut Tx<'_>,
+    from: Option<Vec<u8>>,
+    budget: usize,
+    now: Timestamp,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let page: Vec<_> =
+        LOGINS.scan(tx, &[], from.as_deref(), Order::Ascending).take(budget).collect::<Result<_, _>>()?;
+    let full = page.len() == budget;
+    let mut last = None;
+    for (key, login) in page {
+        if login.expires_at <= now {
+            let uid = Uid::from_bytes(first_half(&key)?);
+            LOGINS.delete(tx, &(uid, login_id(&key)?))?;
+            if let Some(grant) = login.grant {
+                grant::forget(tx, &grant)?;
+            }
+        }
+        last = Some(key);
+    }
+    Ok(last.filter(|_| full))
+}
+
+fn login_id(key: &[u8]) -> Result<LoginId, StoreError> {
+    let half = key.get(16..32).and_then(|half| <[u8; 16]>::try_from(half).ok());
+    half.map(LoginId::from_bytes).ok_or_else(|| LOGINS.corrupt(key))
+}
+
+fn first_half(key: &[u8]) -> Result<[u8; 16], StoreError> {
+    key.first_chunk::<16>().copied().ok_or_else(|| LOGINS.corrupt(key))
+}

@@ -1,0 +1,120 @@
+//! API tokens: made by a person for a program, listed, rotated, revoked (CONTRACT section 4).
+//!
+//! **Invariant:** the token's text is shown once and never stored; the record is found by the
+//! `sid` in its claims, and that id is what revocation works on.
+
+use serde::{Deserialize, Serialize};
+
+use super::Scopes;
+use crate::{
+    clock::Timestamp,
+    id::{LoginId, Uid},
+    live::Live,
+    store::{Order, Read, Record, StoreError, Table, Tx},
+};
+
+/// API tokens by account and id.
+pub const API_TOKENS: Table<(Uid, LoginId), ApiToken> = Table::new(10, "api-tokens");
+
+/// How many API tokens one account may have.
+pub const MAX_PER_ACCOUNT: usize = 1000;
+
+/// What is kept of an API token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiToken {
+    /// What its owner calls it.
+    pub name: String,
+    /// What it is restricted to (RFC 6749 section 3.3), if anything.
+    pub scope: Option<String>,
+    /// The `provider` claim of the login that made it.
+    pub provider: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends by itself; nothing where the operator allows tokens without end.
+    pub expires_at: Option<Timestamp>,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<Timestamp>,
+    /// From where.
+    pub last_used_ip: Option<String>,
+}
+
+impl Record for ApiToken {
+    const VERSION: u8 = 1;
+}
+
+impl ApiToken {
+    /// The scopes, when restricted. A scope this server does not know permits nothing.
+    pub fn scopes(&self) -> Option<Scopes> {
+        self.scope.as_ref().map(|text| text.parse().unwrap_or_default())
+    }
+}
+
+/// Stores a token under a new id.
+///
+/// # Errors
+/// `Ok(None)` when the account has [`MAX_PER_ACCOUNT`] already.
+pub fn create(tx: &mut Tx<'_>, uid: &Uid, token: &ApiToken) -> Result<Option<LoginId>, StoreError> {
+    if API_TOKENS.scan(tx, uid.as_bytes(), None, Order::Ascending).take(MAX_PER_ACCOUNT).count() == MAX_PER_ACCOUNT {
+        return Ok(None);
+    }
+    let id = LoginId::random();
+    API_TOKENS.put(tx, &(*uid, id), token)?;
+    Ok(Some(id))
+}
+
+/// The account's API tokens, expired ones not yet swept included.
+///
+/// # Errors
+/// Only of the store.
+pub fn list(from: &impl Read, uid: &Uid) -> Result<Vec<(LoginId, ApiToken)>, StoreError> {
+    API_TOKENS
+        .scan(from, uid.as_bytes(), None, Order::Ascending)
+        .map(|entry| {
+            let (key, token) = entry?;
+            let half = key.get(16..32).and_then(|half| <[u8; 16]>::try_from(half).ok());
+            let id = half.map(LoginId::from_bytes).ok_or_else(|| API_TOKENS.corrupt(&key))?;
+            Ok((id, token))
+        })
+        .collect()
+}
+
+/// Ends one API token from the commit on. True when there was one.
+///
+/// # Errors
+/// Only of the store.
+pub fn revoke(live: &Live, tx: &mut Tx<'_>, uid: &Uid, id: &LoginId) -> Result<bool, StoreError> {
+    let Some(token) = API_TOKENS.get(tx, &(*uid, *id))? else { return Ok(false) };
+    API_TOKENS.delete(tx, &(*uid, *id))?;
+    live.revoke(tx, *id.as_bytes(), token.expires_at)?;
+    Ok(true)
+}
+
+/// Ends all API tokens of the account.
+///
+/// # Errors
+/// Only of the store.
+pub fn revoke_all(live: &Live, tx: &mut Tx<'_>, uid: &Uid) -> Result<(), StoreError> {
+    for (id, _) in list(tx, uid)? {
+        revoke(live, tx, uid, &id)?;
+    }
+    Ok(())
+}
+
+/// Notes when and from where tokens were used. Called with a minute's worth at a time: a use is
+/// not worth a disk write of its own.
+///
+/// # Errors
+/// Only of the store.
+pub fn note_uses(
+    tx: &mut Tx<'_>,
+    uses: &[(Uid, LoginId, Timestamp, std::net::IpAddr)],
+) -> Result<(), StoreError> {
+    for (uid, id, at, address) in uses {
+        if let Some(mut token) = API_TOKENS.get(tx, &(*uid, *id))? {
+            token.last_used_at = Some(*at);
+            token.last_used_ip = Some(address.to_string());
+            API_TOKENS.put(tx, &(*uid, *id), &token)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,168 @@
+//! Grants: what lets a client get new access tokens without its person (RFC 6749 section 6).
+//!
+//! A refresh token is `base64url(grant id ‖ generation ‖ HMAC(both))`. Nothing of it is stored: the
+//! grant's record holds the generation that counts, so a rotation is a compare-and-swap on one
+//! number, an older generation is a proof of reuse, and a forged token is refused unread.
+//!
+//! **Invariants:** one generation counts at any time; a reused one ends the whole family
+//! (RFC 9700 section 4.14.2), except that the last one, repeated within [`REPEAT_MILLIS`], is
+//! answered with the same successor, because clients lose answers.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+
+use super::hash::{Hasher, Kind};
+use crate::{
+    clock::Timestamp,
+    id::{GrantId, LoginId, Uid},
+    live::Live,
+    login,
+    secret::Secret,
+    store::{Read, Record, StoreError, Table, Tx},
+};
+
+/// Live grants.
+pub const GRANTS: Table<GrantId, Grant> = Table::new(6, "grants");
+
+/// The client whose grants keep their refresh token: the stock command line, which runs in
+/// parallel with itself and would otherwise lose its login.
+pub const CLI_CLIENT: &str = "omnigent-cli";
+
+/// For how long a rotated-away token is answered with its successor again.
+pub const REPEAT_MILLIS: u64 = 30_000;
+
+const LENGTH: usize = 16 + 4 + 32;
+
+/// A client's right to refresh.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// Whom it acts for.
+    pub uid: Uid,
+    /// The login it refreshes.
+    pub sid: LoginId,
+    /// The client that holds it.
+    pub client_id: String,
+    /// When it ends whatever happens.
+    pub expires_at: Timestamp,
+    /// The generation of refresh tokens that counts.
+    pub generation: u32,
+    /// When the generation before was replaced.
+    pub rotated_at: Timestamp,
+}
+
+impl Record for Grant {
+    const VERSION: u8 = 1;
+}
+
+/// What a new grant is for.
+#[derive(Debug)]
+pub struct NewGrant {
+    /// Whom it acts for.
+    pub uid: Uid,
+    /// The login it refreshes.
+    pub sid: LoginId,
+    /// The client that holds it.
+    pub client_id: String,
+    /// When it ends whatever happens.
+    pub expires_at: Timestamp,
+}
+
+/// Why no token comes of a refresh.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// Not a token of ours, or of a grant that ended (`invalid_grant`).
+    Invalid,
+    /// Rotated away before: the family has been ended (`invalid_grant`).
+    Reused,
+    /// Past the grant's absolute life (`expired_token`).
+    Expired,
+}
+
+/// Begins a grant and returns its first refresh token.
+///
+/// # Errors
+/// Only of the store.
+pub fn issue(
+    live: &Live,
+    tx: &mut Tx<'_>,
+    new: NewGrant,
+    now: Timestamp,
+) -> Result<(GrantId, Secret<String>), StoreError> {
+    let id = GrantId::random();
+    let NewGrant { uid, sid, client_id, expires_at } = new;
+    GRANTS.put(tx, &id, &Grant { uid, sid, client_id, expires_at, generation: 0, rotated_at: now })?;
+    Ok((id, render(&live.hasher, &id, 0)))
+}
+
+/// The grant a refresh token belongs to. Changes nothing: for asking the backend before [`redeem`].
+///
+/// # Errors
+/// Only of the store; `None` when it is not a token of a live grant.
+pub fn find(live: &Live, from: &impl Read, token: &str) -> Result<Option<(GrantId, Grant)>, StoreError> {
+    let Some((id, _)) = parse(&live.hasher, token) else { return Ok(None) };
+    Ok(GRANTS.get(from, &id)?.map(|grant| (id, grant)))
+}
+
+/// Redeems a refresh token: the grant, and the refresh token that counts from now on.
+///
+/// A refusal is a value and not an error, because ending a reused family must be committed.
+///
+/// # Errors
+/// Only of the store.
+pub fn redeem(
+    live: &Live,
+    tx: &mut Tx<'_>,
+    token: &str,
+    now: Timestamp,
+) -> Result<Result<(GrantId, Grant, Secret<String>), Refused>, StoreError> {
+    let Some((id, generation)) = parse(&live.hasher, token) else { return Ok(Err(Refused::Invalid)) };
+    let Some(mut grant) = GRANTS.get(tx, &id)? else { return Ok(Err(Refused::Invalid)) };
+    if grant.expires_at <= now {
+        return Ok(Err(Refused::Expired));
+    }
+    let is_repeat = generation.checked_add(1) == Some(grant.generation)
+        && now.millis_since(grant.rotated_at) < REPEAT_MILLIS;
+    if generation == grant.generation {
+        if grant.client_id != CLI_CLIENT {
+            grant.generation = grant.generation.saturating_add(1);
+            grant.rotated_at = now;
+            GRANTS.put(tx, &id, &grant)?;
+        }
+    } else if !is_repeat {
+        login::end(live, tx, &grant.uid, &grant.sid)?;
+        return Ok(Err(Refused::Reused));
+    }
+    let token = render(&live.hasher, &id, grant.generation);
+    Ok(Ok((id, grant, token)))
+}
+
+/// Drops the grant. Whoever does so also ends its login, which is what tokens are checked against.
+///
+/// # Errors
+/// Only of the store.
+pub fn forget(tx: &mut Tx<'_>, id: &GrantId) -> Result<bool, StoreError> {
+    GRANTS.delete(tx, id)
+}
+
+fn render(hasher: &Hasher, id: &GrantId, generation: u32) -> Secret<String> {
+    let mut bytes = Vec::with_capacity(LENGTH);
+    bytes.extend_from_slice(id.as_bytes());
+    bytes.extend_from_slice(&generation.to_be_bytes());
+    let tag = hasher.hash(Kind::Refresh, &bytes);
+    bytes.extend_from_slice(&tag);
+    Secret::new(URL_SAFE_NO_PAD.encode(bytes))
+}
+
+fn parse(hasher: &Hasher, token: &str) -> Option<(GrantId, u32)> {
+    if token.len() > 2 * LENGTH {
+        return None;
+    }
+    let bytes: [u8; LENGTH] = URL_SAFE_NO_PAD.decode(token).ok()?.try_into().ok()?;
+    let (said, tag) = bytes.split_first_chunk::<20>()?;
+    if !hasher.matches(Kind::Refresh, said, tag) {
+        return None;
+    }
+    let id = GrantId::from_bytes(*said.first_chunk::<16>()?);
+    let generation = u32::from_be_bytes(*said.last_chunk::<4>()?);
+    Some((id, generation))
+}

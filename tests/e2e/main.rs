@@ -1,0 +1,8 @@
+//! One binary for all end-to-end tests: they share the linking, and each starts its own server.
+
+mod accounts;
+mod logins;
+mod no_auth;
+mod oauth;
+mod restart;
+mod tokens;

@@ -1,0 +1,204 @@
+//! CONTRACT section 5: refresh, revoke, introspect.
+
+use omnigent_tests::{Client, PASSWORD, Server, ServerBuilder};
+use serde_json::{Value, json};
+
+fn grant(server: &Server, client_id: &str) -> Value {
+    let body = json!({"username": "admin", "password": PASSWORD, "client_id": client_id});
+    server.client().post("/auth/login", body).expect(200).json()
+}
+
+fn refresh(client: &Client, token: &Value) -> (u16, Value) {
+    let fields = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", token.as_str().unwrap_or_default()),
+    ];
+    let answer = client.form("/oauth/token", &fields);
+    (answer.status, answer.json())
+}
+
+#[test]
+fn the_command_line_keeps_its_refresh_token() {
+    let server = ServerBuilder::accounts().start();
+    server.claim();
+    let login = grant(&server, "omnigent-cli");
+    for _ in 0..3 {
+        let (status, said) = refresh(&server.client(), &login["refresh_token"]);
+        assert_eq!(
+            (status, &said["token_type"], &said["expires_in"]),
+            (200, &json!("Bearer"), &json!(3600))
+        );
+        assert_eq!(said["refresh_token"], login["refresh_token"]);
+        server
+            .client()
+            .bearer(said["access_token"].as_str().unwrap_or_default())
+            .get("/auth/me")
+            .expect(200);
+    }
+}
+
+#[test]
+fn other_clients_rotate_and_a_reused_token_ends_the_family() {
+    let server = ServerBuilder::accounts().start();
+    server.claim();
+    let login = grant(&server, "my-app");
+    let (_, second) = refresh(&server.client(), &login["refresh_token"]);
+    assert_ne!(second["refresh_token"], login["refresh_token"]);
+    let (status, repeat) = refresh(&server.client(), &login["refresh_token"]);
+    assert_eq!(
+        (status, &repeat["refresh_token"]),
+        (200, &second["refresh_token"]),
+        "a lost answer is given again"
+    );
+    let (_, third) = refresh(&server.client(), &second["refresh_token"]);
+    let server = server.kill_and_restart();
+    assert_eq!(
+        refresh(&server.client(), &login["refresh_token"]),
+        (400, json!({"error": "invalid_grant"}))
+    );
+    assert_eq!(
+        refresh(&server.client(), &third["refresh_token"]),
+        (400, json!({"error": "invalid_grant"}))
+    );
+    for token in [
+        &login["token"],
+        &second["access_token"],
+        &third["access_token"],
+    ] {
+        server
+            .client()
+            .bearer(token.as_str().unwrap_or_default())
+            .get("/auth/me")
+            .expect(401);
+    }
+}
+
+#[test]
+fn fifty_refresh_at_once_and_there_is_one_successor() {
+    let server = ServerBuilder::accounts().start();
+    server.claim();
+    let login = grant(&server, "my-app");
+    let successors: Vec<Value> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..50)
+            .map(|_| {
+                scope.spawn(|| {
+                    refresh(&server.client(), &login["refresh_token"]).1["refresh_token"].clone()
+                })
+            })
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().expect("no panic"))
+            .collect()
+    });
+    assert!(
+        successors
+            .iter()
+            .all(|token| token.is_string() && *token == successors[0])
+    );
+}
+
+#[test]
+fn what_is_no_grant_is_refused_by_name() {
+    let server = ServerBuilder::accounts().start();
+    server.claim();
+    let client = server.client();
+    let said = |fields: &[(&str, &str)]| client.form("/oauth/token", fields).expect(400).json();
+    assert_eq!(said(&[]), json!({"error": "unsupported_grant_type"}));
+    assert_eq!(
+        said(&[("grant_type", "password")]),
+        json!({"error": "unsupported_grant_type"})
+    );
+    assert_eq!(
+        said(&[("grant_type", "refresh_token")]),
+        json!({"error": "invalid_request"})
+    );
+    for token in ["x", &"A".repeat(70), &"A".repeat(5000), "\u{1F600}"] {
+        assert_eq!(
+            said(&[("grant_type", "refresh_token"), ("refresh_token", token)]),
+            json!({"error": "invalid_grant"})
+        );
+    }
+}
+
+#[test]
+fn revoking_ends_refresh_and_access_tokens_at_once() {
+    let server = ServerBuilder::accounts().start();
+    server.claim();
+    let revoked = json!({"revoked": true});
+    for member in ["refresh_token", "token"] {
+        let login = grant(&server, "my-app");
+        let access = server
+            .client()
+            .bearer(login["token"].as_str().unwrap_or_default());
+        access.get("/auth/me").expect(200);
+        let answer = server.client().form(
+            "/oauth/revoke",
+            &[(member, login["refresh_token"].as_str().unwrap_or_default())],
+        );
+        assert_eq!(answer.expect(200).json(), revoked);
+        access.get("/auth/me").expect(401);
+        assert_eq!(refresh(&server.client(), &login["refresh_token"]).0, 400);
+    }
+    let login = grant(&server, "my-app");
+    let access = server
+        .client()
+        .bearer(login["token"].as_str().unwrap_or_default());
+    assert_eq!(
+        access.form("/oauth/revoke", &[]).expect(200).json(),
+        revoked
+    );
+    access.get("/auth/me").expect(401);
+    assert_eq!(
+        server
+            .client()
+            .form("/oauth/revoke", &[("token", "unknown")])
+            .expect(200)
+            .json(),
+        revoked
+    );
+}
+
+#[test]
+fn a_deleted_account_refreshes_no_more() {
+    let server = ServerBuilder::accounts().start();
+    let admin = server.claim();
+    server.join(&admin, "bob");
+    let body = json!({"username": "bob", "password": PASSWORD, "client_id": "omnigent-cli"});
+    let login = server.client().post("/auth/login", body).expect(200).json();
+    admin.delete("/auth/users/bob").expect(204);
+    assert_eq!(
+        refresh(&server.client(), &login["refresh_token"]),
+        (400, json!({"error": "invalid_grant"}))
+    );
+}
+
+#[test]
+fn introspection_tells_the_truth_to_those_who_may_ask() {
+    let server = ServerBuilder::accounts().start();
+    let admin = server.claim();
+    let login = grant(&server, "my-app");
+    let token = login["token"].as_str().unwrap_or_default();
+    server
+        .client()
+        .form("/oauth/introspect", &[("token", token)])
+        .expect(401);
+    let said = admin
+        .form("/oauth/introspect", &[("token", token)])
+        .expect(200)
+        .json();
+    assert_eq!(
+        (&said["active"], &said["sub"]),
+        (&json!(true), &json!("admin"))
+    );
+    server
+        .client()
+        .bearer(token)
+        .post("/auth/logout", json!({}))
+        .expect(204);
+    let said = admin
+        .form("/oauth/introspect", &[("token", token)])
+        .expect(200)
+        .json();
+    assert_eq!(said, json!({"active": false}));
+}

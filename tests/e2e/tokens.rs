@@ -1,0 +1,185 @@
+//! CONTRACT section 4: API tokens.
+
+use omnigent_tests::ServerBuilder;
+use serde_json::{Value, json};
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+#[test]
+fn an_api_token_works_until_it_is_revoked_also_across_a_crash() {
+    let server = ServerBuilder::accounts().start();
+    let admin = server.claim();
+    let made = admin
+        .post("/auth/tokens", json!({"name": "ci", "expires_in_days": 30}))
+        .expect(201);
+    assert_eq!(made.header("cache-control"), Some("no-store"));
+    let made = made.json();
+    let ci = server.client().bearer(text(&made["token"]));
+    assert_eq!(
+        ci.get("/v1/me").expect(200).json(),
+        json!({"user_id": "admin", "is_admin": true})
+    );
+    let listed = admin.get("/auth/tokens").expect(200).json();
+    assert_eq!(listed["tokens"][0]["name"], "ci");
+    assert!(listed["tokens"][0].get("token").is_none(), "shown once");
+
+    let server = server.kill_and_restart();
+    let (admin, ci) = (
+        server.login("admin", omnigent_tests::PASSWORD),
+        server.client().bearer(text(&made["token"])),
+    );
+    ci.get("/v1/sessions").expect(200);
+    admin
+        .delete(&format!("/auth/tokens/{}", text(&made["id"])))
+        .expect(204);
+    ci.get("/v1/sessions").expect(401);
+    let server = server.kill_and_restart();
+    server
+        .client()
+        .bearer(text(&made["token"]))
+        .get("/v1/sessions")
+        .expect(401);
+}
+
+#[test]
+fn an_api_token_is_not_its_owner() {
+    let server = ServerBuilder::accounts().start();
+    let admin = server.claim();
+    let made = admin
+        .post("/auth/tokens", json!({"name": "ci"}))
+        .expect(201)
+        .json();
+    let ci = server.client().bearer(text(&made["token"]));
+    for answer in [
+        ci.post("/auth/tokens", json!({"name": "more"})),
+        ci.post("/auth/magic", json!({})),
+        ci.post("/auth/invite", json!({})),
+        ci.get("/auth/users"),
+        ci.delete("/auth/logins"),
+        ci.post(
+            "/auth/users/me/password",
+            json!({"old_password": omnigent_tests::PASSWORD, "new_password": "Glacier-piano-42"}),
+        ),
+    ] {
+        assert!([401, 403].contains(&answer.status), "{answer:?}");
+    }
+}
+
+#[test]
+fn a_scope_is_a_fence() {
+    let server = ServerBuilder::accounts().start();
+    let admin = server.claim();
+    let make = |scope: &str| {
+        let made = admin
+            .post("/auth/tokens", json!({"name": scope, "scope": scope}))
+            .expect(201)
+            .json();
+        server.client().bearer(text(&made["token"]))
+    };
+    let agent = admin.get("/v1/agents").expect(200).json()["data"][0]["id"].clone();
+    let create = json!({"agent_id": agent});
+    let sessions = make("sessions");
+    sessions.post("/v1/sessions", create.clone()).expect(201);
+    let reader = make("sessions:read");
+    reader.get("/v1/sessions").expect(200);
+    reader.post("/v1/sessions", create).expect(401);
+    for path in [
+        "/v1/me",
+        "/auth/me",
+        "/auth/users",
+        "/auth/tokens",
+        "/v1/sessionsx",
+        "/v1/projects",
+    ] {
+        assert_ne!(sessions.get(path).status, 200, "{path}");
+    }
+    admin
+        .post("/auth/tokens", json!({"name": "x", "scope": "everything"}))
+        .expect(422);
+}
+
+#[test]
+fn tokens_of_others_stay_out_of_reach() {
+    let server = ServerBuilder::accounts().start();
+    let admin = server.claim();
+    let bob = server.join(&admin, "bob");
+    let made = admin
+        .post("/auth/tokens", json!({"name": "ci"}))
+        .expect(201)
+        .json();
+    bob.delete(&format!("/auth/tokens/{}", text(&made["id"])))
+        .expect(404);
+    bob.post(
+        &format!("/auth/tokens/{}/rotate", text(&made["id"])),
+        json!({}),
+    )
+    .expect(404);
+    assert_eq!(bob.get("/auth/tokens").json(), json!({"tokens": []}));
+    let bobs = bob
+        .post("/auth/tokens", json!({"name": "mine"}))
+        .expect(201)
+        .json();
+    assert_eq!(
+        admin.get("/auth/users/bob/tokens").expect(200).json()["tokens"][0]["name"],
+        "mine"
+    );
+    admin
+        .delete(&format!("/auth/users/bob/tokens/{}", text(&bobs["id"])))
+        .expect(204);
+    server
+        .client()
+        .bearer(text(&bobs["token"]))
+        .get("/v1/me")
+        .expect(401);
+}
+
+#[test]
+fn rotation_overlaps_as_long_as_asked() {
+    let server = ServerBuilder::accounts().start();
+    let admin = server.claim();
+    let first = admin
+        .post("/auth/tokens", json!({"name": "ci"}))
+        .expect(201)
+        .json();
+    let rotate = |overlap: u64| {
+        admin.post(
+            &format!("/auth/tokens/{}/rotate", text(&first["id"])),
+            json!({"overlap_seconds": overlap}),
+        )
+    };
+    let second = rotate(3600).expect(201).json();
+    let works = |made: &Value| {
+        server
+            .client()
+            .bearer(text(&made["token"]))
+            .get("/v1/me")
+            .status
+    };
+    assert_eq!((works(&first), works(&second)), (200, 200));
+    assert_ne!(first["id"], second["id"]);
+    rotate(0).expect(201);
+    assert_eq!(works(&first), 401);
+}
+
+#[test]
+fn shapes_of_a_token_request_are_checked() {
+    let server = ServerBuilder::accounts().start();
+    let admin = server.claim();
+    for body in [
+        json!({}),
+        json!({"name": ""}),
+        json!({"name": 5}),
+        json!({"name": "x", "expires_in_days": 0}),
+        json!({"name": "x", "expires_in_days": 367}),
+        json!({"name": "x", "expires_in_days": "30"}),
+        json!({"name": "x", "scope": ["sessions"]}),
+    ] {
+        admin.post("/auth/tokens", body.clone()).expect(422);
+    }
+    server
+        .client()
+        .post("/auth/tokens", json!({"name": "x"}))
+        .expect(401);
+}
