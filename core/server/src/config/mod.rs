@@ -21,7 +21,7 @@ mod tests;
 mod tokens;
 mod value;
 
-use std::{cell::RefCell, collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use toml::de::DeTable;
 
@@ -108,19 +108,27 @@ impl Config {
         overrides: &Overrides,
     ) -> Result<Self, Vec<Problem>> {
         let from_env = env::read(env);
-        let sheet = Sheet {
-            source: text,
-            overrides: settings(&from_env.settings, overrides),
-            base: base.to_owned(),
-            faults: RefCell::new(from_env.faults.clone()),
-            warnings: RefCell::new(from_env.warnings.clone()),
-        };
-        let (document, errors) = DeTable::parse_recoverable(text);
+        let overrides = settings(&from_env.settings, overrides);
+        let sheet = Sheet::new(text, base.to_owned(), overrides);
+        Self::parse_sheet(&sheet, from_env, env)
+    }
+
+    fn parse_sheet(
+        sheet: &Sheet<'_>,
+        from_env: env::FromEnv,
+        env: &Env,
+    ) -> Result<Self, Vec<Problem>> {
+        sheet.faults.borrow_mut().extend(from_env.faults.clone());
+        sheet
+            .warnings
+            .borrow_mut()
+            .extend(from_env.warnings.clone());
+        let (document, errors) = DeTable::parse_recoverable(sheet.source);
         for error in errors {
-            sheet.faults.borrow_mut().push(syntax(&sheet, &error));
+            sheet.faults.borrow_mut().push(syntax(sheet, &error));
         }
 
-        let mut root = Section::new(&sheet, String::new(), Some(document.get_ref()));
+        let mut root = Section::new(sheet, String::new(), Some(document.get_ref()));
         let server = server::server(root.section("server"), env);
         let mut config = Self {
             tokens: tokens::tokens(root.section("tokens")),
@@ -136,11 +144,12 @@ impl Config {
             warnings: Vec::new(),
         };
         root.finish();
-        config.check_together(&sheet);
+        sheet.refuse_strangers();
+        config.check_together(sheet);
 
-        let mut faults = sheet.faults.into_inner();
+        let mut faults = sheet.faults.take();
         if faults.is_empty() {
-            config.warnings = sheet.warnings.into_inner();
+            config.warnings = sheet.warnings.take();
             return Ok(config);
         }
         faults.sort_by_key(|fault| fault.line);

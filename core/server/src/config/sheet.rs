@@ -8,7 +8,7 @@
 
 use std::{
     cell::RefCell,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::Display,
     ops::RangeInclusive,
     path::{Path, PathBuf},
@@ -48,9 +48,66 @@ pub(super) struct Sheet<'a> {
     pub(super) base: PathBuf,
     pub(super) faults: RefCell<Vec<Problem>>,
     pub(super) warnings: RefCell<Vec<Problem>>,
+    /// Paths of all keys asked for: what the server knows.
+    pub(super) asked: RefCell<BTreeSet<String>>,
+    /// Keys nobody asked for, judged when everything has been asked.
+    strangers: RefCell<Vec<Stranger>>,
+}
+
+struct Stranger {
+    place: Place,
+    section: String,
+    key: String,
+    near: Option<String>,
+}
+
+impl<'a> Sheet<'a> {
+    pub(super) fn new(
+        source: &'a str,
+        base: PathBuf,
+        overrides: BTreeMap<&'static str, Setting>,
+    ) -> Self {
+        Self {
+            source,
+            overrides,
+            base,
+            faults: RefCell::default(),
+            warnings: RefCell::default(),
+            asked: RefCell::default(),
+            strangers: RefCell::default(),
+        }
+    }
 }
 
 impl Sheet<'_> {
+    /// Refuses the keys nobody asked for: a slip of the finger, a key in the wrong table, or
+    /// neither.
+    pub(super) fn refuse_strangers(&self) {
+        for stranger in self.strangers.take() {
+            let suggestion = stranger.near.or_else(|| self.home_of(&stranger.key));
+            let message = if stranger.section.is_empty() {
+                "no such table or key".to_owned()
+            } else {
+                format!("no such key in [{}]", stranger.section)
+            };
+            self.fault_with(&stranger.place, message, suggestion);
+        }
+    }
+
+    /// The one table that has this key.
+    fn home_of(&self, key: &str) -> Option<String> {
+        let asked = self.asked.borrow();
+        let mut homes = asked
+            .iter()
+            .filter_map(|path| path.rsplit_once('.'))
+            .filter(|(_, known)| *known == key);
+        let (home, _) = homes.next()?;
+        homes
+            .next()
+            .is_none()
+            .then(|| format!("`{key}` belongs in [{home}]"))
+    }
+
     pub(super) fn fault(&self, place: &Place, message: impl Into<String>) {
         self.fault_with(place, message, None);
     }
@@ -129,7 +186,7 @@ impl<'a> Section<'a> {
 
     /// The value of `key`: the override if there is one, else the file's.
     pub(super) fn take(&mut self, key: &'static str) -> Option<Given<'a>> {
-        self.known.push(key);
+        self.ask(key);
         let path = join(&self.path, key);
         if let Some(setting) = self.sheet.overrides.get(path.as_str()) {
             return Some(Given {
@@ -149,7 +206,7 @@ impl<'a> Section<'a> {
 
     /// The table under `key`.
     pub(super) fn section(&mut self, key: &'static str) -> Section<'a> {
-        self.known.push(key);
+        self.ask(key);
         let table = self.table.and_then(|table| table.get(key));
         let table = table.and_then(|value| match value.get_ref() {
             DeValue::Table(table) => Some(table),
@@ -164,7 +221,7 @@ impl<'a> Section<'a> {
 
     /// Every table in the array of tables under `key`.
     pub(super) fn sections(&mut self, key: &'static str) -> Vec<Section<'a>> {
-        self.known.push(key);
+        self.ask(key);
         let Some(value) = self.table.and_then(|table| table.get(key)) else {
             return Vec::new();
         };
@@ -221,17 +278,22 @@ impl<'a> Section<'a> {
             .filter(move |(key, _)| !known.contains(key))
     }
 
-    /// Refuses every key nobody asked for, with the nearest one somebody did.
+    /// Notes every key nobody asked for; [`Sheet::refuse_strangers`] refuses them.
     pub(super) fn finish(self) {
         for (key, _) in self.rest() {
-            let what = if self.path.is_empty() {
-                "no such table or key".to_owned()
-            } else {
-                format!("no such key in [{}]", self.path)
-            };
-            let suggestion = did_you_mean(key, self.known.iter().copied());
-            self.sheet.fault_with(&self.place(key), what, suggestion);
+            self.sheet.strangers.borrow_mut().push(Stranger {
+                place: self.place(key),
+                section: self.path.clone(),
+                key: key.to_owned(),
+                near: did_you_mean(key, self.known.iter().copied()),
+            });
         }
+    }
+
+    fn ask(&mut self, key: &'static str) {
+        self.known.push(key);
+        let path = join(&self.path, key);
+        self.sheet.asked.borrow_mut().insert(path);
     }
 
     // === typed values ===
