@@ -6,5 +6,6 @@
 //! warp, only `backend` knows abi_stable and libloading, only `clock` reads the time.
 
 pub mod clock;
+pub mod config;
 pub mod id;
 pub mod secret;

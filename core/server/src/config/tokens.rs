@@ -1,0 +1,155 @@
+//! `[tokens]`, `[passwords]`, `[throttle]` and `[device]`: how credentials are made and guarded.
+
+use std::time::Duration;
+
+use super::sheet::Section;
+use crate::secret::Secret;
+
+/// `[tokens]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tokens {
+    /// Life of a login's access token.
+    pub access_ttl: Duration,
+    /// Life of an access token got by refreshing or by the device grant.
+    pub refreshed_ttl: Duration,
+    /// Absolute life of a grant, however often it is refreshed.
+    pub grant_max_lifetime: Duration,
+    /// Signature algorithm (RFC 7518 section 3.1).
+    pub algorithm: Algorithm,
+    /// `iss` claim; the public URL when absent.
+    pub issuer: Option<String>,
+    /// `aud` claim.
+    pub audience: String,
+    /// Signing key; generated into the data directory when absent. At least 32 bytes.
+    pub secret: Option<Secret<Vec<u8>>>,
+    /// Longest life of an API token.
+    pub api_max_ttl: Duration,
+    /// Whether an API token may live for ever.
+    pub api_allow_unlimited: bool,
+    /// An API token is only made by a login no older than this.
+    pub api_creation_login_age: Duration,
+}
+
+/// Signature algorithm of our tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// HMAC with SHA-256.
+    Hs256,
+}
+
+/// `[passwords]`: cost and capacity of hashing (Argon2id, RFC 9106).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passwords {
+    /// Memory of one hash, in bytes.
+    pub memory: u64,
+    /// Passes over the memory.
+    pub iterations: u32,
+    /// Lanes.
+    pub parallelism: u32,
+    /// Hashes computed at once; `None` means one per core, at most 4.
+    pub threads: Option<usize>,
+    /// Hashes waiting for a thread; past it, 503 with `Retry-After`.
+    pub queue: usize,
+}
+
+/// `[throttle]`: how many failed sign-ins are too many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Throttle {
+    /// Failures per account within `window`.
+    pub account_failures: u32,
+    /// Failures per client address within `window`.
+    pub address_failures: u32,
+    /// Time after which a failure is forgotten.
+    pub window: Duration,
+    /// Accounts and addresses remembered at once.
+    pub max_tracked: usize,
+}
+
+/// `[device]`: the device grant (RFC 8628).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Device {
+    /// When set, clients must send it in `X-Omnigent-Client-Secret`.
+    pub client_secret: Option<Secret<String>>,
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+pub(super) fn tokens(mut section: Section<'_>) -> Tokens {
+    let tokens = Tokens {
+        access_ttl: section.duration("access_ttl", 8 * HOUR, MINUTE..=366 * DAY),
+        refreshed_ttl: section.duration("refreshed_ttl", HOUR, MINUTE..=30 * DAY),
+        grant_max_lifetime: section.duration("grant_max_lifetime", 30 * DAY, HOUR..=366 * DAY),
+        algorithm: section.word(
+            "algorithm",
+            Algorithm::Hs256,
+            &[("HS256", Algorithm::Hs256)],
+        ),
+        issuer: section.text("issuer").map(|(_, text)| text),
+        audience: section
+            .text("audience")
+            .map_or_else(|| "omnigent".to_owned(), |(_, text)| text),
+        secret: signing_secret(&mut section),
+        api_max_ttl: section.duration("api_max_ttl", 366 * DAY, DAY..=3660 * DAY),
+        api_allow_unlimited: section.boolean("api_allow_unlimited", false),
+        api_creation_login_age: section.duration(
+            "api_creation_login_age",
+            8 * HOUR,
+            MINUTE..=366 * DAY,
+        ),
+    };
+    section.finish();
+    tokens
+}
+
+/// 32 bytes or more, in hexadecimal: RFC 7518 section 3.2 wants a key as long as the hash.
+fn signing_secret(section: &mut Section<'_>) -> Option<Secret<Vec<u8>>> {
+    let (place, secret) = section.secret("secret", "secret_file")?;
+    let bytes = hex::decode(secret.expose().trim()).unwrap_or_default();
+    if bytes.len() < 32 {
+        let message = "must be at least 64 hexadecimal digits, an even number of them";
+        let suggestion = Some("`openssl rand -hex 32` makes one".to_owned());
+        section.sheet.fault_with(&place, message, suggestion);
+        return None;
+    }
+    if bytes.iter().all(|byte| *byte == bytes[0]) {
+        section.sheet.fault(&place, "is not random");
+        return None;
+    }
+    Some(Secret::new(bytes))
+}
+
+pub(super) fn passwords(mut section: Section<'_>) -> Passwords {
+    let memory = section.size("memory", 19 << 20, 7 << 20..=1 << 30);
+    let threads = section.integer("threads", 0, 0..=64) as usize;
+    let passwords = Passwords {
+        memory,
+        iterations: section.integer("iterations", 2, 1..=32) as u32,
+        parallelism: section.integer("parallelism", 1, 1..=16) as u32,
+        threads: (threads > 0).then_some(threads),
+        queue: section.integer("queue", 64, 1..=10_000) as usize,
+    };
+    section.finish();
+    passwords
+}
+
+pub(super) fn throttle(mut section: Section<'_>) -> Throttle {
+    let throttle = Throttle {
+        account_failures: section.integer("account_failures", 10, 1..=1_000_000) as u32,
+        address_failures: section.integer("address_failures", 100, 1..=1_000_000) as u32,
+        window: section.duration("window", 15 * MINUTE, MINUTE..=7 * DAY),
+        max_tracked: section.integer("max_tracked", 100_000, 1000..=10_000_000) as usize,
+    };
+    section.finish();
+    throttle
+}
+
+pub(super) fn device(mut section: Section<'_>) -> Device {
+    let secret = section.secret("client_secret", "client_secret_file");
+    let device = Device {
+        client_secret: secret.map(|(_, secret)| secret),
+    };
+    section.finish();
+    device
+}
