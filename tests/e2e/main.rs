@@ -7,5 +7,6 @@ mod logins;
 mod no_auth;
 mod oauth;
 mod restart;
+mod sessions;
 mod tidy;
 mod tokens;
