@@ -8,3 +8,4 @@
 pub mod clock;
 pub mod id;
 pub mod secret;
+pub mod store;
