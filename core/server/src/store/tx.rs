@@ -18,23 +18,48 @@ pub struct Tx<'a> {
     overlay: &'a mut Overlay,
     /// Overlay entries as they were before this transaction, oldest first.
     undo: Vec<(Vec<u8>, Option<Option<Vec<u8>>>)>,
-    initialise: bool,
+    initialised: bool,
+    hooks: Vec<Hook>,
+}
+
+/// What happens in memory once a transaction is durable.
+pub(super) type Hook = Box<dyn FnOnce() + Send>;
+
+/// What a transaction that went well leaves to do.
+pub(super) struct Finished {
+    /// Whether the store is initialised with it.
+    pub(super) initialised: bool,
+    pub(super) hooks: Vec<Hook>,
 }
 
 impl<'a> Tx<'a> {
-    pub(super) fn new(engine: &'a Engine, overlay: &'a mut Overlay) -> Self {
+    /// `initialised`: whether the store is, or will be by an earlier transaction of the group.
+    pub(super) fn new(engine: &'a Engine, overlay: &'a mut Overlay, initialised: bool) -> Self {
         Self {
             engine,
             overlay,
             undo: Vec::new(),
-            initialise: false,
+            initialised,
+            hooks: Vec::new(),
         }
     }
 
     /// Sets the durable mark that somebody has claimed this server: from the commit on, the store
     /// refuses to open empty.
     pub fn mark_initialised(&mut self) {
-        self.initialise = true;
+        self.initialised = true;
+    }
+
+    /// Whether somebody has claimed this server, earlier transactions included.
+    pub fn initialised(&self) -> bool {
+        self.initialised
+    }
+
+    /// Runs `hook` on the writer's thread once the transaction is durable and before its caller
+    /// hears of it; never when it fails. Keeps memory in step with the store even if the caller is
+    /// gone by then. Must be quick and must not panic.
+    pub fn on_commit(&mut self, hook: impl FnOnce() + Send + 'static) {
+        self.hooks.push(Box::new(hook));
     }
 
     /// Writes or deletes. True when there was a record before.
@@ -47,9 +72,12 @@ impl<'a> Tx<'a> {
         Ok(was)
     }
 
-    /// Whether the transaction asked for the mark.
-    pub(super) fn finish(self) -> bool {
-        self.initialise
+    /// What is left to do.
+    pub(super) fn finish(self) -> Finished {
+        Finished {
+            initialised: self.initialised,
+            hooks: self.hooks,
+        }
     }
 
     /// Takes everything back.

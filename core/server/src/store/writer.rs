@@ -75,18 +75,25 @@ impl Writer {
         while let Ok(first) = queue.recv() {
             let mut overlay = Overlay::new();
             let mut answers = Vec::new();
-            let mut initialise = false;
+            let mut hooks = Vec::new();
+            let was_initialised = self.initialised.load(Ordering::Acquire);
+            let mut initialised = was_initialised;
             for job in std::iter::once(first).chain(queue.try_iter()).take(GROUP) {
-                let mut tx = Tx::new(&self.engine, &mut overlay);
+                let mut tx = Tx::new(&self.engine, &mut overlay, initialised);
                 match (job.run)(&mut tx) {
                     Some(answer) => {
-                        initialise |= tx.finish();
+                        let finished = tx.finish();
+                        initialised = finished.initialised;
+                        hooks.extend(finished.hooks);
                         answers.push(answer);
                     }
                     None => tx.roll_back(),
                 }
             }
-            let fate = self.commit(overlay, initialise);
+            let fate = self.commit(overlay, initialised && !was_initialised);
+            if fate.is_ok() {
+                hooks.into_iter().for_each(|hook| hook());
+            }
             for answer in answers {
                 answer(fate.clone());
             }
