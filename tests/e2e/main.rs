@@ -1,8 +1,12 @@
 //! One binary for all end-to-end tests: they share the linking, and each starts its own server.
 
 mod accounts;
+mod docs;
+mod hostile;
 mod logins;
 mod no_auth;
 mod oauth;
 mod restart;
+mod sessions;
+mod tidy;
 mod tokens;

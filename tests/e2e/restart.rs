@@ -1,7 +1,15 @@
-//! What was acknowledged is there after `kill -9`.
+//! What was acknowledged is there after `kill -9`; what was not is not half there.
 
-use omnigent_tests::{PASSWORD, ServerBuilder};
-use serde_json::json;
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use omnigent_tests::{Client, PASSWORD, ServerBuilder};
+use serde_json::{Value, json};
 
 #[test]
 fn accounts_sessions_and_logins_survive_kill_9() {
@@ -20,11 +28,8 @@ fn accounts_sessions_and_logins_survive_kill_9() {
         .json()["token"]
         .clone();
     let server = server.kill_and_restart();
-    let me = server.client().bearer(token.as_str().unwrap_or_default());
-    let path = format!(
-        "/v1/sessions/{}",
-        session["id"].as_str().unwrap_or_default()
-    );
+    let me = server.client().bearer(text(&token));
+    let path = format!("/v1/sessions/{}", text(&session["id"]));
     assert_eq!(me.get(&path).expect(200).json()["title"], "kept");
     assert_eq!(server.client().get("/v1/info").json()["needs_setup"], false);
 }
@@ -34,4 +39,170 @@ fn sigterm_drains_and_ends_well() {
     let server = ServerBuilder::accounts().start();
     let (status, _) = server.stop();
     assert_eq!(status.code(), Some(0));
+}
+
+/// What the server acknowledged, and what must therefore be true of it ever after.
+#[derive(Default)]
+struct Acknowledged {
+    sessions: Vec<String>,
+    live_tokens: Vec<String>,
+    dead_tokens: Vec<String>,
+    used_invites: Vec<String>,
+    accounts: Vec<String>,
+    deleted: Vec<String>,
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_in_fifty_kills_under_load() {
+    let server = ServerBuilder::accounts().start();
+    let admin_token = {
+        let body = json!({"username": "admin", "password": PASSWORD});
+        text(&server.client().post("/auth/setup", body).expect(200).json()["token"]).to_owned()
+    };
+    let agent = server
+        .client()
+        .bearer(&admin_token)
+        .get("/v1/agents")
+        .json()["data"][0]["id"]
+        .clone();
+    let acknowledged = Mutex::new(Acknowledged::default());
+    let next = AtomicU64::new(0);
+    let mut running = Some(server);
+    for cycle in 0..50_u64 {
+        let server = running.take().expect("it was started again");
+        let admin = server.client().bearer(&admin_token);
+        let builder = std::thread::scope(|scope| {
+            for writer in 0..4 {
+                let (admin, agent, acknowledged, next) = (&admin, &agent, &acknowledged, &next);
+                scope.spawn(move || {
+                    let act = |i| act(admin, agent, writer, i, acknowledged);
+                    while act(next.fetch_add(1, Ordering::Relaxed)).is_some() {}
+                });
+            }
+            // Any moment will do; a different one each time.
+            std::thread::sleep(Duration::from_millis(20 + cycle * 37 % 130));
+            server.kill()
+        });
+        let server = running.insert(builder.start());
+        let admin = server.client().bearer(&admin_token);
+        let check_all = cycle == 49;
+        let acknowledged = acknowledged.lock().expect("no panic");
+        acknowledged.hold(&server.client(), &admin, check_all);
+    }
+}
+
+/// Does one thing and notes it when it was acknowledged; `None` once the server is gone.
+fn act(
+    admin: &Client,
+    agent: &Value,
+    writer: usize,
+    i: u64,
+    acknowledged: &Mutex<Acknowledged>,
+) -> Option<()> {
+    let note =
+        |note: &mut dyn FnMut(&mut Acknowledged)| note(&mut acknowledged.lock().expect("no panic"));
+    match writer {
+        0 => {
+            let made = admin
+                .try_post("/v1/sessions", &json!({"agent_id": agent}))?
+                .expect(201)
+                .json();
+            note(&mut |all| all.sessions.push(text(&made["id"]).to_owned()));
+        }
+        1 | 2 => {
+            let made = admin
+                .try_post("/auth/tokens", &json!({"name": format!("t{i}")}))?
+                .expect(201)
+                .json();
+            let token = text(&made["token"]).to_owned();
+            if writer == 1 {
+                note(&mut |all| all.live_tokens.push(token.clone()));
+            } else {
+                admin
+                    .try_delete(&format!("/auth/tokens/{}", text(&made["id"])))?
+                    .expect(204);
+                note(&mut |all| all.dead_tokens.push(token.clone()));
+            }
+        }
+        _ => {
+            let name = format!("user{i}");
+            let invite = admin
+                .try_post("/auth/invite", &json!({}))?
+                .expect(200)
+                .json();
+            let invite = text(&invite["token"]).to_owned();
+            let body = json!({"invite": invite, "username": name, "password": PASSWORD});
+            admin
+                .anonymous()
+                .try_post("/auth/register", &body)?
+                .expect(200);
+            note(&mut |all| all.used_invites.push(invite.clone()));
+            if i % 2 == 0 {
+                note(&mut |all| all.accounts.push(name.clone()));
+            } else {
+                admin
+                    .try_delete(&format!("/auth/users/{name}"))?
+                    .expect(204);
+                note(&mut |all| all.deleted.push(name.clone()));
+            }
+        }
+    }
+    Some(())
+}
+
+impl Acknowledged {
+    /// Asserts everything that was acknowledged, or the latest of each kind.
+    fn hold(&self, anonymous: &Client, admin: &Client, all: bool) {
+        let latest = |list: &[String]| {
+            list.iter()
+                .rev()
+                .take(if all { usize::MAX } else { 5 })
+                .cloned()
+                .collect::<Vec<_>>()
+        };
+        for id in latest(&self.sessions) {
+            admin.get(&format!("/v1/sessions/{id}")).expect(200);
+        }
+        for token in latest(&self.live_tokens) {
+            anonymous.bearer(&token).get("/v1/me").expect(200);
+        }
+        for token in latest(&self.dead_tokens) {
+            anonymous.bearer(&token).get("/v1/me").expect(401);
+        }
+        let people = names(admin);
+        for name in latest(&self.accounts) {
+            assert!(people.contains(&name), "{name} is lost");
+        }
+        for name in latest(&self.deleted) {
+            assert!(!people.contains(&name), "{name} is back");
+        }
+        for invite in latest(&self.used_invites).into_iter().take(10) {
+            let body = json!({"invite": invite, "username": "another", "password": PASSWORD});
+            anonymous.post("/auth/register", body).expect(400);
+        }
+        for name in &people {
+            assert!(name == "admin" || name.starts_with("user"), "{name}");
+        }
+    }
+}
+
+fn names(admin: &Client) -> std::collections::HashSet<String> {
+    let mut names = std::collections::HashSet::new();
+    let mut path = "/auth/users?limit=1000".to_owned();
+    loop {
+        let page = admin.get(&path).expect(200).json();
+        let rows = page["users"].as_array().cloned().unwrap_or_default();
+        let Some(last) = rows.last() else {
+            return names;
+        };
+        path = format!("/auth/users?limit=1000&after={}", text(&last["id"]));
+        for row in &rows {
+            assert_eq!(row["has_password"], true, "half an account: {row}");
+            names.insert(text(&row["id"]).to_owned());
+        }
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
 }

@@ -94,8 +94,38 @@ impl Client {
         )
     }
 
+    /// The same server, without credentials.
+    pub fn anonymous(&self) -> Self {
+        Self {
+            headers: Vec::new(),
+            ..self.clone()
+        }
+    }
+
+    /// POST a JSON body to a server that may be gone.
+    pub fn try_post(&self, path: &str, body: &Value) -> Option<Answer> {
+        self.try_send("POST", path, Some("application/json"), &body.to_string())
+            .ok()
+    }
+
+    /// DELETE on a server that may be gone.
+    pub fn try_delete(&self, path: &str) -> Option<Answer> {
+        self.try_send("DELETE", path, None, "").ok()
+    }
+
     /// Sends anything.
     pub fn send(&self, method: &str, path: &str, content_type: Option<&str>, body: &str) -> Answer {
+        self.try_send(method, path, content_type, body)
+            .unwrap_or_else(|e| panic!("{method} {path}: {e}"))
+    }
+
+    fn try_send(
+        &self,
+        method: &str,
+        path: &str,
+        content_type: Option<&str>,
+        body: &str,
+    ) -> Result<Answer, ureq::Error> {
         let mut request = http::Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.base));
@@ -111,13 +141,13 @@ impl Client {
                 .run(request.body(body.to_owned()).expect("a request")),
             None => self.agent.run(request.body(()).expect("a request")),
         };
-        let mut answer = answer.unwrap_or_else(|e| panic!("{method} {path}: {e}"));
-        let text = answer.body_mut().read_to_string().expect("a text");
-        Answer {
+        let mut answer = answer?;
+        let text = answer.body_mut().read_to_string()?;
+        Ok(Answer {
             status: answer.status().as_u16(),
             headers: answer.headers().clone(),
             text,
-        }
+        })
     }
 }
 

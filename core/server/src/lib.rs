@@ -9,3 +9,4 @@ pub mod clock;
 pub mod config;
 pub mod id;
 pub mod secret;
+pub mod store;

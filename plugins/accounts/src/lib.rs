@@ -10,8 +10,8 @@
 mod policy;
 
 use omnigent_plugin::{
-    Answer, Backend, BackendError, Change, Directory, DirectoryError, Entry, Form, Host, Identity, IdentityRef, Login,
-    LoginRequest, Password, Revalidate, Standing, State, Step, export_backend,
+    Answer, Backend, BackendError, Change, Directory, DirectoryError, Entry, Form, Host, Identity,
+    IdentityRef, Login, LoginRequest, Password, Revalidate, Standing, State, Step, export_backend,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -58,7 +58,10 @@ impl Login for Accounts {
         if verified.needs_rehash {
             // Losing this race to another sign-in or a password change is fine: theirs is as good.
             let upgraded = encode(&self.host.hash_password(&password).await?)?;
-            self.host.kv().compare_and_swap(&key(&name), Some(&bytes), Some(&upgraded)).await?;
+            self.host
+                .kv()
+                .compare_and_swap(&key(&name), Some(&bytes), Some(&upgraded))
+                .await?;
         }
         Ok(Step::accept(Identity::new(name)))
     }
@@ -86,7 +89,10 @@ impl Directory for Accounts {
         old: &Password,
         new: &Password,
     ) -> Result<Change, DirectoryError> {
-        let (bytes, record) = self.read(subject).await?.ok_or(DirectoryError::NoPassword)?;
+        let (bytes, record) = self
+            .read(subject)
+            .await?
+            .ok_or(DirectoryError::NoPassword)?;
         if !self.host.verify_password(old, Some(&record.phc)).await?.ok {
             return Err(DirectoryError::WrongPassword);
         }
@@ -100,7 +106,9 @@ impl Directory for Accounts {
     async fn describe(&self, subjects: &[String]) -> Result<Vec<Entry>, DirectoryError> {
         let mut entries = Vec::with_capacity(subjects.len());
         for subject in subjects {
-            entries.push(Entry { has_password: self.host.kv().get(&key(subject)).await?.is_some() });
+            entries.push(Entry {
+                has_password: self.host.kv().get(&key(subject)).await?.is_some(),
+            });
         }
         Ok(entries)
     }
@@ -118,13 +126,21 @@ impl Revalidate for Accounts {
 impl Accounts {
     /// The person's record, as stored and as read.
     async fn read(&self, name: &str) -> Result<Option<(Vec<u8>, Record)>, BackendError> {
-        let Some(bytes) = self.host.kv().get(&key(name)).await? else { return Ok(None) };
-        let record = serde_json::from_slice(&bytes)
-            .map_err(|e| BackendError::internal(format!("the record of {name:?} cannot be read: {e}")))?;
+        let Some(bytes) = self.host.kv().get(&key(name)).await? else {
+            return Ok(None);
+        };
+        let record = serde_json::from_slice(&bytes).map_err(|e| {
+            BackendError::internal(format!("the record of {name:?} cannot be read: {e}"))
+        })?;
         Ok(Some((bytes, record)))
     }
 
-    async fn replace(&self, subject: &str, old: Vec<u8>, new: &Password) -> Result<Change, DirectoryError> {
+    async fn replace(
+        &self,
+        subject: &str,
+        old: Vec<u8>,
+        new: &Password,
+    ) -> Result<Change, DirectoryError> {
         accept(subject, new)?;
         let record = encode(&self.host.hash_password(new).await?)?;
         Ok(Change::new(Identity::new(subject)).replace(key(subject), old, record))
@@ -141,7 +157,8 @@ fn accept(name: &str, password: &Password) -> Result<(), DirectoryError> {
 /// As the core writes account names: trimmed, lower-case. What is not ASCII is left as it is and
 /// matches nobody, because no account has such a name.
 fn normalised(name: &str) -> String {
-    name.trim_matches(|c: char| c.is_ascii_whitespace()).to_ascii_lowercase()
+    name.trim_matches(|c: char| c.is_ascii_whitespace())
+        .to_ascii_lowercase()
 }
 
 /// Names outside the grammar may be long: what cannot be a name is no key either.
@@ -150,7 +167,10 @@ fn key(name: &str) -> String {
 }
 
 fn encode(phc: &str) -> Result<Vec<u8>, BackendError> {
-    serde_json::to_vec(&Record { phc: phc.to_owned() }).map_err(|e| BackendError::internal(e.to_string()))
+    serde_json::to_vec(&Record {
+        phc: phc.to_owned(),
+    })
+    .map_err(|e| BackendError::internal(e.to_string()))
 }
 
 export_backend!(Accounts: Login, Directory, Revalidate; name = "accounts", title = "User name and password");

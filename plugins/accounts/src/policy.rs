@@ -21,10 +21,15 @@ pub(crate) fn refusal(username: &str, password: &str) -> Option<&'static str> {
     if length > MAX_LENGTH {
         return Some("a password has at most 1024 characters");
     }
-    let own_words = [username, username.split('@').next().unwrap_or_default(), "omnigent"];
+    let own_words = [
+        username,
+        username.split('@').next().unwrap_or_default(),
+        "omnigent",
+    ];
     let estimate = zxcvbn::zxcvbn(password, &own_words);
-    (estimate.guesses() < COMMON_GUESSES)
-        .then_some("this password is too easy to guess; choose one that is not a common password or your name")
+    (estimate.guesses() < COMMON_GUESSES).then_some(
+        "this password is too easy to guess; choose one that is not a common password or your name",
+    )
 }
 
 #[cfg(test)]
@@ -34,8 +39,20 @@ mod tests {
     #[test]
     fn common_passwords_and_own_names_are_refused() {
         for password in [
-            "password", "Password1", "P@ssw0rd", "12345678", "qwertyuiop", "iloveyou1", "test1234", "letmein99",
-            "aaaaaaaa", "abcdefgh", "omnigent", "Omnigent1", "wonderwoman", "wonderwoman1",
+            "password",
+            "Password1",
+            "P@ssw0rd",
+            "12345678",
+            "qwertyuiop",
+            "iloveyou1",
+            "test1234",
+            "letmein99",
+            "aaaaaaaa",
+            "abcdefgh",
+            "omnigent",
+            "Omnigent1",
+            "wonderwoman",
+            "wonderwoman1",
         ] {
             assert!(refusal("wonderwoman", password).is_some(), "{password}");
         }
@@ -44,7 +61,12 @@ mod tests {
 
     #[test]
     fn long_and_unusual_ones_are_not() {
-        for password in ["correct horse battery staple", "s3cret-pass", "пароль-крепкий-как-дуб", &"x7Ké-".repeat(204)] {
+        for password in [
+            "correct horse battery staple",
+            "s3cret-pass",
+            "пароль-крепкий-как-дуб",
+            &"x7Ké-".repeat(204),
+        ] {
             assert_eq!(refusal("alice", password), None, "{password}");
         }
     }

@@ -1,0 +1,406 @@
+//! The office where accounts with a password are made and changed: brings the backend that keeps
+//! the passwords and our own records together in one transaction.
+//!
+//! Owns: setup, registration, password changes and resets, removal, refresh with revalidation.
+//! Does not: hash passwords (the backend does).
+//!
+//! **Invariants:** an account, its password, the used-up invite and the first login are committed
+//! together or not at all; an invite is checked before a name, so that names do not leak.
+
+use std::sync::Arc;
+
+use omnigent_plugin::{Change, DirectoryError, Password};
+
+use super::{
+    ACCOUNTS, Account, AccountError, AccountName, IdentityKey, NAMES, by_name, create, redeem_invite, verify_invite,
+};
+use crate::{
+    backend::{self, Backends, CallError, Instance},
+    clock::Timestamp,
+    id::{LoginId, Uid},
+    live::Live,
+    login::{self, Established, Guest, Lifetimes, establish, origin},
+    secret::Secret,
+    store::{Store, StoreError},
+    token::{self, hash},
+};
+
+/// Who may register.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Registration {
+    /// Whoever has an invite.
+    #[default]
+    Invite,
+    /// Everybody.
+    Open,
+    /// Nobody.
+    Closed,
+}
+
+/// Why the office could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum OfficeError {
+    /// The account, name, invite or identity says no.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    /// No backend of this server keeps passwords.
+    #[error("no backend of this server keeps passwords")]
+    NoDirectory,
+    /// Registration is closed.
+    #[error("registration is closed on this server")]
+    Closed,
+    /// The one-time setup code is missing or wrong.
+    #[error("setup code missing or wrong; the server printed it when it started")]
+    SetupCode,
+    /// The old password is wrong.
+    #[error("old password incorrect")]
+    WrongPassword,
+    /// The account has no password here.
+    #[error("no password set for this account")]
+    NoPassword,
+    /// The backend refuses the new password, and says why.
+    #[error("{0}")]
+    PasswordRefused(String),
+    /// Too much at once: try again soon.
+    #[error("the server is busy; try again in a moment")]
+    Busy,
+    /// The backend cannot tell.
+    #[error("the backend that keeps passwords is unavailable")]
+    Unavailable(#[source] CallError),
+}
+
+impl From<StoreError> for OfficeError {
+    fn from(error: StoreError) -> Self {
+        Self::Account(AccountError::Store(error))
+    }
+}
+
+impl From<CallError> for OfficeError {
+    fn from(error: CallError) -> Self {
+        if error.is_busy() {
+            return Self::Busy;
+        }
+        match error.into_directory() {
+            Ok(DirectoryError::Taken) => Self::Account(AccountError::NameTaken),
+            Ok(DirectoryError::NotFound) => Self::Account(AccountError::NotFound),
+            Ok(DirectoryError::WrongPassword) => Self::WrongPassword,
+            Ok(DirectoryError::NoPassword) => Self::NoPassword,
+            Ok(DirectoryError::Refused(reason)) => Self::PasswordRefused(reason),
+            Ok(DirectoryError::Backend(error)) => Self::Unavailable(error.into()),
+            Err(error) => Self::Unavailable(error),
+        }
+    }
+}
+
+/// Makes and changes accounts with a password.
+pub struct Office {
+    pub(crate) store: Store,
+    pub(crate) live: Live,
+    pub(crate) backends: Arc<Backends>,
+    pub(crate) lifetimes: Lifetimes,
+    pub(crate) registration: Registration,
+    /// The one-time setup code, when one is needed.
+    pub(crate) setup_code: Option<Secret<String>>,
+}
+
+/// A name and a password somebody chose.
+#[derive(Debug)]
+pub struct Chosen {
+    /// The name, as parsed.
+    pub name: AccountName,
+    /// The password.
+    pub password: Password,
+}
+
+impl Office {
+    /// Whether the server waits to be claimed: a backend keeps passwords and nobody has one.
+    pub fn needs_setup(&self) -> bool {
+        !self.store.initialised() && self.directory().is_ok()
+    }
+
+    /// Claims the server: makes its first admin.
+    ///
+    /// # Errors
+    /// [`AccountError::AlreadySetUp`] to all but one; [`OfficeError::SetupCode`].
+    pub async fn setup(
+        &self,
+        chosen: Chosen,
+        code: Option<&str>,
+        guest: Guest,
+        now: Timestamp,
+    ) -> Result<Established, OfficeError> {
+        if self.store.initialised() {
+            return Err(AccountError::AlreadySetUp.into());
+        }
+        if let Some(expected) = &self.setup_code {
+            let said = code.unwrap_or_default().trim().as_bytes();
+            if !hash::constant_time_eq(said, expected.expose().as_bytes()) {
+                return Err(OfficeError::SetupCode);
+            }
+        }
+        self.admit(chosen, Admission::First, guest, now).await
+    }
+
+    /// Makes an account for whoever has an invite, or for everybody where the operator says so.
+    ///
+    /// # Errors
+    /// [`AccountError::Invite`] comes before anything about the name.
+    pub async fn register(
+        &self,
+        invite: Option<String>,
+        chosen: Chosen,
+        guest: Guest,
+        now: Timestamp,
+    ) -> Result<Established, OfficeError> {
+        match (self.registration, invite) {
+            (Registration::Closed, _) => Err(OfficeError::Closed),
+            (Registration::Open, None) => self.admit(chosen, Admission::Open, guest, now).await,
+            (_, None) => Err(AccountError::Invite.into()),
+            (_, Some(invite)) => self.admit(chosen, Admission::Invited(invite), guest, now).await,
+        }
+    }
+
+    /// Checks an invite without using it up: what registration does before it looks at a name.
+    ///
+    /// # Errors
+    /// [`AccountError::Invite`]; [`OfficeError::Closed`].
+    pub async fn check_invite(&self, invite: Option<String>, now: Timestamp) -> Result<(), OfficeError> {
+        match (self.registration, invite) {
+            (Registration::Closed, _) => Err(OfficeError::Closed),
+            (Registration::Open, None) => Ok(()),
+            (Registration::Invite, None) => Err(AccountError::Invite.into()),
+            (_, Some(invite)) => {
+                let live = self.live.clone();
+                self.store.read(move |reader| verify_invite(&live, reader, &invite, now)).await?;
+                Ok(())
+            }
+        }
+    }
+
+    /// Adds an account on an admin's word. Without a password it can be linked, or given one later.
+    ///
+    /// # Errors
+    /// [`AccountError::NameTaken`] and what the backend refuses.
+    pub async fn add(
+        &self,
+        name: AccountName,
+        password: Option<Password>,
+        is_admin: bool,
+        now: Timestamp,
+    ) -> Result<Account, OfficeError> {
+        let prepared = match password {
+            None => None,
+            Some(password) => {
+                self.require_free(&name).await?;
+                let backend = self.directory()?;
+                let change = backend.directory_create(name.as_str(), &password).await?;
+                Some((backend.name().to_owned(), key(backend, &change), change))
+            }
+        };
+        let live = self.live.clone();
+        self.store
+            .write(move |tx| {
+                let Some((backend, key, change)) = prepared else {
+                    return Ok(create(&live, tx, name, is_admin, None, now)?);
+                };
+                backend::apply_change(tx, &backend, &change).map_err(name_taken)?;
+                tx.mark_initialised();
+                Ok(create(&live, tx, name, is_admin, Some(key), now)?)
+            })
+            .await
+    }
+
+    /// Changes one's own password and ends all other logins.
+    ///
+    /// # Errors
+    /// [`OfficeError::WrongPassword`], [`OfficeError::NoPassword`], [`OfficeError::PasswordRefused`].
+    pub async fn change_password(
+        &self,
+        uid: Uid,
+        keep: Option<LoginId>,
+        old: &Password,
+        new: &Password,
+        now: Timestamp,
+    ) -> Result<(), OfficeError> {
+        let (backend, subject) = self.password_identity(uid).await?;
+        let change = backend.directory_change_password(&subject, old, new).await?;
+        let (live, name) = (self.live.clone(), backend.name().to_owned());
+        self.store
+            .write(move |tx| {
+                backend::apply_change(tx, &name, &change).map_err(collision)?;
+                login::end_all(&live, tx, &uid, keep.as_ref(), now)?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// Gives the account a new random password and ends everything that acts for it.
+    ///
+    /// # Errors
+    /// [`AccountError::NotFound`]; [`OfficeError::NoPassword`].
+    pub async fn reset_password(&self, name: &str, now: Timestamp) -> Result<Secret<String>, OfficeError> {
+        let wanted = name.to_owned();
+        let account = self.store.read(move |reader| by_name(reader, &wanted)).await?;
+        let password = hash::generate_password();
+        let new = Password::new(password.expose().clone());
+        self.set_password(account.uid, &new, now).await?;
+        Ok(password)
+    }
+
+    /// Sets the account's password on an admin's word and ends everything that acts for it.
+    ///
+    /// # Errors
+    /// [`OfficeError::NoPassword`]; [`OfficeError::PasswordRefused`].
+    pub async fn set_password(&self, uid: Uid, new: &Password, now: Timestamp) -> Result<(), OfficeError> {
+        let (backend, subject) = self.password_identity(uid).await?;
+        let change = backend.directory_set_password(&subject, new).await?;
+        let (live, name) = (self.live.clone(), backend.name().to_owned());
+        self.store
+            .write(move |tx| {
+                backend::apply_change(tx, &name, &change).map_err(collision)?;
+                login::end_all(&live, tx, &uid, None, now)?;
+                token::api::revoke_all(&live, tx, &uid)?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// Removes the account, its password and everything that acts for it.
+    ///
+    /// # Errors
+    /// [`AccountError::NotFound`]; [`AccountError::LastAdmin`].
+    pub async fn remove(&self, name: &str, now: Timestamp) -> Result<(), OfficeError> {
+        let wanted = name.to_owned();
+        let account = self.store.read(move |reader| by_name(reader, &wanted)).await?;
+        let mut changes: Vec<(String, Change)> = Vec::new();
+        for identity in &account.identities {
+            if let Some(backend) = self.backends.get(&identity.backend).filter(|backend| backend.is_directory()) {
+                changes.push((identity.backend.clone(), backend.directory_remove(&identity.subject).await?));
+            }
+        }
+        let (live, uid) = (self.live.clone(), account.uid);
+        self.store
+            .write(move |tx| {
+                for (backend, change) in &changes {
+                    backend::apply_change(tx, backend, change).map_err(collision)?;
+                }
+                super::delete(&live, tx, &uid, now)?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// For each account, whether it has a password.
+    ///
+    /// # Errors
+    /// [`OfficeError::Unavailable`].
+    pub async fn have_passwords(&self, accounts: &[Account]) -> Result<Vec<bool>, OfficeError> {
+        let mut have = vec![false; accounts.len()];
+        for backend in self.backends.iter().filter(|backend| backend.is_directory()) {
+            let of_backend = |account: &Account| {
+                account.identities.iter().find(|key| key.backend == backend.name()).map(|key| key.subject.clone())
+            };
+            let (places, subjects): (Vec<usize>, Vec<String>) = accounts
+                .iter()
+                .enumerate()
+                .filter_map(|(place, account)| Some((place, of_backend(account)?)))
+                .unzip();
+            let entries = backend.directory_describe(&subjects).await?;
+            for (place, entry) in places.into_iter().zip(entries) {
+                have[place] |= entry.has_password;
+            }
+        }
+        Ok(have)
+    }
+
+    async fn admit(
+        &self,
+        chosen: Chosen,
+        admission: Admission,
+        guest: Guest,
+        now: Timestamp,
+    ) -> Result<Established, OfficeError> {
+        if let Admission::Invited(invite) = &admission {
+            self.check_invite(Some(invite.clone()), now).await?;
+        }
+        self.require_free(&chosen.name).await?;
+        let backend = self.directory()?;
+        let change = backend.directory_create(chosen.name.as_str(), &chosen.password).await?;
+        let key = key(backend, &change);
+        let origin = origin(backend, &key, guest);
+        let (live, lifetimes) = (self.live.clone(), self.lifetimes.clone());
+        self.store
+            .write(move |tx| {
+                let is_admin = match admission {
+                    Admission::First if tx.initialised() => return Err(AccountError::AlreadySetUp.into()),
+                    Admission::First => true,
+                    Admission::Open => live.is_listed_admin(&chosen.name),
+                    Admission::Invited(invite) => {
+                        redeem_invite(&live, tx, &invite, now)?.is_admin || live.is_listed_admin(&chosen.name)
+                    }
+                };
+                backend::apply_change(tx, &key.backend, &change).map_err(name_taken)?;
+                let account = create(&live, tx, chosen.name, is_admin, Some(key), now)?;
+                tx.mark_initialised();
+                Ok(establish(&live, tx, &account.uid, origin, &lifetimes, now)?)
+            })
+            .await
+    }
+
+    async fn require_free(&self, name: &AccountName) -> Result<(), OfficeError> {
+        let name = name.clone();
+        let is_taken =
+            self.store.read(move |reader| NAMES.contains(reader, name.as_str()).map_err(AccountError::from)).await?;
+        if is_taken { Err(AccountError::NameTaken.into()) } else { Ok(()) }
+    }
+
+    async fn password_identity(&self, uid: Uid) -> Result<(&Instance, String), OfficeError> {
+        let account = self
+            .store
+            .read(move |reader| ACCOUNTS.get(reader, &uid)?.ok_or(AccountError::NotFound))
+            .await?;
+        account
+            .identities
+            .iter()
+            .find_map(|key| {
+                let backend = self.backends.get(&key.backend).filter(|backend| backend.is_directory())?;
+                Some((backend, key.subject.clone()))
+            })
+            .ok_or(OfficeError::NoPassword)
+    }
+
+    /// The backend that keeps passwords: the first one that can.
+    fn directory(&self) -> Result<&Instance, OfficeError> {
+        self.backends.iter().find(|backend| backend.is_directory()).ok_or(OfficeError::NoDirectory)
+    }
+}
+
+/// What lets somebody in who has no account yet.
+enum Admission {
+    First,
+    Open,
+    Invited(String),
+}
+
+fn key(backend: &Instance, change: &Change) -> IdentityKey {
+    IdentityKey {
+        backend: backend.name().to_owned(),
+        issuer: change.identity.issuer.clone().unwrap_or_default(),
+        subject: change.identity.subject.clone(),
+    }
+}
+
+/// Two who register the same name at once: the second finds the first's password in its place.
+fn name_taken(error: backend::ApplyError) -> AccountError {
+    match collision(error) {
+        AccountError::Collision => AccountError::NameTaken,
+        error => error,
+    }
+}
+
+fn collision(error: backend::ApplyError) -> AccountError {
+    match error {
+        backend::ApplyError::Conflict => AccountError::Collision,
+        backend::ApplyError::Store(error) => AccountError::Store(error),
+    }
+}

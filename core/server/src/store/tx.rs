@@ -1,0 +1,146 @@
+//! A transaction: reads through, writes into the group's overlay, undone when it fails.
+
+use std::{collections::BTreeMap, fmt, ops::Range};
+
+use super::{
+    engine::Engine,
+    error::StoreError,
+    read::{Entry, Order, Read},
+};
+
+/// What a group of transactions changes: nothing for a deleted key.
+pub(super) type Overlay = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
+/// One transaction. It sees its own writes, those of earlier transactions and of no later one;
+/// all of it is written or none.
+pub struct Tx<'a> {
+    engine: &'a Engine,
+    overlay: &'a mut Overlay,
+    /// Overlay entries as they were before this transaction, oldest first.
+    undo: Vec<(Vec<u8>, Option<Option<Vec<u8>>>)>,
+    initialised: bool,
+    hooks: Vec<Hook>,
+}
+
+/// What happens in memory once a transaction is durable.
+pub(super) type Hook = Box<dyn FnOnce() + Send>;
+
+/// What a transaction that went well leaves to do.
+pub(super) struct Finished {
+    /// Whether the store is initialised with it.
+    pub(super) initialised: bool,
+    pub(super) hooks: Vec<Hook>,
+}
+
+impl<'a> Tx<'a> {
+    /// `initialised`: whether the store is, or will be by an earlier transaction of the group.
+    pub(super) fn new(engine: &'a Engine, overlay: &'a mut Overlay, initialised: bool) -> Self {
+        Self {
+            engine,
+            overlay,
+            undo: Vec::new(),
+            initialised,
+            hooks: Vec::new(),
+        }
+    }
+
+    /// Sets the durable mark that somebody has claimed this server: from the commit on, the store
+    /// refuses to open empty.
+    pub fn mark_initialised(&mut self) {
+        self.initialised = true;
+    }
+
+    /// Whether somebody has claimed this server, earlier transactions included.
+    pub fn initialised(&self) -> bool {
+        self.initialised
+    }
+
+    /// Runs `hook` on the writer's thread once the transaction is durable and before its caller
+    /// hears of it; never when it fails. Keeps memory in step with the store even if the caller is
+    /// gone by then. Must be quick and must not panic.
+    pub fn on_commit(&mut self, hook: impl FnOnce() + Send + 'static) {
+        self.hooks.push(Box::new(hook));
+    }
+
+    /// Writes or deletes. True when there was a record before.
+    pub(super) fn set(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) -> Result<bool, StoreError> {
+        let was = self.get(&key)?.is_some();
+        if was || value.is_some() {
+            let before = self.overlay.insert(key.clone(), value);
+            self.undo.push((key, before));
+        }
+        Ok(was)
+    }
+
+    /// What is left to do.
+    pub(super) fn finish(self) -> Finished {
+        Finished {
+            initialised: self.initialised,
+            hooks: self.hooks,
+        }
+    }
+
+    /// Takes everything back.
+    pub(super) fn roll_back(self) {
+        for (key, before) in self.undo.into_iter().rev() {
+            match before {
+                Some(before) => self.overlay.insert(key, before),
+                None => self.overlay.remove(&key),
+            };
+        }
+    }
+}
+
+impl Read for Tx<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.overlay.get(key) {
+            Some(changed) => Ok(changed.clone()),
+            None => self.engine.get(key),
+        }
+    }
+
+    fn range<'r>(
+        &'r self,
+        range: Range<Vec<u8>>,
+        order: Order,
+    ) -> Box<dyn Iterator<Item = Entry> + 'r> {
+        let mut stored = self.engine.range(range.clone(), order).peekable();
+        let changed = self
+            .overlay
+            .range(range)
+            .map(|(key, value)| (key, value.as_deref()));
+        let mut changed: Box<dyn Iterator<Item = _>> = match order {
+            Order::Ascending => Box::new(changed),
+            Order::Descending => Box::new(changed.rev()),
+        };
+        let mut ahead = changed.next();
+        Box::new(std::iter::from_fn(move || {
+            loop {
+                let Some((key, value)) = ahead else {
+                    return stored.next();
+                };
+                match stored.peek() {
+                    Some(Err(_)) => return stored.next(),
+                    Some(Ok((other, _)))
+                        if other != key && (other < key) == (order == Order::Ascending) =>
+                    {
+                        return stored.next();
+                    }
+                    Some(Ok((other, _))) if other == key => drop(stored.next()),
+                    _ => {}
+                }
+                let entry = value.map(|value| Ok((key.clone(), value.to_vec())));
+                ahead = changed.next();
+                if entry.is_some() {
+                    return entry;
+                }
+            }
+        }))
+    }
+}
+
+impl fmt::Debug for Tx<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tx({} changes)", self.undo.len())
+    }
+}

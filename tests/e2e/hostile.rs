@@ -1,0 +1,112 @@
+//! Bad input gets a clear 4xx: no panic, no 5xx, no hang (THREATS section 10).
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::{Duration, Instant},
+};
+
+use omnigent_tests::{Server, ServerBuilder};
+use serde_json::json;
+
+/// Sends raw bytes and returns everything that comes back until the server closes or says no more.
+fn raw(server: &Server, bytes: &[u8]) -> String {
+    let address = server.url.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(3)))
+        .expect("a timeout");
+    let _ = stream.write_all(bytes);
+    let mut said = Vec::new();
+    let _ = stream.read_to_end(&mut said);
+    String::from_utf8_lossy(&said).into_owned()
+}
+
+fn status(said: &str) -> Option<u16> {
+    said.get(9..12)?.parse().ok()
+}
+
+#[test]
+fn odd_requests_are_refused_by_name_and_the_server_lives() {
+    let server = ServerBuilder::accounts().start();
+    server.claim();
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let cases: Vec<(&str, Vec<u8>, &[u16])> = vec![
+        ("no host", b"GET /health HTTP/1.1\r\nConnection: close\r\n\r\n".to_vec(), &[400]),
+        ("two hosts", b"GET /health HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n".to_vec(), &[400]),
+        ("not http", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(), &[400]),
+        ("header bomb", format!("GET /health HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "a".repeat(200_000)).into_bytes(), &[400, 431]),
+        ("many headers", format!("GET /health HTTP/1.1\r\nHost: x\r\n{}\r\n", "a: b\r\n".repeat(5000)).into_bytes(), &[400, 431]),
+        ("smuggling", b"POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n0\r\n\r\n".to_vec(), &[400, 422]),
+        ("two lengths", b"POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!".to_vec(), &[400]),
+        ("encoded slash", get("/v1%2fme").into_bytes(), &[400, 404]),
+        ("dots", get("/v1/../auth/me").into_bytes(), &[400, 404]),
+        ("double slash", get("//v1/me").into_bytes(), &[400, 404]),
+        ("nul", get("/v1/me%00").into_bytes(), &[400, 404]),
+        ("semicolon", get("/v1/me;x=1").into_bytes(), &[400, 404]),
+        ("backslash", get("/v1\\me").into_bytes(), &[400, 404]),
+        ("trailing slash", get("/v1/me/").into_bytes(), &[404]),
+        ("trace", b"TRACE /v1/me HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".to_vec(), &[405]),
+        ("connect", b"CONNECT a:1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".to_vec(), &[400, 404, 405]),
+        ("head", b"HEAD /v1/me HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".to_vec(), &[405]),
+        ("options", b"OPTIONS /v1/sessions HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".to_vec(), &[405]),
+        ("override", b"GET /auth/logout HTTP/1.1\r\nHost: x\r\nX-HTTP-Method-Override: POST\r\nConnection: close\r\n\r\n".to_vec(), &[405]),
+        ("huge token", format!("GET /v1/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\r\n", "a.".repeat(6000)).into_bytes(), &[401]),
+        ("odd token", b"GET /v1/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \xff\xfe\r\nConnection: close\r\n\r\n".to_vec(), &[401]),
+    ];
+    for (name, bytes, expected) in cases {
+        let said = raw(&server, &bytes);
+        assert!(
+            status(&said).is_some_and(|status| expected.contains(&status)),
+            "{name}: {said:?}"
+        );
+    }
+    server.client().get("/health").expect(200);
+    assert!(!server.log().contains("panicked"), "{}", server.log());
+}
+
+#[test]
+fn large_and_lying_bodies_are_cut_off() {
+    let server = ServerBuilder::accounts().start();
+    let client = server.client();
+    let body = json!({"username": "a", "password": "x".repeat(2 << 20)}).to_string();
+    client
+        .send("POST", "/auth/login", Some("application/json"), &body)
+        .expect(413);
+    let chunk = format!("10000\r\n{}\r\n", "a".repeat(0x10000));
+    let chunked = format!(
+        "POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+        chunk.repeat(40)
+    );
+    assert_eq!(status(&raw(&server, chunked.as_bytes())), Some(413));
+    let packed = "POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
+    assert!(matches!(
+        status(&raw(&server, packed.as_bytes())),
+        Some(415 | 422)
+    ));
+}
+
+#[test]
+fn a_slow_client_is_cut_off_and_delays_nobody() {
+    let server = ServerBuilder::accounts().start();
+    let address = server.url.trim_start_matches("http://").to_owned();
+    let mut slow: Vec<TcpStream> = (0..200)
+        .map(|_| TcpStream::connect(&address).expect("it listens"))
+        .collect();
+    for stream in &mut slow {
+        stream
+            .write_all(b"POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n")
+            .expect("it reads");
+    }
+    server.client().get("/health").expect(200);
+    let began = Instant::now();
+    let mut one = slow.pop().expect("one of them");
+    one.set_read_timeout(Some(Duration::from_secs(40)))
+        .expect("a timeout");
+    let mut said = Vec::new();
+    let _ = one.read_to_end(&mut said);
+    assert!(
+        began.elapsed() < Duration::from_secs(35),
+        "the server hangs up"
+    );
+}
