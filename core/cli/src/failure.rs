@@ -2,7 +2,7 @@
 
 use std::{fmt, process::ExitCode};
 
-use omnigent_server::config::Problem;
+use omnigent_server::{config::Problem, store::OpenError};
 
 /// Exit code of a wrong command line or configuration.
 pub(crate) const USAGE: u8 = 2;
@@ -52,6 +52,18 @@ impl Failure {
             eprintln!("omnigent: {self}");
         }
         ExitCode::from(self.code())
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        let why = error.to_string();
+        match error {
+            OpenError::Locked(_) => Self::InUse(why),
+            OpenError::Io { .. } => Self::Failed(why),
+            // Everything else there is speaks of the data itself.
+            _ => Self::Damaged(why),
+        }
     }
 }
 

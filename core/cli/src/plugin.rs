@@ -8,6 +8,10 @@ use crate::{failure::Failure, output, settings::Settings};
 
 /// Lists and inspects plugins
 #[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  omnigent plugin list --config /etc/omnigent.toml
+  omnigent plugin inspect --json ./libomnigent_auth_mine.so | jq -r .sha256")]
 pub(crate) struct Args {
     #[command(flatten)]
     settings: Settings,

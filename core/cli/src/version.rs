@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{failure::Failure, output};
 
-/// Shows the version of the server and of its plugin contract
+/// Shows the version
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Write JSON: {version}

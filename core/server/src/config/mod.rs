@@ -12,21 +12,27 @@
 //! lies, or its `../lib/omnigent` when that exists.
 
 mod auth;
+mod backend;
 mod env;
+mod people;
 mod problem;
+mod secret_file;
 mod server;
 mod sheet;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod typed;
 mod value;
 
 use std::{collections::BTreeMap, path::Path};
 
 use toml::de::DeTable;
 
-pub use auth::{AccountRule, Accounts, Agent, Auth, Backend, Registration, Sharing};
+pub use auth::Auth;
+pub use backend::{AccountRule, Backend};
 pub use env::Env;
+pub use people::{Accounts, Agent, Registration, Sharing};
 pub use problem::Problem;
 pub use server::{LogFormat, LogLevel, Server};
 use sheet::{Section, Setting, Sheet};
@@ -132,13 +138,13 @@ impl Config {
         let server = server::server(root.section("server"), env);
         let mut config = Self {
             tokens: tokens::tokens(root.section("tokens")),
-            accounts: auth::accounts(root.section("accounts")),
+            accounts: people::accounts(root.section("accounts")),
             passwords: tokens::passwords(root.section("passwords")),
             throttle: tokens::throttle(root.section("throttle")),
             device: tokens::device(root.section("device")),
             auth: auth::auth(&mut root, &from_env),
-            agents: auth::agents(root.sections("agent")),
-            sharing: auth::sharing(root.section("sharing")),
+            agents: people::agents(root.sections("agent")),
+            sharing: people::sharing(root.section("sharing")),
             initial_admin: from_env.initial_admin,
             server,
             warnings: Vec::new(),
