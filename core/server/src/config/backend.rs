@@ -112,6 +112,10 @@ pub(super) fn backend_of(
     };
     let mut config = Map::new();
     for (key, value) in section.rest() {
+        // A guess by name, and only for a warning: what the key means is the plugin's business.
+        if key.ends_with("secret") || key.ends_with("password") {
+            section.sheet.saw_secret(&section.place(key));
+        }
         match json(value) {
             Some(value) => {
                 config.insert(key.to_owned(), value);

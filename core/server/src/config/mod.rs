@@ -91,7 +91,7 @@ impl Config {
         let Some(path) = file else {
             return Self::parse("", Path::new("."), env, overrides);
         };
-        let text = read(path).map_err(|message| {
+        let (text, shared) = read(path).map_err(|message| {
             vec![Problem {
                 key_path: path.display().to_string(),
                 line: None,
@@ -100,7 +100,19 @@ impl Config {
             }]
         })?;
         let base = path.parent().unwrap_or(Path::new("."));
-        Self::parse(&text, base, env, overrides)
+        let from_env = env::read(env);
+        let overrides = settings(&from_env.settings, overrides);
+        let sheet = Sheet::new(&text, base.to_owned(), overrides);
+        let mut config = Self::parse_sheet(&sheet, from_env, env)?;
+        if shared && let Some(place) = sheet.inline_secret.take() {
+            config.warnings.push(Problem {
+                key_path: place.key_path,
+                line: place.line,
+                message: format!("others may read {} and this secret in it", path.display()),
+                suggestion: Some("run chmod 600 on it, or use the key ending in _file".into()),
+            });
+        }
+        Ok(config)
     }
 
     /// Loads a configuration from its text; relative paths in it are relative to `base`.
@@ -239,18 +251,22 @@ impl Config {
 /// At most this much of a configuration file is read.
 const MAX_FILE: u64 = 1 << 20;
 
-fn read(path: &Path) -> Result<String, String> {
-    use std::io::Read;
+/// The file's text, and whether people other than its owner may read it.
+fn read(path: &Path) -> Result<(String, bool), String> {
+    use std::{io::Read, os::unix::fs::PermissionsExt};
 
-    let file = std::fs::File::open(path).map_err(|error| format!("cannot be read: {error}"))?;
+    let failed = |error: std::io::Error| format!("cannot be read: {error}");
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let mode = file.metadata().map_err(failed)?.permissions().mode();
     let mut bytes = Vec::new();
     file.take(MAX_FILE + 1)
         .read_to_end(&mut bytes)
-        .map_err(|error| format!("cannot be read: {error}"))?;
+        .map_err(failed)?;
     if bytes.len() as u64 > MAX_FILE {
         return Err("is larger than 1 MiB: not a configuration".into());
     }
-    String::from_utf8(bytes).map_err(|_| "is not valid UTF-8".into())
+    let text = String::from_utf8(bytes).map_err(|_| "is not valid UTF-8".to_owned())?;
+    Ok((text, mode & 0o077 != 0))
 }
 
 fn settings(

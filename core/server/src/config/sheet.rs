@@ -40,6 +40,8 @@ pub(super) struct Sheet<'a> {
     pub(super) base: PathBuf,
     pub(super) faults: RefCell<Vec<Problem>>,
     pub(super) warnings: RefCell<Vec<Problem>>,
+    /// A secret that is written in the file itself.
+    pub(super) inline_secret: RefCell<Option<Place>>,
     /// Paths of all keys asked for: what the server knows.
     pub(super) asked: RefCell<BTreeSet<String>>,
     /// Keys nobody asked for, judged when everything has been asked.
@@ -65,6 +67,7 @@ impl<'a> Sheet<'a> {
             base,
             faults: RefCell::default(),
             warnings: RefCell::default(),
+            inline_secret: RefCell::default(),
             asked: RefCell::default(),
             strangers: RefCell::default(),
         }
@@ -125,6 +128,13 @@ impl Sheet<'_> {
             message: message.into(),
             suggestion: None,
         });
+    }
+
+    /// Notes that a secret is written in the file itself.
+    pub(super) fn saw_secret(&self, place: &Place) {
+        if place.line.is_some() {
+            self.inline_secret.replace(Some(place.clone()));
+        }
     }
 
     /// The line, counted from 1, of a byte position.

@@ -275,6 +275,7 @@ impl Section<'_> {
             self.sheet.fault(&given.place, "must not be empty");
             return None;
         }
+        self.sheet.saw_secret(&given.place);
         Some((given.place, Secret::new(text)))
     }
 }

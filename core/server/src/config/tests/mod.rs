@@ -168,3 +168,25 @@ fn address_blocks_hold_what_they_say() {
     assert!(!holds("fd00::/8", "10.0.0.1"));
     assert!(!holds("::1/128", "::2"));
 }
+
+#[test]
+fn a_secret_in_a_file_others_may_read_is_a_warning() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("c.toml");
+    let warnings = |text: &str, mode| {
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+        let env: Env = [("HOME", "/home/someone")].into_iter().collect();
+        let config = Config::load(Some(&path), &env, &Overrides::default()).unwrap();
+        format!("{:?}", config.warnings)
+    };
+    let text = format!("[tokens]\nsecret = '{KEY}'");
+    assert!(warnings(&text, 0o644).contains("others may read"));
+    assert!(!warnings(&text, 0o644).contains(KEY));
+    assert_eq!(warnings(&text, 0o600), "[]");
+    assert_eq!(warnings("[tokens]\naccess_ttl = '1h'", 0o644), "[]");
+    let text = format!("{ACCOUNTS}client_secret = 'hunter2'");
+    assert!(warnings(&text, 0o640).contains("backend.accounts.client_secret"));
+}
