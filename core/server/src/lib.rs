@@ -10,3 +10,4 @@ pub mod config;
 pub mod id;
 pub mod secret;
 pub mod store;
+pub mod token;

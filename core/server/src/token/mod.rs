@@ -1,0 +1,39 @@
+//! Tokens: the claim format, the keys, issuing, verifying, revoking.
+//!
+//! Owns: what a token says ([`Claims`], [`Scopes`]), the signing keys ([`Keyring`]), the decision
+//! whether a bearer counts ([`Verifier`]), what that decision looks up ([`AccountIndex`],
+//! [`RevocationIndex`]) and the keyed hashes of everything secret that is stored ([`hash`]).
+//! Does not: know HTTP, read the clock, decide what an account may do.
+//!
+//! **Invariants:**
+//! - A [`VerifiedToken`] comes only from [`Verifier::verify`]; nothing else turns text into claims.
+//! - The algorithm belongs to the key. The token's `alg` is compared with it and never obeyed.
+//! - Deciding reads memory only: no disk, no lock that all requests share.
+//! - A revocation is committed, then inserted into the [`RevocationIndex`], then acknowledged to
+//!   whoever asked for it, in that order; from the insertion on no token with that id counts,
+//!   cached or not.
+
+mod cache;
+mod claims;
+mod codec;
+pub mod hash;
+mod index;
+mod keyfile;
+mod keyring;
+mod parse;
+mod revocation;
+mod scope;
+mod strength;
+mod verify;
+
+#[cfg(test)]
+mod tests;
+
+pub use claims::{Claims, TokenUse, UnknownTokenUse};
+pub use index::{AccountIndex, AccountState};
+pub use keyring::{Keyring, KeyringError};
+pub use parse::MAX_LENGTH;
+pub use revocation::{REVOCATIONS, Revocation, RevocationIndex, load, revoke, sweep};
+pub use scope::{Scope, Scopes, UnknownScope};
+pub use strength::WeakSecret;
+pub use verify::{Refusal, VerifiedToken, Verifier};
