@@ -142,7 +142,9 @@ impl Engine {
     /// Returns when everything applied is on the platter.
     pub(super) fn sync(&self) -> Result<(), StoreError> {
         guarded(|| self.db.flush())?;
-        rustix::fs::fdatasync(&self.file).map_err(|error| StoreError::Engine(error.to_string()))
+        self.file
+            .sync_data()
+            .map_err(|error| StoreError::Engine(error.to_string()))
     }
 }
 

@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::fs::{FlockOperation, fdatasync, flock};
+use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -125,7 +125,7 @@ impl HighWater {
     }
 
     pub(super) fn sync(&mut self) -> io::Result<()> {
-        fdatasync(&self.file)?;
+        self.file.sync_data()?;
         self.unsynced_since = None;
         Ok(())
     }
