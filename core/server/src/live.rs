@@ -32,11 +32,11 @@ impl Live {
     ///
     /// # Errors
     /// Only of the store.
-    pub fn load(store: &Store, hasher: Hasher) -> Result<Self, StoreError> {
+    pub fn load(store: &Store, hasher: Hasher, now: Timestamp) -> Result<Self, StoreError> {
         let reader = store.reader();
         Ok(Self {
             accounts: Arc::new(account::load_index(&reader)?),
-            revocations: Arc::new(token::load_revocations(&reader)?),
+            revocations: Arc::new(token::load(&reader, now)?),
             hasher: Arc::new(hasher),
             admin_list: Arc::default(),
         })

@@ -19,7 +19,7 @@ impl House {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), &Options::default()).unwrap();
-        let live = Live::load(&store, Hasher::new(&[7; 32])).unwrap();
+        let live = Live::load(&store, Hasher::new(&[7; 32]), T0).unwrap();
         Self { store, live, dir }
     }
 

@@ -10,7 +10,8 @@ use serde_json::{Map, Value, json};
 use super::{
     Problem,
     problem::did_you_mean,
-    sheet::{Setting, quote, switch},
+    sheet::Setting,
+    typed::{quote, switch},
 };
 use crate::secret::Secret;
 

@@ -12,21 +12,27 @@
 //! lies, or its `../lib/omnigent` when that exists.
 
 mod auth;
+mod backend;
 mod env;
+mod people;
 mod problem;
+mod secret_file;
 mod server;
 mod sheet;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod typed;
 mod value;
 
-use std::{cell::RefCell, collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use toml::de::DeTable;
 
-pub use auth::{AccountRule, Accounts, Agent, Auth, Backend, Registration, Sharing};
+pub use auth::Auth;
+pub use backend::{AccountRule, Backend};
 pub use env::Env;
+pub use people::{Accounts, Agent, Registration, Sharing};
 pub use problem::Problem;
 pub use server::{LogFormat, LogLevel, Server};
 use sheet::{Section, Setting, Sheet};
@@ -85,7 +91,7 @@ impl Config {
         let Some(path) = file else {
             return Self::parse("", Path::new("."), env, overrides);
         };
-        let text = read(path).map_err(|message| {
+        let (text, shared) = read(path).map_err(|message| {
             vec![Problem {
                 key_path: path.display().to_string(),
                 line: None,
@@ -94,7 +100,19 @@ impl Config {
             }]
         })?;
         let base = path.parent().unwrap_or(Path::new("."));
-        Self::parse(&text, base, env, overrides)
+        let from_env = env::read(env);
+        let overrides = settings(&from_env.settings, overrides);
+        let sheet = Sheet::new(&text, base.to_owned(), overrides);
+        let mut config = Self::parse_sheet(&sheet, from_env, env)?;
+        if shared && let Some(place) = sheet.inline_secret.take() {
+            config.warnings.push(Problem {
+                key_path: place.key_path,
+                line: place.line,
+                message: format!("others may read {} and this secret in it", path.display()),
+                suggestion: Some("run chmod 600 on it, or use the key ending in _file".into()),
+            });
+        }
+        Ok(config)
     }
 
     /// Loads a configuration from its text; relative paths in it are relative to `base`.
@@ -108,39 +126,48 @@ impl Config {
         overrides: &Overrides,
     ) -> Result<Self, Vec<Problem>> {
         let from_env = env::read(env);
-        let sheet = Sheet {
-            source: text,
-            overrides: settings(&from_env.settings, overrides),
-            base: base.to_owned(),
-            faults: RefCell::new(from_env.faults.clone()),
-            warnings: RefCell::new(from_env.warnings.clone()),
-        };
-        let (document, errors) = DeTable::parse_recoverable(text);
+        let overrides = settings(&from_env.settings, overrides);
+        let sheet = Sheet::new(text, base.to_owned(), overrides);
+        Self::parse_sheet(&sheet, from_env, env)
+    }
+
+    fn parse_sheet(
+        sheet: &Sheet<'_>,
+        from_env: env::FromEnv,
+        env: &Env,
+    ) -> Result<Self, Vec<Problem>> {
+        sheet.faults.borrow_mut().extend(from_env.faults.clone());
+        sheet
+            .warnings
+            .borrow_mut()
+            .extend(from_env.warnings.clone());
+        let (document, errors) = DeTable::parse_recoverable(sheet.source);
         for error in errors {
-            sheet.faults.borrow_mut().push(syntax(&sheet, &error));
+            sheet.faults.borrow_mut().push(syntax(sheet, &error));
         }
 
-        let mut root = Section::new(&sheet, String::new(), Some(document.get_ref()));
+        let mut root = Section::new(sheet, String::new(), Some(document.get_ref()));
         let server = server::server(root.section("server"), env);
         let mut config = Self {
             tokens: tokens::tokens(root.section("tokens")),
-            accounts: auth::accounts(root.section("accounts")),
+            accounts: people::accounts(root.section("accounts")),
             passwords: tokens::passwords(root.section("passwords")),
             throttle: tokens::throttle(root.section("throttle")),
             device: tokens::device(root.section("device")),
             auth: auth::auth(&mut root, &from_env),
-            agents: auth::agents(root.sections("agent")),
-            sharing: auth::sharing(root.section("sharing")),
+            agents: people::agents(root.sections("agent")),
+            sharing: people::sharing(root.section("sharing")),
             initial_admin: from_env.initial_admin,
             server,
             warnings: Vec::new(),
         };
         root.finish();
-        config.check_together(&sheet);
+        sheet.refuse_strangers();
+        config.check_together(sheet);
 
-        let mut faults = sheet.faults.into_inner();
+        let mut faults = sheet.faults.take();
         if faults.is_empty() {
-            config.warnings = sheet.warnings.into_inner();
+            config.warnings = sheet.warnings.take();
             return Ok(config);
         }
         faults.sort_by_key(|fault| fault.line);
@@ -224,18 +251,22 @@ impl Config {
 /// At most this much of a configuration file is read.
 const MAX_FILE: u64 = 1 << 20;
 
-fn read(path: &Path) -> Result<String, String> {
-    use std::io::Read;
+/// The file's text, and whether people other than its owner may read it.
+fn read(path: &Path) -> Result<(String, bool), String> {
+    use std::{io::Read, os::unix::fs::PermissionsExt};
 
-    let file = std::fs::File::open(path).map_err(|error| format!("cannot be read: {error}"))?;
+    let failed = |error: std::io::Error| format!("cannot be read: {error}");
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let mode = file.metadata().map_err(failed)?.permissions().mode();
     let mut bytes = Vec::new();
     file.take(MAX_FILE + 1)
         .read_to_end(&mut bytes)
-        .map_err(|error| format!("cannot be read: {error}"))?;
+        .map_err(failed)?;
     if bytes.len() as u64 > MAX_FILE {
         return Err("is larger than 1 MiB: not a configuration".into());
     }
-    String::from_utf8(bytes).map_err(|_| "is not valid UTF-8".into())
+    let text = String::from_utf8(bytes).map_err(|_| "is not valid UTF-8".to_owned())?;
+    Ok((text, mode & 0o077 != 0))
 }
 
 fn settings(

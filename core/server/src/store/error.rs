@@ -45,13 +45,16 @@ pub enum StoreError {
     /// The transaction's code panicked: a bug of ours.
     #[error("a transaction panicked; please report this bug")]
     Panicked,
+    /// A backup to be imported is cut short, altered or not one of ours, or the store is not empty.
+    #[error("this backup cannot be imported: {0}")]
+    Import(String),
     /// The engine below failed to read or write.
     #[error("the storage engine failed ({0}); check the disk, then restart the server")]
     Engine(String),
 }
 
-/// Why the data directory was not opened.
-#[derive(Clone, Debug, thiserror::Error)]
+/// Why the data directory was not opened, or not trusted any longer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
     /// Another process has it open.
@@ -65,4 +68,56 @@ pub enum OpenError {
         /// What the operating system says.
         cause: String,
     },
+    /// Written by a newer server.
+    #[error(
+        "the data in {} has schema {found}, this server knows up to {known}: start the newer server again, or {RESTORE}",
+        .dir.display()
+    )]
+    Newer {
+        /// The data directory.
+        dir: PathBuf,
+        /// The schema found.
+        found: u32,
+        /// The newest one this server knows.
+        known: u32,
+    },
+    /// Something in it is missing or altered.
+    #[error("the data in {} is damaged ({what}): to lose nothing unnoticed the server does not use it; {RESTORE}", .dir.display())]
+    Damaged {
+        /// The data directory.
+        dir: PathBuf,
+        /// What, for the log.
+        what: String,
+    },
+    /// The database is older than the high-water file: an old copy, or its newest part is lost.
+    #[error(
+        "the database in {} stands at write {found}, but it had come to {known}: its newest part is lost, so revoked \
+         tokens could work again; {RESTORE}",
+        .dir.display()
+    )]
+    RolledBack {
+        /// The data directory.
+        dir: PathBuf,
+        /// The database's sequence number.
+        found: u64,
+        /// The high-water file's.
+        known: u64,
+    },
+    /// The database is gone, but the high-water file knows there was one.
+    #[error("the database in {} is missing or empty, but it had come to write {known}; {RESTORE}", .dir.display())]
+    Emptied {
+        /// The data directory.
+        dir: PathBuf,
+        /// The high-water file's sequence number.
+        known: u64,
+    },
+    /// There is a database, but no high-water file to hold it against.
+    #[error("the file high-water in {} is missing, so nothing proves the database complete; {RESTORE}", .dir.display())]
+    NoHighWater {
+        /// The data directory.
+        dir: PathBuf,
+    },
 }
+
+/// What the operator does about it.
+const RESTORE: &str = "move the directory aside and restore a backup into a new one (docs/operations.md, \"Restore\")";

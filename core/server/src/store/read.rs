@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::Range, sync::Arc};
 
-use super::{engine::Engine, error::StoreError};
+use super::{error::StoreError, verify::Verified};
 
 /// A record as it lies in the store: full key, stored bytes.
 pub type Entry = Result<(Vec<u8>, Vec<u8>), StoreError>;
@@ -36,7 +36,7 @@ pub trait Read {
 /// may see two states; what must hold together is read in a transaction.
 #[derive(Clone)]
 pub struct Reader {
-    pub(super) engine: Arc<Engine>,
+    pub(super) engine: Arc<Verified>,
 }
 
 impl Read for Reader {

@@ -98,3 +98,9 @@ fn checksum(key: &[u8], version: u8, payload: &[u8]) -> u64 {
     hash.update(payload);
     hash.digest()
 }
+
+/// The checksum that stored bytes carry, unchecked.
+pub(super) fn stored_sum(bytes: &[u8]) -> Option<u64> {
+    let sum = bytes.get(1..HEADER)?;
+    sum.try_into().ok().map(u64::from_le_bytes)
+}

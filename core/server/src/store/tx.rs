@@ -3,21 +3,31 @@
 use std::{collections::BTreeMap, fmt, ops::Range};
 
 use super::{
-    engine::Engine,
     error::StoreError,
     read::{Entry, Order, Read},
+    record,
+    verify::Verified,
 };
 
-/// What a group of transactions changes: nothing for a deleted key.
-pub(super) type Overlay = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+/// What a group of transactions changes.
+pub(super) type Overlay = BTreeMap<Vec<u8>, Change>;
+
+/// What becomes of one key.
+#[derive(Clone)]
+pub(super) struct Change {
+    /// The checksum of the record that lies in the store.
+    pub(super) was: Option<u64>,
+    /// The record it becomes; nothing when it is deleted.
+    pub(super) value: Option<Vec<u8>>,
+}
 
 /// One transaction. It sees its own writes, those of earlier transactions and of no later one;
 /// all of it is written or none.
 pub struct Tx<'a> {
-    engine: &'a Engine,
+    engine: &'a Verified,
     overlay: &'a mut Overlay,
     /// Overlay entries as they were before this transaction, oldest first.
-    undo: Vec<(Vec<u8>, Option<Option<Vec<u8>>>)>,
+    undo: Vec<(Vec<u8>, Option<Change>)>,
     initialised: bool,
     hooks: Vec<Hook>,
 }
@@ -34,7 +44,7 @@ pub(super) struct Finished {
 
 impl<'a> Tx<'a> {
     /// `initialised`: whether the store is, or will be by an earlier transaction of the group.
-    pub(super) fn new(engine: &'a Engine, overlay: &'a mut Overlay, initialised: bool) -> Self {
+    pub(super) fn new(engine: &'a Verified, overlay: &'a mut Overlay, initialised: bool) -> Self {
         Self {
             engine,
             overlay,
@@ -64,12 +74,21 @@ impl<'a> Tx<'a> {
 
     /// Writes or deletes. True when there was a record before.
     pub(super) fn set(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) -> Result<bool, StoreError> {
-        let was = self.get(&key)?.is_some();
-        if was || value.is_some() {
-            let before = self.overlay.insert(key.clone(), value);
+        let (was, there) = match self.overlay.get(&key) {
+            Some(change) => (change.was, change.value.is_some()),
+            None => {
+                let stored = self.engine.get(&key)?;
+                (
+                    stored.as_deref().and_then(record::stored_sum),
+                    stored.is_some(),
+                )
+            }
+        };
+        if there || value.is_some() {
+            let before = self.overlay.insert(key.clone(), Change { was, value });
             self.undo.push((key, before));
         }
-        Ok(was)
+        Ok(there)
     }
 
     /// What is left to do.
@@ -94,7 +113,7 @@ impl<'a> Tx<'a> {
 impl Read for Tx<'_> {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         match self.overlay.get(key) {
-            Some(changed) => Ok(changed.clone()),
+            Some(change) => Ok(change.value.clone()),
             None => self.engine.get(key),
         }
     }
@@ -108,7 +127,7 @@ impl Read for Tx<'_> {
         let changed = self
             .overlay
             .range(range)
-            .map(|(key, value)| (key, value.as_deref()));
+            .map(|(key, change)| (key, change.value.as_deref()));
         let mut changed: Box<dyn Iterator<Item = _>> = match order {
             Order::Ascending => Box::new(changed),
             Order::Descending => Box::new(changed.rev()),

@@ -3,19 +3,22 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
-        mpsc::Receiver,
+        mpsc::{Receiver, RecvTimeoutError},
     },
 };
 
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
-    engine::Engine,
     error::StoreError,
+    highwater::{HighWater, Mark},
+    ledger::Ledger,
     tx::{Overlay, Tx},
+    verify::Verified,
 };
 
 /// Most transactions in one group.
@@ -63,23 +66,27 @@ where
 
 /// What the thread works on.
 pub(super) struct Writer {
-    pub(super) engine: Arc<Engine>,
+    pub(super) data: Arc<Verified>,
+    pub(super) ledger: Ledger,
+    pub(super) high_water: HighWater,
     pub(super) initialised: Arc<AtomicBool>,
-    /// A sync failed: nothing is written any more.
+    pub(super) dir: PathBuf,
+    /// Bytes that must stay free on the disk.
+    pub(super) reserve: u64,
+    /// A write or sync failed: what is on the platter is unknown, so nothing is written any more.
     pub(super) broken: bool,
 }
 
 impl Writer {
     /// Works until the queue's other end is dropped and the queue is empty.
     pub(super) fn work(mut self, queue: &Receiver<Job>) {
-        while let Ok(first) = queue.recv() {
+        while let Some(first) = self.wait(queue) {
             let mut overlay = Overlay::new();
             let mut answers = Vec::new();
             let mut hooks = Vec::new();
-            let was_initialised = self.initialised.load(Ordering::Acquire);
-            let mut initialised = was_initialised;
+            let mut initialised = self.ledger.mark.initialised;
             for job in std::iter::once(first).chain(queue.try_iter()).take(GROUP) {
-                let mut tx = Tx::new(&self.engine, &mut overlay, initialised);
+                let mut tx = Tx::new(&self.data, &mut overlay, initialised);
                 match (job.run)(&mut tx) {
                     Some(answer) => {
                         let finished = tx.finish();
@@ -90,34 +97,78 @@ impl Writer {
                     None => tx.roll_back(),
                 }
             }
-            let fate = self.commit(overlay, initialised && !was_initialised);
+            let fate = self.commit(overlay, initialised);
             if fate.is_ok() {
-                hooks.into_iter().for_each(|hook| hook());
+                for hook in hooks {
+                    // A hook that panics is a bug, but the writes go on.
+                    drop(catch_unwind(AssertUnwindSafe(hook)));
+                }
             }
             for answer in answers {
                 answer(fate.clone());
             }
         }
+        if !self.broken && self.high_water.due().is_some() {
+            drop(self.high_water.sync());
+        }
+    }
+
+    /// The next transaction; meanwhile the high-water file gets its late sync.
+    fn wait(&mut self, queue: &Receiver<Job>) -> Option<Job> {
+        if let Some(due) = self.high_water.due().filter(|_| !self.broken) {
+            match queue.recv_timeout(due) {
+                Ok(job) => return Some(job),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => self.broken |= self.high_water.sync().is_err(),
+            }
+        }
+        queue.recv().ok()
     }
 
     fn commit(&mut self, overlay: Overlay, initialise: bool) -> Result<(), StoreError> {
+        let initialise = initialise && !self.ledger.mark.initialised;
         if overlay.is_empty() && !initialise {
             return Ok(());
         }
-        if self.broken {
+        if self.broken || self.data.is_damaged() {
             return Err(StoreError::ReadOnly);
         }
-        let done = self
-            .engine
-            .apply(overlay.into_iter())
-            .and_then(|()| self.engine.sync());
-        if done.is_err() {
+        if self.free() < self.reserve {
+            return Err(StoreError::Full);
+        }
+        let mut staged = self.ledger.stage(&overlay, initialise);
+        let books = std::mem::take(&mut staged.records);
+        let changes = overlay
+            .into_iter()
+            .map(|(key, change)| (key, change.value))
+            .chain(books);
+        if let Err(cause) = self.make_durable(changes, staged.mark) {
+            tracing::error!(%cause, "a write failed: the store is read-only until the server is restarted");
             self.broken = true;
             return Err(StoreError::ReadOnly);
         }
-        if initialise {
-            self.initialised.store(true, Ordering::Release);
-        }
+        self.ledger.adopt(staged);
+        self.initialised
+            .store(self.ledger.mark.initialised, Ordering::Release);
         Ok(())
+    }
+
+    /// The order matters: the high-water file must never be ahead of the database.
+    fn make_durable(
+        &mut self,
+        changes: impl Iterator<Item = (Vec<u8>, Option<Vec<u8>>)>,
+        mark: Mark,
+    ) -> Result<(), StoreError> {
+        self.data.engine.apply(changes)?;
+        self.data.engine.sync()?;
+        self.high_water
+            .advance(mark)
+            .map_err(|error| StoreError::Engine(error.to_string()))
+    }
+
+    /// Bytes free on the disk for us; the engine must never meet a full one.
+    fn free(&self) -> u64 {
+        rustix::fs::statvfs(&self.dir)
+            .map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 }

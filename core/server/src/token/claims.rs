@@ -1,161 +1,273 @@
-//! The claim format, all of it (RFC 7519, CONTRACT section 2).
+//! The claim format (RFC 7519 section 4; CONTRACT section 2), in this one file.
 //!
-//! **Invariant:** claims are read into a strict struct: every claim is required by name, has one
-//! type, and appears once; a claim nobody named makes the token malformed.
+//! Owns: the names, types and bounds of the claims. Does not: decide whether they are acceptable
+//! now (`verify`), nor know signatures.
+//!
+//! **Invariant:** what is read back is what was written: unknown, duplicate, absent and mistyped
+//! members are refused, `null` is not absence, and times are whole seconds within four-digit years.
 
-use serde::{Deserialize, Deserializer, Serialize};
+use std::{borrow::Cow, fmt, marker::PhantomData, str::FromStr};
 
-use super::Scopes;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::{scope::Scopes, verify::Refusal};
 use crate::{
     clock::Timestamp,
     id::{GrantId, LoginId, TokenId, Uid},
 };
 
-/// What a token is for (`token_use` claim). A token of one use is worth nothing in another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+/// What a token may be used as (`token_use`): asked at every endpoint, so that one kind of token
+/// never passes for another (RFC 8725 section 3.11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenUse {
-    /// A login's access token.
+    /// `access`: from a login or a grant, short-lived.
     Access,
-    /// A token made for a program.
+    /// `api`: made by a person for a program.
     Api,
 }
 
-/// What a token says.
-#[derive(Clone, Debug, PartialEq)]
+impl TokenUse {
+    /// The claim's text.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Access => "access",
+            Self::Api => "api",
+        }
+    }
+}
+
+impl fmt::Display for TokenUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The text names no use of tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown token_use")]
+pub struct UnknownTokenUse;
+
+impl FromStr for TokenUse {
+    type Err = UnknownTokenUse;
+
+    fn from_str(text: &str) -> Result<Self, UnknownTokenUse> {
+        match text {
+            "access" => Ok(Self::Access),
+            "api" => Ok(Self::Api),
+            _ => Err(UnknownTokenUse),
+        }
+    }
+}
+
+/// What a token says. Times are written in whole seconds, rounded down.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claims {
-    /// `iss`: who issued it.
+    /// `iss`: this server.
     pub issuer: Box<str>,
-    /// `aud`: whom it is for.
+    /// `aud`: whom the token is for.
     pub audience: Box<str>,
-    /// `sub`: the account's name.
+    /// `sub`: the account's id, as people see it.
     pub subject: Box<str>,
     /// `uid`: the account's immutable id.
     pub uid: Uid,
-    /// `sid`: the login or API token it belongs to.
+    /// `sid`: the login or API token this belongs to; what revocation works on.
     pub sid: LoginId,
-    /// `jti`: the token itself.
+    /// `jti`: this token.
     pub jti: TokenId,
-    /// `iat`
+    /// `iat`.
     pub issued_at: Timestamp,
-    /// `nbf`
+    /// `nbf`.
     pub not_before: Timestamp,
-    /// `exp`; nothing only for API tokens, where the operator allows it.
+    /// `exp`: from this moment on the token is refused. Absent only in API tokens, and only where
+    /// the operator allows it.
     pub expires_at: Option<Timestamp>,
-    /// `provider`: the plugin that vouched.
+    /// `provider`: the name of the auth mode signed in with.
     pub provider: Box<str>,
-    /// `token_use`
+    /// `token_use`.
     pub token_use: TokenUse,
-    /// `scope`, when restricted.
+    /// `scope`: what the token is restricted to, if it is.
     pub scope: Option<Scopes>,
-    /// `grant_id`, when a grant made it.
+    /// `grant_id`: the grant it was refreshed from.
     pub grant: Option<GrantId>,
-    /// `act.client_id` (RFC 8693 section 4.1), when a client acts.
+    /// `act.client_id`: the client that acts for the account (RFC 8693 section 4.1).
     pub client_id: Option<Box<str>>,
 }
 
-/// The claims as they are written.
+/// The last second of the year 9999: anything later is no time but an attack or an accident.
+pub(super) const MAX_SECONDS: u64 = 253_402_300_799;
+
+/// The claims as JSON members. Optional ones are absent, never `null`.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wire {
-    iss: Box<str>,
-    aud: Box<str>,
-    sub: Box<str>,
-    uid: Uid,
-    sid: LoginId,
-    jti: TokenId,
-    iat: u64,
-    nbf: u64,
+pub(super) struct Wire<'a> {
+    #[serde(borrow)]
+    iss: Cow<'a, str>,
+    #[serde(borrow)]
+    aud: Cow<'a, str>,
+    #[serde(borrow)]
+    sub: Cow<'a, str>,
+    uid: Text<Uid>,
+    sid: Text<LoginId>,
+    jti: Text<TokenId>,
+    iat: Seconds,
+    nbf: Seconds,
     #[serde(
         default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "present"
+        deserialize_with = "some",
+        skip_serializing_if = "Option::is_none"
     )]
-    exp: Option<u64>,
-    provider: Box<str>,
-    token_use: TokenUse,
+    exp: Option<Seconds>,
+    #[serde(borrow)]
+    provider: Cow<'a, str>,
+    token_use: Text<TokenUse>,
     #[serde(
         default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "present"
+        deserialize_with = "some",
+        skip_serializing_if = "Option::is_none"
     )]
-    scope: Option<Box<str>>,
+    scope: Option<Text<Scopes>>,
     #[serde(
         default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "present"
+        deserialize_with = "some",
+        skip_serializing_if = "Option::is_none"
     )]
-    grant_id: Option<GrantId>,
+    grant_id: Option<Text<GrantId>>,
     #[serde(
+        borrow,
         default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "present"
+        deserialize_with = "act",
+        skip_serializing_if = "Option::is_none"
     )]
-    act: Option<Act>,
+    act: Option<Act<'a>>,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Act {
-    client_id: Box<str>,
+#[derive(Serialize)]
+struct Act<'a> {
+    client_id: Cow<'a, str>,
 }
 
-/// An optional claim may be left out, but not be null: a null scope must not read as "unrestricted".
-fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+impl<'a> Wire<'a> {
+    /// The members of `claims`.
+    pub(super) fn of(claims: &'a Claims) -> Self {
+        Self {
+            iss: Cow::Borrowed(&claims.issuer),
+            aud: Cow::Borrowed(&claims.audience),
+            sub: Cow::Borrowed(&claims.subject),
+            uid: Text(claims.uid),
+            sid: Text(claims.sid),
+            jti: Text(claims.jti),
+            iat: Seconds(claims.issued_at.seconds()),
+            nbf: Seconds(claims.not_before.seconds()),
+            exp: claims.expires_at.map(|exp| Seconds(exp.seconds())),
+            provider: Cow::Borrowed(&claims.provider),
+            token_use: Text(claims.token_use),
+            scope: claims.scope.map(Text),
+            grant_id: claims.grant.map(Text),
+            act: claims.client_id.as_deref().map(|id| Act {
+                client_id: Cow::Borrowed(id),
+            }),
+        }
+    }
+}
+
+impl Claims {
+    /// Reads the claims of a payload whose signature has been checked.
+    pub(super) fn parse(json: &[u8]) -> Result<Self, Refusal> {
+        // A derived struct would also be read from an array.
+        if json.first() != Some(&b'{') {
+            return Err(Refusal::Claims);
+        }
+        let wire: Wire<'_> = serde_json::from_slice(json).map_err(|_| Refusal::Claims)?;
+        Ok(Self {
+            issuer: wire.iss.into(),
+            audience: wire.aud.into(),
+            subject: wire.sub.into(),
+            uid: wire.uid.0,
+            sid: wire.sid.0,
+            jti: wire.jti.0,
+            issued_at: Timestamp::from_seconds(wire.iat.0),
+            not_before: Timestamp::from_seconds(wire.nbf.0),
+            expires_at: wire.exp.map(|exp| Timestamp::from_seconds(exp.0)),
+            provider: wire.provider.into(),
+            token_use: wire.token_use.0,
+            scope: wire.scope.map(|scope| scope.0),
+            grant: wire.grant_id.map(|grant| grant.0),
+            client_id: wire.act.map(|act| act.client_id.into()),
+        })
+    }
+}
+
+/// Whole seconds since the epoch: an integer, bounded.
+#[derive(Clone, Copy, Serialize)]
+struct Seconds(u64);
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match u64::deserialize(deserializer)? {
+            seconds @ 0..=MAX_SECONDS => Ok(Self(seconds)),
+            _ => Err(de::Error::custom("not a time")),
+        }
+    }
+}
+
+/// A value written as its text, read without a copy of the text.
+struct Text<T>(T);
+
+impl<T: fmt::Display> Serialize for Text<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de, T: FromStr> Deserialize<'de> for Text<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(TextVisitor(PhantomData))
+    }
+}
+
+struct TextVisitor<T>(PhantomData<T>);
+
+impl<T: FromStr> de::Visitor<'_> for TextVisitor<T> {
+    type Value = Text<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Text<T>, E> {
+        let value = text.parse().map_err(|_| E::custom("not such a value"));
+        value.map(Text)
+    }
+}
+
+/// A member that is there has a value: `null` is refused.
+fn some<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
-/// The latest time a claim may name: the year 9999.
-const LATEST: u64 = 253_402_300_799;
-
-impl Wire {
-    /// The claims these stand for; nothing when a time or scope is out of bounds.
-    pub(super) fn into_claims(self) -> Option<Claims> {
-        if [self.iat, self.nbf, self.exp.unwrap_or(0)]
-            .into_iter()
-            .any(|time| time > LATEST)
-        {
-            return None;
-        }
-        let scope = self.scope.map(|text| text.parse()).transpose().ok()?;
-        Some(Claims {
-            issuer: self.iss,
-            audience: self.aud,
-            subject: self.sub,
-            uid: self.uid,
-            sid: self.sid,
-            jti: self.jti,
-            issued_at: Timestamp::from_seconds(self.iat),
-            not_before: Timestamp::from_seconds(self.nbf),
-            expires_at: self.exp.map(Timestamp::from_seconds),
-            provider: self.provider,
-            token_use: self.token_use,
-            scope,
-            grant: self.grant_id,
-            client_id: self.act.map(|act| act.client_id),
-        })
-    }
+fn act<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Act<'de>>, D::Error> {
+    deserializer.deserialize_map(ActVisitor).map(Some)
 }
 
-impl From<&Claims> for Wire {
-    fn from(claims: &Claims) -> Self {
-        Self {
-            iss: claims.issuer.clone(),
-            aud: claims.audience.clone(),
-            sub: claims.subject.clone(),
-            uid: claims.uid,
-            sid: claims.sid,
-            jti: claims.jti,
-            iat: claims.issued_at.seconds(),
-            nbf: claims.not_before.seconds(),
-            exp: claims.expires_at.map(Timestamp::seconds),
-            provider: claims.provider.clone(),
-            token_use: claims.token_use,
-            scope: claims.scope.map(|scope| scope.to_string().into()),
-            grant_id: claims.grant,
-            act: claims.client_id.clone().map(|client_id| Act { client_id }),
+/// Exactly `{"client_id": <text>}`: nesting cannot go deeper.
+struct ActVisitor;
+
+impl<'de> de::Visitor<'de> for ActVisitor {
+    type Value = Act<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with client_id")
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Act<'de>, A::Error> {
+        let Some((name, client_id)) = map.next_entry::<Cow<'de, str>, Cow<'de, str>>()? else {
+            return Err(de::Error::missing_field("client_id"));
+        };
+        if name != "client_id" || map.next_key::<de::IgnoredAny>()?.is_some() {
+            return Err(de::Error::custom("not an actor"));
         }
+        Ok(Act { client_id })
     }
 }

@@ -216,7 +216,7 @@ mod tests {
         fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
             let store = Store::open(dir.path(), &Options::default()).unwrap();
-            let live = Live::load(&store, Hasher::new(&[7; 32])).unwrap();
+            let live = Live::load(&store, Hasher::new(&[7; 32]), T0).unwrap();
             let name = AccountName::parse("alice").unwrap();
             let uid = store
                 .write_blocking({

@@ -1,11 +1,18 @@
-//! Keyed hashes of what must not be stored in the clear, and the random texts they are hashes of.
+//! Keyed hashes of what must not be stored in the clear, and the texts they are made of.
+//!
+//! Owns: HMAC-SHA256 under the keyring's hash key, one label per kind; making random secrets.
+//! Does not: hash passwords (the accounts backend does, slowly).
+//!
+//! **Invariant:** a hash of one kind never matches another kind's.
+
+use std::fmt;
 
 use aws_lc_rs::{constant_time, hmac};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::{id::random_bytes, secret::Secret};
 
-/// What a secret is for. Hashes of different kinds never meet.
+/// What a hashed secret is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A refresh token.
@@ -14,58 +21,86 @@ pub enum Kind {
     Invite,
     /// A magic link.
     Magic,
+    /// A device code (RFC 8628 section 3.2).
+    DeviceCode,
+    /// The short code a person types (RFC 8628 section 6.1).
+    UserCode,
+    /// The secret a command line polls with.
+    Ticket,
+    /// The state of a redirecting sign-in (RFC 6749 section 10.12).
+    State,
+    /// What binds a browser to a sign-in under way.
+    Browser,
+    /// What a form carries against forgery.
+    Form,
 }
 
 impl Kind {
     const fn label(self) -> &'static [u8] {
+        // The zero byte ends the label: no label and text can be read as another pair.
         match self {
-            Self::Refresh => b"omnigent refresh token v1",
-            Self::Invite => b"omnigent invite v1",
-            Self::Magic => b"omnigent magic link v1",
+            Self::Refresh => b"refresh\0",
+            Self::Invite => b"invite\0",
+            Self::Magic => b"magic\0",
+            Self::DeviceCode => b"device-code\0",
+            Self::UserCode => b"user-code\0",
+            Self::Ticket => b"ticket\0",
+            Self::State => b"state\0",
+            Self::Browser => b"browser\0",
+            Self::Form => b"form\0",
         }
     }
 }
 
-/// Hashes secrets under the server's hash key (HMAC-SHA-256, RFC 2104).
-#[derive(Debug)]
+/// Makes and checks keyed hashes.
 pub struct Hasher(hmac::Key);
 
 impl Hasher {
-    /// A hasher under `key`.
-    pub fn new(key: &[u8; 32]) -> Self {
+    pub(crate) fn new(key: &[u8; 32]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, key))
     }
 
-    /// The hash to store or look up.
-    pub fn hash(&self, kind: Kind, secret: &[u8]) -> [u8; 32] {
+    /// The hash of `text` as a secret of this kind: what is stored, or looked up by.
+    pub fn hash(&self, kind: Kind, text: &[u8]) -> [u8; 32] {
         let mut context = hmac::Context::with_key(&self.0);
         context.update(kind.label());
-        context.update(&[0]);
-        context.update(secret);
+        context.update(text);
         let mut hash = [0; 32];
         hash.copy_from_slice(context.sign().as_ref());
         hash
     }
 
-    /// Whether `hash` is that of `secret`, in a time that does not depend on where they differ.
-    pub fn matches(&self, kind: Kind, secret: &[u8], hash: &[u8]) -> bool {
-        constant_time_eq(&self.hash(kind, secret), hash)
+    /// Whether `hash` is the hash of `text`, in time that does not depend on where they differ.
+    pub fn matches(&self, kind: Kind, text: &[u8], hash: &[u8]) -> bool {
+        constant_time_eq(&self.hash(kind, text), hash)
     }
 }
 
-/// Whether two texts are the same, in a time that depends on their lengths only.
-pub fn constant_time_eq(one: &[u8], other: &[u8]) -> bool {
-    constant_time::verify_slices_are_equal(one, other).is_ok()
+impl fmt::Debug for Hasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hasher")
+    }
 }
 
-/// A new secret for a link or a code: 32 random bytes as URL-safe base64.
+/// Whether both are the same, in time that depends on their lengths only.
+pub fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
+    constant_time::verify_slices_are_equal(a, b).is_ok()
+}
+
+/// A new secret text: 32 random bytes in URL-safe base64 without padding, 43 characters.
 pub fn generate() -> Secret<String> {
     Secret::new(URL_SAFE_NO_PAD.encode(random_bytes::<32>()))
 }
 
-/// A new password for somebody to type: 20 characters without look-alikes, about 98 bits.
+/// A new password for a person to copy: 20 characters none of which look alike, 99 bits.
 pub fn generate_password() -> Secret<String> {
-    const ALPHABET: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz23456789-";
-    let chars = random_bytes::<20>().map(|byte| char::from(ALPHABET[usize::from(byte % 32)]));
-    Secret::new(chars.iter().collect())
+    const ALPHABET: &[u8; 31] = b"abcdefghjkmnpqrstuvwxyz23456789";
+    let mut password = String::with_capacity(20);
+    while password.len() < 20 {
+        // 248 is the largest multiple of 31 in a byte: taking the rest would favour some letters.
+        let fair = random_bytes::<32>().into_iter().filter(|byte| *byte < 248);
+        let letters = fair.map(|byte| char::from(ALPHABET[usize::from(byte % 31)]));
+        password.extend(letters.take(20 - password.len()));
+    }
+    Secret::new(password)
 }

@@ -1,41 +1,43 @@
-//! What is alive and what is dead, in memory: every account's flags, every revoked id.
+//! Every account's standing, in memory: what verifying a token looks up.
 //!
-//! **Invariants:** look-ups take one shard's read lock at most, never one that all requests share,
-//! and never touch the disk; a revoked id is remembered until every token that could carry it has
-//! expired, even if the clock jumps.
+//! Owns: uid → [`AccountState`], account id → [`AccountState`]. Does not: store accounts
+//! (`account/` does, and keeps this index in step after each commit).
+//!
+//! **Invariant:** whoever holds the `Arc` of a state sees each change of it at once; a state that
+//! left the index is marked deleted before it leaves.
 
 use std::{
-    collections::{HashMap, hash_map::RandomState},
-    hash::BuildHasher,
+    borrow::Borrow,
+    collections::HashSet,
+    fmt,
+    hash::{BuildHasher, Hash, Hasher, RandomState},
     sync::{
         Arc,
-        atomic::{AtomicU8, AtomicU64, Ordering},
+        atomic::{AtomicU8, Ordering},
     },
 };
 
 use parking_lot::RwLock;
 
-use crate::{clock::Timestamp, id::Uid};
+use crate::id::Uid;
 
-const SHARDS: usize = 64;
 const ADMIN: u8 = 1;
 const DISABLED: u8 = 2;
 const DELETED: u8 = 4;
 
-/// What a request needs to know of an account.
-#[derive(Debug)]
+/// One account as requests see it.
 pub struct AccountState {
-    /// The immutable id.
+    /// The account's immutable id.
     pub uid: Uid,
-    /// The name (`sub` claim).
+    /// The account id people see: the `sub` claim.
     pub id: Box<str>,
     flags: AtomicU8,
 }
 
 impl AccountState {
-    /// The state of an account.
-    pub fn new(uid: Uid, id: &str, is_admin: bool, disabled: bool) -> Self {
-        let flags = (if is_admin { ADMIN } else { 0 }) | (if disabled { DISABLED } else { 0 });
+    /// The state of an account that exists.
+    pub fn new(uid: Uid, id: &str, is_admin: bool, is_disabled: bool) -> Self {
+        let flags = u8::from(is_admin) * ADMIN | u8::from(is_disabled) * DISABLED;
         Self {
             uid,
             id: id.into(),
@@ -43,37 +45,47 @@ impl AccountState {
         }
     }
 
-    /// May administer.
+    /// Whether the account may administer. Says nothing about whether it may act at all.
     pub fn is_admin(&self) -> bool {
-        self.has(ADMIN)
+        self.flags() & ADMIN != 0
     }
 
-    /// May not act for now.
+    /// Whether an admin has switched the account off.
     pub fn is_disabled(&self) -> bool {
-        self.has(DISABLED)
+        self.flags() & DISABLED != 0
     }
 
-    /// Is gone for good.
+    /// Whether the account is gone (or this state has been replaced in the index).
     pub fn is_deleted(&self) -> bool {
-        self.has(DELETED)
+        self.flags() & DELETED != 0
     }
 
-    /// Changes [`AccountState::is_admin`].
-    pub fn set_admin(&self, yes: bool) {
-        self.set(ADMIN, yes);
+    /// Whether requests may act for this account: neither disabled nor deleted.
+    pub fn is_active(&self) -> bool {
+        self.flags() & (DISABLED | DELETED) == 0
     }
 
-    /// Changes [`AccountState::is_disabled`].
-    pub fn set_disabled(&self, yes: bool) {
-        self.set(DISABLED, yes);
+    /// Makes the account an admin or not. Requests see it at once.
+    pub fn set_admin(&self, is_admin: bool) {
+        self.set(ADMIN, is_admin);
     }
 
-    fn has(&self, flag: u8) -> bool {
-        self.flags.load(Ordering::Acquire) & flag != 0
+    /// Switches the account off or on. Requests see it at once.
+    pub fn set_disabled(&self, is_disabled: bool) {
+        self.set(DISABLED, is_disabled);
     }
 
-    fn set(&self, flag: u8, yes: bool) {
-        if yes {
+    /// Marks the account as gone, for ever.
+    pub fn set_deleted(&self) {
+        self.set(DELETED, true);
+    }
+
+    fn flags(&self) -> u8 {
+        self.flags.load(Ordering::Acquire)
+    }
+
+    fn set(&self, flag: u8, on: bool) {
+        if on {
             self.flags.fetch_or(flag, Ordering::AcqRel);
         } else {
             self.flags.fetch_and(!flag, Ordering::AcqRel);
@@ -81,125 +93,128 @@ impl AccountState {
     }
 }
 
-/// Every account there is.
-#[derive(Debug)]
+impl fmt::Debug for AccountState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccountState")
+            .field("uid", &self.uid)
+            .field("id", &self.id)
+            .field("is_admin", &self.is_admin())
+            .field("is_disabled", &self.is_disabled())
+            .field("is_deleted", &self.is_deleted())
+            .finish()
+    }
+}
+
+const SHARDS: usize = 32;
+
+/// All accounts by uid and by id. Changed by the store's writer thread only, read by everybody.
 pub struct AccountIndex {
-    by_uid: [RwLock<HashMap<Uid, Arc<AccountState>>>; SHARDS],
-    by_id: RwLock<HashMap<Box<str>, Uid>>,
+    by_uid: [RwLock<HashSet<ByUid>>; SHARDS],
+    by_id: [RwLock<HashSet<ById>>; SHARDS],
+    hasher: RandomState,
+}
+
+impl AccountIndex {
+    /// The account with this uid.
+    pub fn get(&self, uid: &Uid) -> Option<Arc<AccountState>> {
+        let shard = self.uid_shard(uid).read();
+        shard.get(uid).map(|entry| Arc::clone(&entry.0))
+    }
+
+    /// The account with this id (the `sub` claim, exactly as written).
+    pub fn by_id(&self, id: &str) -> Option<Arc<AccountState>> {
+        let shard = self.id_shard(id).read();
+        shard.get(id).map(|entry| Arc::clone(&entry.0))
+    }
+
+    /// Adds the account. One that had the same uid is replaced and marked deleted.
+    pub fn insert(&self, state: AccountState) {
+        self.remove(&state.uid);
+        let state = Arc::new(state);
+        let by_id = ById(Arc::clone(&state));
+        self.id_shard(&state.id).write().replace(by_id);
+        let shard = self.uid_shard(&state.uid);
+        shard.write().replace(ByUid(state));
+    }
+
+    /// Marks the account deleted and takes it out.
+    pub fn remove(&self, uid: &Uid) {
+        let Some(ByUid(state)) = self.uid_shard(uid).write().take(uid) else {
+            return;
+        };
+        state.set_deleted();
+        let mut shard = self.id_shard(&state.id).write();
+        // The name may have passed to another account.
+        if shard.get(&*state.id).is_some_and(|held| held.0.uid == *uid) {
+            shard.remove(&*state.id);
+        }
+    }
+
+    /// How many accounts can administer: admins that are not disabled. Walks them all.
+    pub fn admins(&self) -> usize {
+        let is_able = |entry: &&ByUid| entry.0.is_admin() && entry.0.is_active();
+        let count = |shard: &RwLock<HashSet<ByUid>>| shard.read().iter().filter(is_able).count();
+        self.by_uid.iter().map(count).sum()
+    }
+
+    /// How many accounts there are.
+    pub fn len(&self) -> usize {
+        self.by_uid.iter().map(|shard| shard.read().len()).sum()
+    }
+
+    /// Whether there is no account.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn uid_shard(&self, uid: &Uid) -> &RwLock<HashSet<ByUid>> {
+        &self.by_uid[usize::from(uid.as_bytes()[15]) % SHARDS]
+    }
+
+    fn id_shard(&self, id: &str) -> &RwLock<HashSet<ById>> {
+        &self.by_id[self.hasher.hash_one(id) as usize % SHARDS]
+    }
 }
 
 impl Default for AccountIndex {
     fn default() -> Self {
         Self {
             by_uid: std::array::from_fn(|_| RwLock::default()),
-            by_id: RwLock::default(),
+            by_id: std::array::from_fn(|_| RwLock::default()),
+            hasher: RandomState::new(),
         }
     }
 }
 
-impl AccountIndex {
-    /// The account with this id.
-    pub fn get(&self, uid: &Uid) -> Option<Arc<AccountState>> {
-        self.shard(uid).read().get(uid).cloned()
+impl fmt::Debug for AccountIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AccountIndex({} accounts)", self.len())
     }
+}
 
-    /// The account with this name.
-    pub fn by_id(&self, id: &str) -> Option<Arc<AccountState>> {
-        let uid = *self.by_id.read().get(id)?;
-        self.get(&uid)
-    }
+// Set entries that borrow their key from the state: one pointer per account and look-up.
+struct ByUid(Arc<AccountState>);
+struct ById(Arc<AccountState>);
 
-    /// Adds an account.
-    pub fn insert(&self, state: AccountState) {
-        self.by_id.write().insert(state.id.clone(), state.uid);
-        self.shard(&state.uid)
-            .write()
-            .insert(state.uid, Arc::new(state));
-    }
-
-    /// Removes an account: whoever holds its state sees that it is deleted.
-    pub fn remove(&self, uid: &Uid) {
-        if let Some(state) = self.shard(uid).write().remove(uid) {
-            state.set(DELETED, true);
-            let mut by_id = self.by_id.write();
-            if by_id.get(&state.id) == Some(uid) {
-                by_id.remove(&state.id);
+macro_rules! keyed {
+    ($entry:ident, $key:ty, $field:ident) => {
+        impl Borrow<$key> for $entry {
+            fn borrow(&self) -> &$key {
+                &self.0.$field
             }
         }
-    }
-
-    fn shard(&self, uid: &Uid) -> &RwLock<HashMap<Uid, Arc<AccountState>>> {
-        &self.by_uid[usize::from(uid.as_bytes()[0]) % SHARDS]
-    }
-}
-
-/// How long past its expiry a revoked id is remembered, in milliseconds: clocks differ and jump.
-const MARGIN_MILLIS: u64 = 3_600_000;
-
-/// Every id (of a login, API token, grant or access token) that is revoked and not expired.
-#[derive(Debug)]
-pub struct RevocationIndex {
-    shards: [RwLock<HashMap<[u8; 16], Timestamp, RandomState>>; SHARDS],
-    hasher: RandomState,
-    next: AtomicU64,
-}
-
-impl Default for RevocationIndex {
-    fn default() -> Self {
-        let hasher = RandomState::new();
-        Self {
-            shards: std::array::from_fn(|_| RwLock::new(HashMap::with_hasher(hasher.clone()))),
-            hasher,
-            next: AtomicU64::new(0),
-        }
-    }
-}
-
-/// An id that no token expires out of.
-const FOR_EVER: Timestamp = Timestamp::from_millis(u64::MAX);
-
-impl RevocationIndex {
-    /// Whether tokens that carry this id are refused.
-    pub fn contains(&self, id: &[u8; 16]) -> bool {
-        self.shard(id).read().contains_key(id)
-    }
-
-    /// Refuses tokens that carry this id until `expires_at`; `None`: for ever.
-    pub fn insert(&self, id: [u8; 16], expires_at: Option<Timestamp>) {
-        let until = expires_at.unwrap_or(FOR_EVER);
-        let mut shard = self.shard(&id).write();
-        let known = shard.entry(id).or_insert(until);
-        *known = until.max(*known);
-    }
-
-    /// Forgets, in the next shard, what no token can carry any more. Returns the forgotten ids.
-    pub fn purge(&self, now: Timestamp) -> Vec<[u8; 16]> {
-        let next = self.next.fetch_add(1, Ordering::Relaxed);
-        let shard = &self.shards[usize::try_from(next % SHARDS as u64).unwrap_or(0)];
-        let mut forgotten = Vec::new();
-        shard.write().retain(|id, until| {
-            let keep = *until == FOR_EVER || now.millis_since(*until) < MARGIN_MILLIS;
-            if !keep {
-                forgotten.push(*id);
+        impl Hash for $entry {
+            fn hash<H: Hasher>(&self, state: &mut H) {
+                self.0.$field.hash(state);
             }
-            keep
-        });
-        forgotten
-    }
-
-    /// How many ids are remembered.
-    pub fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.read().len()).sum()
-    }
-
-    /// Whether nothing is revoked.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    fn shard(&self, id: &[u8; 16]) -> &RwLock<HashMap<[u8; 16], Timestamp, RandomState>> {
-        // Hashed again: who picks ids must not pick shards.
-        let shard = self.hasher.hash_one(id) % SHARDS as u64;
-        &self.shards[usize::try_from(shard).unwrap_or(0)]
-    }
+        }
+        impl PartialEq for $entry {
+            fn eq(&self, other: &Self) -> bool {
+                self.0.$field == other.0.$field
+            }
+        }
+        impl Eq for $entry {}
+    };
 }
+keyed!(ByUid, Uid, uid);
+keyed!(ById, str, id);

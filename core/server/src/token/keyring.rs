@@ -1,252 +1,279 @@
-//! The keys: what tokens are signed with, and what secrets are hashed with.
+//! The signing keys, and the key of keyed hashes.
 //!
-//! Owns: `<data_dir>/keyring.json`, mode 0600. Does not: decide how long a token lasts.
+//! Owns: which key signs, which ones verify, under which `kid`. Does not: read claims.
 //!
-//! **Invariants:** a key has one algorithm for ever, and a token does not get to name another; a
-//! key is at least 32 bytes and none that is printed in some tutorial; the file is written whole
-//! (temporary file, fsync, rename) or not at all.
+//! **Invariants:** a key has one algorithm, chosen when it was made; the `kid` of a token is a
+//! name looked up in a list and nothing else. Configured secrets are never written down.
+//!
+//! | configured secret | signs | verifies |
+//! |---|---|---|
+//! | no | the file's first key, made at the first start | all keys of the file |
+//! | yes | the configured one, its `kid` derived from it | it, and all keys of the file |
+//!
+//! Rotation: [`Keyring::rotate`], and [`Keyring::forget`] once no token of the old key is left.
+//! Nobody is logged out in between.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Read, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    fmt, io,
     path::{Path, PathBuf},
 };
 
 use aws_lc_rs::hmac;
-use serde::{Deserialize, Serialize};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::{EncodingKey, Header};
 
-use super::hash::Hasher;
-use crate::{id::random_bytes, secret::Secret};
+use super::{
+    claims::Claims,
+    codec,
+    hash::Hasher,
+    keyfile::{self, Contents, StoredKey},
+    parse::{self, Segments},
+    strength::{self, WeakSecret},
+    verify::Refusal,
+};
+use crate::secret::Secret;
 
-/// The one algorithm there is so far.
-pub(super) const HS256: &str = "HS256";
-
-/// The shortest secret, in bytes (RFC 7518 section 3.2).
-pub const MIN_SECRET: usize = 32;
-
-/// Why there are no keys to work with.
+/// Why there is no keyring. No message holds a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyringError {
-    /// The file cannot be read or written.
-    #[error("{path}: {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// Others may read or have put the file there.
+    /// The configured secret.
+    #[error(transparent)]
+    Weak(#[from] WeakSecret),
+    /// Symbolic link, directory, pipe.
+    #[error("{} is not a regular file; symbolic links are not followed", .0.display())]
+    NotRegular(PathBuf),
+    /// Group or others may read or write it.
+    #[error("{} is open to other users; if nobody can have read it, chmod 600 it", .0.display())]
+    Exposed(PathBuf),
+    /// Somebody else's file.
+    #[error("{} belongs to another user; chown it to the one the server runs as", .0.display())]
+    Foreign(PathBuf),
+    /// Not what this server writes, or a newer one's.
     #[error(
-        "{path} must be a regular file of this user that nobody else can read: chmod 600 it, or restore it"
+        "{} is damaged or of a newer version; restore it from a backup (without it every login ends)",
+        .0.display()
     )]
-    Exposed {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The file is not a keyring.
-    #[error(
-        "{path} is not a keyring this version understands: restore it from a backup of the data directory"
-    )]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The configured secret is too short or well known.
-    #[error(
-        "the configured token secret is too weak: use 32 random bytes, e.g. `openssl rand -hex 32`"
-    )]
-    Weak,
+    Damaged(PathBuf),
+    /// Reading or writing failed.
+    #[error("{path}: {cause}", path = .0.display(), cause = .1)]
+    Io(PathBuf, #[source] io::Error),
+    /// Rotating a key that is configured.
+    #[error("the signing secret is configured; to rotate it, change the configuration")]
+    Configured,
+    /// Forgetting the key that signs, or one that is not there.
+    #[error("no such key, or it is the one that signs; rotate first")]
+    NotForgettable,
 }
 
-/// A signing key.
-pub struct SigningKey {
-    /// Its id (`kid` header member).
-    pub kid: Box<str>,
-    secret: Secret<Vec<u8>>,
-    hmac: hmac::Key,
-}
-
-impl SigningKey {
-    /// # Errors
-    /// [`KeyringError::Weak`].
-    fn new(secret: Vec<u8>) -> Result<Self, KeyringError> {
-        if is_weak(&secret) {
-            return Err(KeyringError::Weak);
-        }
-        let hmac = hmac::Key::new(hmac::HMAC_SHA256, &secret);
-        let kid = hex::encode(&hmac::sign(&hmac, b"omnigent kid v1").as_ref()[..8]);
-        Ok(Self {
-            kid: kid.into(),
-            secret: Secret::new(secret),
-            hmac,
-        })
-    }
-
-    /// Whether `signature` is this key's over `signed`.
-    pub(super) fn verify(&self, signed: &[u8], signature: &[u8]) -> bool {
-        signature.len() == 32 && hmac::verify(&self.hmac, signed, signature).is_ok()
-    }
-
-    pub(super) fn encoding(&self) -> jsonwebtoken::EncodingKey {
-        jsonwebtoken::EncodingKey::from_secret(self.secret.expose())
-    }
-}
-
-/// All keys; the first one signs, all verify.
+/// All keys. Changing them makes a new keyring: hand it to `Verifier::replace_keyring`.
 pub struct Keyring {
-    keys: Vec<SigningKey>,
+    active: SigningKey,
+    others: Vec<SigningKey>,
     hash_key: Secret<[u8; 32]>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Stored {
-    version: u32,
-    hash_key: String,
-    keys: Vec<StoredKey>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StoredKey {
-    alg: String,
-    secret: String,
+    is_configured: bool,
+    contents: Contents,
 }
 
 impl Keyring {
     /// The keyring in `dir`, made when there is none. A `configured` secret signs in place of the
-    /// stored key, which goes on verifying what it signed.
+    /// file's first key. Two processes must not do this at once: hold the store's lock.
     ///
     /// # Errors
-    /// See [`KeyringError`]; each says what to do.
+    /// See [`KeyringError`]; the server must not start then.
     pub fn load_or_create(
         dir: &Path,
-        configured: Option<&Secret<Vec<u8>>>,
+        configured: Option<Secret<Vec<u8>>>,
     ) -> Result<Self, KeyringError> {
-        let path = dir.join("keyring.json");
-        let io = |source| KeyringError::Io {
-            path: path.clone(),
-            source,
-        };
-        let malformed = || KeyringError::Malformed { path: path.clone() };
-        let stored = match read(&path) {
-            Ok(Some(bytes)) => serde_json::from_slice::<Stored>(&bytes).map_err(|_| malformed())?,
-            Ok(None) => return Err(KeyringError::Exposed { path }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let stored = Stored::generate();
-                write(
-                    &path,
-                    &serde_json::to_vec_pretty(&stored).map_err(|_| malformed())?,
-                )
-                .map_err(io)?;
-                stored
-            }
-            Err(error) => return Err(io(error)),
-        };
-        if stored.version != 1 || stored.keys.iter().any(|key| key.alg != HS256) {
-            return Err(malformed());
+        if let Some(secret) = &configured {
+            strength::check(secret.expose())?;
         }
-        let mut hash_key = [0; 32];
-        hex::decode_to_slice(&stored.hash_key, &mut hash_key).map_err(|_| malformed())?;
-        let mut keys = Vec::new();
-        if let Some(secret) = configured {
-            keys.push(SigningKey::new(secret.expose().clone())?);
+        let stored = keyfile::read(dir)?;
+        let is_new = stored.is_none();
+        let mut contents = stored.unwrap_or_else(Contents::new);
+        let needs_key = configured.is_none() && contents.keys.is_empty();
+        if needs_key {
+            contents.keys.push(StoredKey::random());
         }
-        for key in &stored.keys {
-            keys.push(SigningKey::new(
-                hex::decode(&key.secret).map_err(|_| malformed())?,
-            )?);
+        let keyring = Self::of(contents, configured.as_ref(), dir)?;
+        if is_new || needs_key {
+            keyfile::write(dir, &keyring.contents)?;
         }
-        if keys.is_empty() {
-            return Err(malformed());
-        }
-        Ok(Self {
-            keys,
-            hash_key: Secret::new(hash_key),
-        })
+        Ok(keyring)
     }
 
-    /// The key that signs.
-    pub fn signing(&self) -> &SigningKey {
-        // Not empty: `load_or_create` sees to it.
-        &self.keys[0]
+    /// Puts a new key first, in the file and in the keyring returned; the others still verify.
+    ///
+    /// # Errors
+    /// [`KeyringError::Configured`], and those of writing.
+    pub fn rotate(&self, dir: &Path) -> Result<Self, KeyringError> {
+        if self.is_configured {
+            return Err(KeyringError::Configured);
+        }
+        let mut contents = self.contents.clone();
+        contents.keys.insert(0, StoredKey::random());
+        let keyring = Self::of(contents, None, dir)?;
+        keyfile::write(dir, &keyring.contents)?;
+        Ok(keyring)
     }
 
-    /// The key with this id.
-    pub fn get(&self, kid: &str) -> Option<&SigningKey> {
-        self.keys.iter().find(|key| &*key.kid == kid)
+    /// Removes the key `kid` from the file and from the keyring returned: its tokens end.
+    ///
+    /// # Errors
+    /// [`KeyringError::NotForgettable`], and those of writing.
+    pub fn forget(mut self, dir: &Path, kid: &str) -> Result<Self, KeyringError> {
+        let at = self.others.iter().position(|key| *key.kid == *kid);
+        let at = at.ok_or(KeyringError::NotForgettable)?;
+        self.others.remove(at);
+        self.contents.keys.retain(|key| key.kid != kid);
+        keyfile::write(dir, &self.contents)?;
+        Ok(self)
     }
 
-    /// The hasher of what must not be stored in the clear.
+    /// The keyed hashes of this server. The same for the life of the data directory.
     pub fn hasher(&self) -> Hasher {
         Hasher::new(self.hash_key.expose())
     }
-}
 
-impl Stored {
-    fn generate() -> Self {
-        let key = StoredKey {
-            alg: HS256.into(),
-            secret: hex::encode(random_bytes::<32>()),
+    /// The `kid` of the key that signs.
+    pub fn active(&self) -> &str {
+        &self.active.kid
+    }
+
+    /// The `kid` of each key that verifies, the one that signs first.
+    pub fn kids(&self) -> impl Iterator<Item = &str> {
+        self.keys().map(|key| &*key.kid)
+    }
+
+    /// The token of these claims.
+    pub(super) fn sign(&self, claims: &Claims) -> Secret<String> {
+        codec::sign(&self.active.header, &self.active.signing, claims)
+    }
+
+    /// Checks the header and the signature.
+    pub(super) fn check(&self, segments: &Segments<'_>) -> Result<(), Refusal> {
+        // Headers of ours are known by heart; only a stranger's order or spelling is parsed.
+        let known = self.keys().find(|key| *key.header_text == *segments.header);
+        let key = match known {
+            Some(key) => key,
+            None => parse::header(segments.header, |alg, kid| self.find(alg, kid))?,
         };
+        // Constant-time, and the tag has the one right length by its type.
+        hmac::verify(&key.verifying, segments.signed, &segments.signature)
+            .map_err(|_| Refusal::Signature)
+    }
+
+    fn find(&self, alg: &str, kid: &str) -> Result<&SigningKey, Refusal> {
+        if self.keys().all(|key| key.algorithm.as_str() != alg) {
+            return Err(Refusal::Algorithm);
+        }
+        let key = self.keys().find(|key| *key.kid == *kid);
+        let key = key.ok_or(Refusal::UnknownKey)?;
+        if key.algorithm.as_str() == alg {
+            Ok(key)
+        } else {
+            Err(Refusal::Algorithm)
+        }
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &SigningKey> {
+        std::iter::once(&self.active).chain(&self.others)
+    }
+
+    fn of(
+        contents: Contents,
+        configured: Option<&Secret<Vec<u8>>>,
+        dir: &Path,
+    ) -> Result<Self, KeyringError> {
+        let damaged = || KeyringError::Damaged(dir.join(keyfile::NAME));
+        let mut hash_key = [0; 32];
+        hex::decode_to_slice(&contents.hash_key, &mut hash_key).map_err(|_| damaged())?;
+        strength::check(&hash_key).map_err(|_| damaged())?;
+        let mut keys = Vec::new();
+        if let Some(secret) = configured {
+            keys.push(SigningKey::configured(secret.expose()));
+        }
+        for stored in &contents.keys {
+            let key = SigningKey::stored(stored).ok_or_else(damaged)?;
+            if keys.iter().any(|known: &SigningKey| known.kid == key.kid) {
+                return Err(damaged());
+            }
+            keys.push(key);
+        }
+        if keys.is_empty() {
+            return Err(damaged());
+        }
+        let active = keys.remove(0);
+        Ok(Self {
+            active,
+            others: keys,
+            hash_key: Secret::new(hash_key),
+            is_configured: configured.is_some(),
+            contents,
+        })
+    }
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.kids()).finish()
+    }
+}
+
+/// What a key signs with. Asymmetric ones will stand here too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Algorithm {
+    Hs256,
+}
+
+impl Algorithm {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hs256 => "HS256",
+        }
+    }
+}
+
+struct SigningKey {
+    kid: Box<str>,
+    algorithm: Algorithm,
+    header: Header,
+    // The first segment of every token this key signs.
+    header_text: Box<[u8]>,
+    signing: EncodingKey,
+    verifying: hmac::Key,
+}
+
+impl SigningKey {
+    /// The configured secret. Its `kid` tells nothing about it and is the same on every start.
+    fn configured(secret: &[u8]) -> Self {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+        let digest = hmac::sign(&key, b"omnigent signing key id");
+        let kid = digest.as_ref().first_chunk::<8>().map(hex::encode);
+        Self::hs256(&kid.unwrap_or_default(), secret)
+    }
+
+    fn stored(stored: &StoredKey) -> Option<Self> {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        let secret = hex::decode(&stored.secret).ok()?;
+        let is_sound = stored.alg == Algorithm::Hs256.as_str()
+            && (1..=64).contains(&stored.kid.len())
+            && stored.kid.bytes().all(is_plain)
+            && strength::check(&secret).is_ok();
+        is_sound.then(|| Self::hs256(&stored.kid, &secret))
+    }
+
+    fn hs256(kid: &str, secret: &[u8]) -> Self {
+        let mut header = Header::new(jsonwebtoken::Algorithm::HS256);
+        header.kid = Some(kid.to_owned());
+        // A text that does not come out like jsonwebtoken's own only costs a parse per token.
+        let json = serde_json::to_vec(&header).unwrap_or_default();
         Self {
-            version: 1,
-            hash_key: hex::encode(random_bytes::<32>()),
-            keys: vec![key],
+            kid: kid.into(),
+            algorithm: Algorithm::Hs256,
+            header,
+            header_text: URL_SAFE_NO_PAD.encode(json).into_bytes().into(),
+            signing: EncodingKey::from_secret(secret),
+            verifying: hmac::Key::new(hmac::HMAC_SHA256, secret),
         }
     }
-}
-
-/// The file's bytes; `None` when it is not ours alone.
-fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    let nofollow = rustix::fs::OFlags::NOFOLLOW.bits();
-    let flags = i32::try_from(nofollow).map_err(io::Error::other)?;
-    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
-        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
-            return Ok(None);
-        }
-        file => file?,
-    };
-    let about = file.metadata()?;
-    let is_ours = about.uid() == rustix::process::geteuid().as_raw() || about.uid() == 0;
-    if !about.is_file() || about.mode() & 0o077 != 0 || !is_ours {
-        return Ok(None);
-    }
-    let mut bytes = Vec::new();
-    file.take(1 << 20).read_to_end(&mut bytes)?;
-    Ok(Some(bytes))
-}
-
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let fresh = path.with_extension("new");
-    match fs::remove_file(&fresh) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&fresh)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&fresh, path)?;
-    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
-}
-
-/// Too short, known from tutorials, or with hardly any different bytes.
-fn is_weak(secret: &[u8]) -> bool {
-    const KNOWN: [&[u8]; 4] = [
-        b"your-256-bit-secret",
-        b"a-string-secret-at-least-256-bits-long",
-        b"your-secret-key-at-least-32-bytes-long",
-        b"supersecretsupersecretsupersecret",
-    ];
-    let mut seen = [false; 256];
-    secret
-        .iter()
-        .for_each(|byte| seen[usize::from(*byte)] = true);
-    let different = seen.iter().filter(|seen| **seen).count();
-    secret.len() < MIN_SECRET || different < 8 || KNOWN.contains(&secret)
 }

@@ -1,83 +1,41 @@
-//! Tokens: the claim format, signing keys, issuing, verifying, revoking, API tokens, grants.
+//! Tokens: the claim format, the keys, issuing, verifying, revoking.
 //!
-//! Owns: everything about a token but who may have one. Does not: know HTTP, decide on accounts.
+//! Owns: what a token says ([`Claims`], [`Scopes`]), the signing keys ([`Keyring`]), the decision
+//! whether a bearer counts ([`Verifier`]), what that decision looks up ([`AccountIndex`],
+//! [`RevocationIndex`]) and the keyed hashes of everything secret that is stored ([`hash`]).
+//! Does not: know HTTP, read the clock, decide what an account may do.
 //!
-//! **Invariants:** a request is decided without a disk read; a revocation is in the index before
-//! it is acknowledged and beats the cache at once; the revocation table is what the index is
-//! rebuilt from, and it holds only what is revoked and unexpired.
+//! **Invariants:**
+//! - A [`VerifiedToken`] comes only from [`Verifier::verify`]; nothing else turns text into claims.
+//! - The algorithm belongs to the key. The token's `alg` is compared with it and never obeyed.
+//! - Deciding reads memory only: no disk, no lock that all requests share.
+//! - A revocation is committed, then inserted into the [`RevocationIndex`], then acknowledged to
+//!   whoever asked for it, in that order; from the insertion on no token with that id counts,
+//!   cached or not.
 
 pub mod api;
+mod cache;
 mod claims;
+mod codec;
 pub mod grant;
 pub mod hash;
 mod index;
+mod keyfile;
 mod keyring;
 mod parse;
+mod revocation;
 mod scope;
-#[cfg(test)]
-mod tests;
+mod strength;
 mod verify;
 
-use serde::{Deserialize, Serialize};
+#[cfg(test)]
+mod tests;
 
-use crate::{
-    clock::Timestamp,
-    store::{Order, Read, Record, StoreError, Table, Tx},
-};
-
-pub use claims::{Claims, TokenUse};
-pub use index::{AccountIndex, AccountState, RevocationIndex};
-pub use keyring::{Keyring, KeyringError, SigningKey};
+pub use claims::{Claims, TokenUse, UnknownTokenUse};
+pub use index::{AccountIndex, AccountState};
+pub use keyring::{Keyring, KeyringError};
+pub use parse::MAX_LENGTH;
+pub use revocation::{REVOCATIONS, Revocation, RevocationIndex, load, revoke, sweep};
 pub use scope::{Scope, Scopes, UnknownScope};
+pub use strength::WeakSecret;
 pub use verify::{Refusal, VerifiedToken, Verifier};
-
-/// What is revoked and not expired: the ids of logins, API tokens and grants.
-pub const REVOCATIONS: Table<[u8; 16], Revocation> = Table::new(5, "revocations");
-
-/// Until when an id is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Revocation {
-    /// After this, tokens are refused for their age. Nothing: for ever.
-    pub expires_at: Option<Timestamp>,
-}
-
-impl Record for Revocation {
-    const VERSION: u8 = 1;
-}
-
-/// Stores a revocation. Use [`Live::revoke`](crate::live::Live::revoke), which keeps memory in step.
-///
-/// # Errors
-/// Only of the store.
-pub fn revoke(
-    tx: &mut Tx<'_>,
-    id: [u8; 16],
-    expires_at: Option<Timestamp>,
-) -> Result<(), StoreError> {
-    REVOCATIONS.put(tx, &id, &Revocation { expires_at })
-}
-
-/// Removes stored revocations the index has forgotten.
-///
-/// # Errors
-/// Only of the store.
-pub fn forget(tx: &mut Tx<'_>, ids: &[[u8; 16]]) -> Result<(), StoreError> {
-    for id in ids {
-        REVOCATIONS.delete(tx, id)?;
-    }
-    Ok(())
-}
-
-/// The index of everything stored as revoked.
-///
-/// # Errors
-/// Only of the store.
-pub fn load_revocations(from: &impl Read) -> Result<RevocationIndex, StoreError> {
-    let index = RevocationIndex::default();
-    for entry in REVOCATIONS.scan(from, &[], None, Order::Ascending) {
-        let (key, revocation) = entry?;
-        let id = <[u8; 16]>::try_from(&key[..]).map_err(|_| REVOCATIONS.corrupt(&key))?;
-        index.insert(id, revocation.expires_at);
-    }
-    Ok(index)
-}

@@ -1,78 +1,89 @@
-//! Verifying tokens: the path of every bearer request.
+//! The decision whether a bearer token counts.
 //!
-//! **Invariants:** the algorithm is the key's and never the token's; a token seen before is still
-//! held against the time, the revocation index and its account on every request; a
-//! [`VerifiedToken`] exists only for a token that passed all of it.
+//! Owns: the order of checks, and what a refusal is called in the log. Does not: look at scopes
+//! (`scope` says what a path needs) or tell callers why (they all get the same 401).
+//!
+//! **Invariant:** a [`VerifiedToken`] handed out was, at that moment: signed by a key we hold,
+//! of this issuer and audience, within its time, of an account that is known under its `sub` and
+//! may act, and not revoked. The cache saves the first two, never the rest.
 
-use std::{ops::Deref, sync::Arc};
+use std::{
+    fmt,
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
-use quick_cache::{Weighter, sync::Cache};
+use arc_swap::ArcSwap;
 
 use super::{
-    AccountIndex, AccountState, Claims, Keyring, RevocationIndex, TokenUse,
-    claims::Wire,
-    keyring::HS256,
-    parse::{self, decode, split},
+    cache::Cache,
+    claims::{Claims, TokenUse},
+    index::{AccountIndex, AccountState},
+    keyring::Keyring,
+    parse,
+    revocation::RevocationIndex,
 };
-use crate::{account::is_reserved, clock::Timestamp, secret::Secret};
+use crate::{clock::Timestamp, secret::Secret};
 
-/// How far clocks may differ, in milliseconds.
-const LEEWAY_MILLIS: u64 = 60_000;
+/// How far ahead of ours a clock that stamped a token may be, in seconds.
+const LEEWAY: u64 = 60;
 
-/// What the cache of verified tokens may hold, in bytes of tokens and claims.
-const CACHE_BYTES: u64 = 16 << 20;
-const CACHE_ITEMS: usize = 16 * 1024;
-
-/// Why a token is refused: for the log, never for the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+/// Why a token does not count. For the log; callers learn only that it does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Refusal {
-    /// Not three canonical segments of strict JSON.
+    /// Not three segments of base64url, too long, or not a header of ours.
     #[error("malformed")]
     Malformed,
-    /// Another algorithm than its key's.
-    #[error("wrong algorithm")]
+    /// Not the algorithm of the key.
+    #[error("algorithm")]
     Algorithm,
-    /// Signed with no key of ours.
-    #[error("unknown key")]
+    /// No such key, or forgotten.
+    #[error("unknown-key")]
     UnknownKey,
-    /// The signature is not its key's.
-    #[error("bad signature")]
+    /// Missing, malformed or wrong.
+    #[error("signature")]
     Signature,
-    /// Past its time.
+    /// Past its `exp`.
     #[error("expired")]
     Expired,
-    /// Before its time.
-    #[error("not valid yet")]
+    /// `iat` or `nbf` lies in the future.
+    #[error("not-yet-valid")]
     NotYetValid,
-    /// Issued by somebody else.
-    #[error("wrong issuer")]
+    /// Not this server's.
+    #[error("issuer")]
     Issuer,
-    /// Meant for somebody else.
-    #[error("wrong audience")]
+    /// For somebody else.
+    #[error("audience")]
     Audience,
-    /// A claim is missing, of a wrong type, or out of bounds.
-    #[error("bad claims")]
+    /// Claims missing, mistyped, unknown, out of bounds or reserved.
+    #[error("claims")]
     Claims,
-    /// Its login, API token or grant was revoked.
+    /// Its login, API token, grant or itself has been revoked.
     #[error("revoked")]
     Revoked,
-    /// Its account does not exist (any more).
-    #[error("no such account")]
+    /// No account of this `uid`, or it is not called `sub`.
+    #[error("no-account")]
     NoAccount,
-    /// Its account is disabled.
-    #[error("account disabled")]
+    /// The account may not act.
+    #[error("disabled")]
     Disabled,
 }
 
-/// A token that passed. Only the [`Verifier`] makes one.
-#[derive(Debug)]
+/// A token that counted when it was handed out. Only [`Verifier::verify`] makes one.
 pub struct VerifiedToken {
     claims: Claims,
     account: Arc<AccountState>,
+    // Of the keyring that checked the signature.
+    epoch: u64,
+    // Of the revocation index when the ids were last looked up.
+    generation: AtomicU64,
 }
 
 impl VerifiedToken {
-    /// The account it acts for.
+    /// The account it acts for, as it is now.
     pub fn account(&self) -> &Arc<AccountState> {
         &self.account
     }
@@ -86,136 +97,197 @@ impl Deref for VerifiedToken {
     }
 }
 
-#[derive(Clone)]
-struct Weight;
-
-impl Weighter<Box<[u8]>, Arc<VerifiedToken>> for Weight {
-    fn weight(&self, token: &Box<[u8]>, _: &Arc<VerifiedToken>) -> u64 {
-        // The token, its claims as text once more, and the bookkeeping.
-        2 * token.len() as u64 + 512
+impl fmt::Debug for VerifiedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.claims.fmt(f)
     }
 }
 
-/// Signs and verifies tokens.
+/// Signs and verifies tokens. One for the whole server, shared by reference.
 pub struct Verifier {
-    keyring: Keyring,
+    keyring: ArcSwap<Keyring>,
+    epoch: AtomicU64,
     issuer: Box<str>,
     audience: Box<str>,
-    allow_unlimited: bool,
+    allows_endless: bool,
     accounts: Arc<AccountIndex>,
     revocations: Arc<RevocationIndex>,
-    seen: Cache<Box<[u8]>, Arc<VerifiedToken>, Weight>,
+    cache: Cache,
 }
 
 impl Verifier {
-    /// A verifier of tokens that `issuer` issues for `audience`. With `allow_unlimited`, API tokens
-    /// may lack `exp`.
+    /// A verifier of tokens with exactly this `iss` and `aud`.
     pub fn new(
         keyring: Keyring,
-        issuer: &str,
-        audience: &str,
-        allow_unlimited: bool,
+        issuer: impl Into<Box<str>>,
+        audience: impl Into<Box<str>>,
         accounts: Arc<AccountIndex>,
         revocations: Arc<RevocationIndex>,
     ) -> Self {
-        let seen = Cache::with_weighter(CACHE_ITEMS, CACHE_BYTES, Weight);
         Self {
-            keyring,
+            keyring: ArcSwap::from_pointee(keyring),
+            epoch: AtomicU64::new(0),
             issuer: issuer.into(),
             audience: audience.into(),
-            allow_unlimited,
+            allows_endless: false,
             accounts,
             revocations,
-            seen,
+            cache: Cache::new(),
         }
     }
 
-    /// Decides on a token.
+    /// Whether API tokens may come without `exp`. No other token ever may.
+    #[must_use]
+    pub fn allow_endless_api_tokens(self, allows_endless: bool) -> Self {
+        Self {
+            allows_endless,
+            ..self
+        }
+    }
+
+    /// The token of `claims`, signed by the active key. Does not check them.
+    pub fn sign(&self, claims: &Claims) -> Secret<String> {
+        self.keyring.load().sign(claims)
+    }
+
+    /// Decides about `token`, the bytes after `Bearer ` or of the cookie. Blocks for nothing.
     ///
     /// # Errors
-    /// [`Refusal`] says why, for the log.
+    /// Why it does not count: for the log and never for the caller.
     pub fn verify(&self, token: &[u8], now: Timestamp) -> Result<Arc<VerifiedToken>, Refusal> {
-        if let Some(seen) = self.seen.get(token) {
-            self.check_now(&seen, now)?;
-            return Ok(seen);
+        let cached = self.cache.get(token);
+        if let Some(verified) = &cached
+            && self.still_counts(verified, now)
+        {
+            return cached.ok_or(Refusal::Malformed);
         }
-        let verified = Arc::new(self.verify_unseen(token, now)?);
-        self.check_now(&verified, now)?;
-        self.seen.insert(token.into(), Arc::clone(&verified));
-        Ok(verified)
+        // Whatever changed about a cached one, the whole decision is made anew.
+        let decided = self.verify_anew(token, now);
+        match &decided {
+            Ok(verified) => self.cache.insert(token, Arc::clone(verified)),
+            Err(_) if cached.is_some() => self.cache.remove(token),
+            Err(_) => {}
+        }
+        decided
     }
 
-    /// Signs a token that says `claims`.
-    ///
-    /// # Panics
-    /// Never: an HMAC over serialisable claims cannot fail.
-    #[allow(
-        clippy::expect_used,
-        reason = "an HMAC over serialisable claims cannot fail"
-    )]
-    pub fn sign(&self, claims: &Claims) -> Secret<String> {
-        let key = self.keyring.signing();
-        let mut header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::HS256);
-        header.kid = Some(key.kid.to_string());
-        let token = jsonwebtoken::encode(&header, &Wire::from(claims), &key.encoding());
-        Secret::new(token.expect("an HMAC over serialisable claims"))
+    /// The keyring in use.
+    pub fn keyring(&self) -> Arc<Keyring> {
+        self.keyring.load_full()
     }
 
-    /// What never changes about a token: looked at once.
-    fn verify_unseen(&self, token: &[u8], now: Timestamp) -> Result<VerifiedToken, Refusal> {
-        let parts = split(token)?;
-        let header = parse::header(parts.header)?;
-        let key = self.keyring.get(&header.kid).ok_or(Refusal::UnknownKey)?;
-        if header.alg != HS256 {
-            return Err(Refusal::Algorithm);
+    /// Signs and verifies with `keyring` from now on. Tokens of keys it lacks end at once.
+    pub fn replace_keyring(&self, keyring: Keyring) {
+        self.keyring.store(Arc::new(keyring));
+        // After the keys: a signature checked under this number was checked with them.
+        self.epoch.fetch_add(1, Ordering::SeqCst);
+        self.cache.clear();
+    }
+
+    fn still_counts(&self, verified: &VerifiedToken, now: Timestamp) -> bool {
+        verified.epoch == self.epoch.load(Ordering::SeqCst)
+            && verified.account.is_active()
+            && !self.is_revoked(verified)
+            && self.check_time(&verified.claims, now).is_ok()
+    }
+
+    fn verify_anew(&self, token: &[u8], now: Timestamp) -> Result<Arc<VerifiedToken>, Refusal> {
+        let segments = parse::split(token)?;
+        let epoch = self.epoch.load(Ordering::SeqCst);
+        self.keyring.load().check(&segments)?;
+        let claims = parse::decoded(segments.payload, Claims::parse)?;
+        self.check_claims(&claims)?;
+        let account = self.accounts.get(&claims.uid).ok_or(Refusal::NoAccount)?;
+        if account.is_deleted() || account.id != claims.subject {
+            return Err(Refusal::NoAccount);
         }
-        if !key.verify(parts.signed, &parts.signature) {
-            return Err(Refusal::Signature);
+        if account.is_disabled() {
+            return Err(Refusal::Disabled);
         }
-        let wire: Wire =
-            serde_json::from_slice(&decode(parts.claims)?).map_err(|_| Refusal::Claims)?;
-        let claims = wire.into_claims().ok_or(Refusal::Claims)?;
+        let verified = VerifiedToken {
+            claims,
+            account,
+            epoch,
+            generation: AtomicU64::new(0), // no index is at 0: the ids are looked up
+        };
+        if self.is_revoked(&verified) {
+            return Err(Refusal::Revoked);
+        }
+        // After the look-up: an id forgotten in between has raised the floor by now.
+        self.check_time(&verified.claims, now)?;
+        Ok(Arc::new(verified))
+    }
+
+    fn check_claims(&self, claims: &Claims) -> Result<(), Refusal> {
         if claims.issuer != self.issuer {
             return Err(Refusal::Issuer);
         }
         if claims.audience != self.audience {
             return Err(Refusal::Audience);
         }
-        let may_last = claims.token_use == TokenUse::Api && self.allow_unlimited;
-        if claims.expires_at.is_none() && !may_last {
-            return Err(Refusal::Claims);
-        }
-        let latest = Timestamp::from_millis(now.millis().saturating_add(LEEWAY_MILLIS));
-        if claims.issued_at > latest || claims.not_before > latest {
-            return Err(Refusal::NotYetValid);
-        }
-        if claims.subject.is_empty() || is_reserved(&claims.subject) {
-            return Err(Refusal::Claims);
-        }
-        let account = self.accounts.get(&claims.uid).ok_or(Refusal::NoAccount)?;
-        if account.id != claims.subject {
-            return Err(Refusal::NoAccount);
-        }
-        Ok(VerifiedToken { claims, account })
-    }
-
-    /// What may have changed since: looked at on every request.
-    fn check_now(&self, token: &VerifiedToken, now: Timestamp) -> Result<(), Refusal> {
-        if token.expires_at.is_some_and(|expires_at| expires_at <= now) {
-            return Err(Refusal::Expired);
-        }
-        if token.account.is_deleted() {
-            return Err(Refusal::NoAccount);
-        }
-        if token.account.is_disabled() {
-            return Err(Refusal::Disabled);
-        }
-        let grant = token.grant.as_ref();
-        if self.revocations.contains(token.sid.as_bytes())
-            || grant.is_some_and(|grant| self.revocations.contains(grant.as_bytes()))
+        let is_endless = claims.expires_at.is_none();
+        let may_be_endless = self.allows_endless && claims.token_use == TokenUse::Api;
+        let is_unrestricted_or_some = claims.scope.is_none_or(|scopes| !scopes.is_empty());
+        if (is_endless && !may_be_endless)
+            || is_reserved(&claims.subject)
+            || claims.provider.is_empty()
+            || !is_unrestricted_or_some
         {
-            return Err(Refusal::Revoked);
+            return Err(Refusal::Claims);
         }
         Ok(())
     }
+
+    fn check_time(&self, claims: &Claims, now: Timestamp) -> Result<(), Refusal> {
+        // The floor: what was refused for its age stays refused when the clock is set back.
+        let latest = now.max(self.revocations.floor());
+        if claims.expires_at.is_some_and(|exp| exp <= latest) {
+            return Err(Refusal::Expired);
+        }
+        if claims.issued_at.max(claims.not_before) > now.plus_seconds(LEEWAY) {
+            return Err(Refusal::NotYetValid);
+        }
+        Ok(())
+    }
+
+    fn is_revoked(&self, verified: &VerifiedToken) -> bool {
+        // Read before the ids are looked up: what comes in between is looked up next time.
+        let generation = self.revocations.generation();
+        if verified.generation.load(Ordering::Acquire) == generation {
+            return false;
+        }
+        let claims = &verified.claims;
+        let is_revoked = self.revocations.contains(claims.sid.as_bytes())
+            || self.revocations.contains(claims.jti.as_bytes())
+            || claims
+                .grant
+                .is_some_and(|grant| self.revocations.contains(grant.as_bytes()));
+        if !is_revoked {
+            verified.generation.store(generation, Ordering::Release);
+        }
+        is_revoked
+    }
+
+    #[cfg(test)]
+    pub(super) fn cached(&self) -> usize {
+        self.cache.len()
+    }
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier")
+            .field("issuer", &self.issuer)
+            .field("audience", &self.audience)
+            .field("keyring", &self.keyring())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Identities of the no-auth mode and of public sharing: no token is ever theirs.
+fn is_reserved(subject: &str) -> bool {
+    let subject = subject.trim();
+    subject.is_empty()
+        || subject.eq_ignore_ascii_case("local")
+        || subject.eq_ignore_ascii_case("__public__")
 }

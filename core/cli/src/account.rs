@@ -1,0 +1,242 @@
+//! `omnigent account`: an operator's work on accounts, with the server up or down.
+
+use clap::Subcommand;
+use serde_json::json;
+
+use crate::{
+    admin::{self, Admin, Change, Row},
+    failure::Failure,
+    output, password,
+    settings::Settings,
+};
+
+/// Manages accounts, through the running server or, when it is down, on its data directory
+#[derive(clap::Args)]
+#[command(after_help = "\
+Give the same --config or --data-dir as to `omnigent server`. Whoever may write to the data
+directory is an operator; no token is needed.
+
+Examples:
+  omnigent account add alice --admin
+  printf %s \"$PASSWORD\" | omnigent account add bob --password-stdin
+  omnigent account list --json | jq -r '.[] | select(.disabled) | .id'
+  omnigent account disable bob          every token of his is refused from now on")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    settings: Settings,
+    /// Write JSON
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Makes an account; asks for its password
+    Add {
+        /// User name or e-mail address
+        id: String,
+        /// Make it an admin
+        #[arg(long)]
+        admin: bool,
+        /// Read the password from standard input
+        #[arg(long)]
+        password_stdin: bool,
+        /// Give it no password: it signs in through another backend
+        #[arg(long, conflicts_with = "password_stdin")]
+        no_password: bool,
+    },
+    /// Shows all accounts
+    List,
+    /// Refuses an account and all its tokens from now on
+    Disable {
+        /// The account
+        id: String,
+    },
+    /// Lets a disabled account in again
+    Enable {
+        /// The account
+        id: String,
+    },
+    /// Deletes an account and everything of theirs
+    Delete {
+        /// The account
+        id: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Gives an account a new password, shows it once, and ends its logins
+    ResetPassword {
+        /// The account
+        id: String,
+    },
+    /// Makes an account an admin
+    Promote {
+        /// The account
+        id: String,
+    },
+    /// Makes an admin an ordinary account
+    Demote {
+        /// The account
+        id: String,
+    },
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let config = args.settings.load(None)?;
+    // Asked before the data directory is opened: a person takes their time.
+    let ready = prepare(&args.command)?;
+    let admin = admin::reach(config)?;
+    perform(&*admin, &args.command, ready, args.json)
+}
+
+type Password = omnigent_server::secret::Secret<String>;
+
+fn prepare(command: &Command) -> Result<Option<Password>, Failure> {
+    match command {
+        Command::Add {
+            no_password: false,
+            password_stdin,
+            ..
+        } => password::new(*password_stdin).map(Some),
+        Command::Delete { id, yes: false } => confirm(id).map(|()| None),
+        _ => Ok(None),
+    }
+}
+
+/// Deleting cannot be undone, so the id has to be typed.
+fn confirm(id: &str) -> Result<(), Failure> {
+    use std::io::{BufRead, IsTerminal};
+
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::Usage("deleting asks first; say --yes".into()));
+    }
+    eprint!("Everything of {id} will be gone. Type the id to go on: ");
+    let mut line = String::new();
+    let read = std::io::stdin().lock().read_line(&mut line);
+    if read.is_ok() && line.trim() == id {
+        Ok(())
+    } else {
+        Err(Failure::Failed("nothing was deleted".into()))
+    }
+}
+
+fn perform(
+    admin: &dyn Admin,
+    command: &Command,
+    password: Option<Password>,
+    json: bool,
+) -> Result<(), Failure> {
+    let done = |id: &str, what: &str| {
+        if json {
+            output::json(&json!({"id": id, "done": what}));
+        } else {
+            output::say(format_args!("{id}: {what}"));
+        }
+    };
+    let change = |id: &str, is_admin: Option<bool>, disabled: Option<bool>, what: &str| {
+        admin.change(id, Change { is_admin, disabled })?;
+        done(id, what);
+        Ok(())
+    };
+    match command {
+        Command::Add {
+            id,
+            admin: is_admin,
+            ..
+        } => {
+            admin.add(id, password.as_ref(), *is_admin)?;
+            done(id, if *is_admin { "added as admin" } else { "added" });
+            Ok(())
+        }
+        Command::List => {
+            let rows = admin.list()?;
+            if json {
+                output::json(&rows);
+            } else {
+                output::say(show(&rows));
+            }
+            Ok(())
+        }
+        Command::Disable { id } => change(id, None, Some(true), "disabled"),
+        Command::Enable { id } => change(id, None, Some(false), "enabled"),
+        Command::Promote { id } => change(id, Some(true), None, "promoted"),
+        Command::Demote { id } => change(id, Some(false), None, "demoted"),
+        Command::Delete { id, .. } => {
+            admin.delete(id)?;
+            done(id, "deleted");
+            Ok(())
+        }
+        Command::ResetPassword { id } => {
+            let password = admin.reset_password(id)?;
+            if json {
+                output::json(&json!({"id": id, "new_password": password.expose()}));
+            } else {
+                output::say(output::plain(password.expose()));
+            }
+            Ok(())
+        }
+    }
+}
+
+fn show(rows: &[Row]) -> String {
+    let yes = |flag: bool| if flag { "yes" } else { "" }.to_owned();
+    let cells = |row: &Row| {
+        vec![
+            output::plain(&row.id),
+            yes(row.is_admin),
+            yes(row.disabled),
+            yes(row.has_password),
+            row.created_at.map_or_else(String::new, day),
+            row.last_login_at.map_or_else(|| "never".to_owned(), day),
+        ]
+    };
+    let rows: Vec<_> = rows.iter().map(cells).collect();
+    let head = [
+        "id",
+        "admin",
+        "disabled",
+        "password",
+        "created",
+        "last login",
+    ];
+    output::table(&head, &rows)
+}
+
+/// The UTC day of a moment in seconds, as `2026-05-01`.
+fn day(seconds: u64) -> String {
+    // Civil from days: Howard Hinnant, "chrono-compatible low-level date algorithms".
+    let days = seconds / 86_400 + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_the_calendars() {
+        for (seconds, shown) in [
+            (0, "1970-01-01"),
+            (951_782_400, "2000-02-29"),
+            (1_709_251_199, "2024-02-29"),
+            (1_709_251_200, "2024-03-01"),
+            (4_102_444_800, "2100-01-01"),
+        ] {
+            assert_eq!(day(seconds), shown);
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! How a command fails, and the exit code that says so.
+
+use std::{fmt, process::ExitCode};
+
+use omnigent_server::{config::Problem, store::OpenError};
+
+/// Exit code of a wrong command line or configuration.
+pub(crate) const USAGE: u8 = 2;
+
+/// Shown at the end of `--help`.
+pub(crate) const EXIT_CODES: &str = "\
+Exit codes: 0 done · 1 failed · 2 wrong command line or configuration · 3 another process uses \
+the data directory · 4 the store is damaged
+
+Examples:
+  omnigent server                                    try it out: no sign-in, this machine only
+  omnigent server --config config/accounts.toml      people sign in with a password
+  omnigent config check config/accounts.toml         every fault at once
+  omnigent account add alice --admin                 asks for a password";
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// It was tried and did not work.
+    Failed(String),
+    /// The command line asks for something that makes no sense.
+    Usage(String),
+    /// The configuration is refused.
+    Config(Vec<Problem>),
+    /// Another process uses the data directory.
+    InUse(String),
+    /// The store is damaged.
+    Damaged(String),
+    /// As [`Failure::Config`], when the faults have been shown already.
+    Told,
+}
+
+impl Failure {
+    /// The documented exit code.
+    pub(crate) const fn code(&self) -> u8 {
+        match self {
+            Self::Failed(_) => 1,
+            Self::Usage(_) | Self::Config(_) | Self::Told => USAGE,
+            Self::InUse(_) => 3,
+            Self::Damaged(_) => 4,
+        }
+    }
+
+    /// Tells the person why, and the shell with a code.
+    pub(crate) fn report(&self) -> ExitCode {
+        if !matches!(self, Self::Told) {
+            eprintln!("omnigent: {self}");
+        }
+        ExitCode::from(self.code())
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        let why = error.to_string();
+        match error {
+            OpenError::Locked(_) => Self::InUse(why),
+            OpenError::Io { .. } => Self::Failed(why),
+            // Everything else there is speaks of the data itself.
+            _ => Self::Damaged(why),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(why) | Self::Usage(why) | Self::InUse(why) | Self::Damaged(why) => {
+                f.write_str(why)
+            }
+            Self::Config(problems) => {
+                f.write_str("the configuration is refused")?;
+                for problem in problems {
+                    write!(f, "\n  {problem}")?;
+                }
+                Ok(())
+            }
+            Self::Told => Ok(()),
+        }
+    }
+}

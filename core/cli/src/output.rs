@@ -1,0 +1,63 @@
+//! Writing to standard output, whose reader may have gone (`omnigent account list | head`).
+
+use std::io::Write;
+
+use serde::Serialize;
+
+/// Writes a line for a person. Control characters from elsewhere must be [`plain`] by now.
+pub(crate) fn say(text: impl std::fmt::Display) {
+    // A reader that has gone away wants no more: not a failure.
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Writes a value for a script: indented JSON.
+pub(crate) fn json(value: &impl Serialize) {
+    match serde_json::to_string_pretty(value) {
+        Ok(text) => say(text),
+        Err(error) => eprintln!("omnigent: {error}"),
+    }
+}
+
+/// Text from a server or a plugin without what could steer the terminal.
+pub(crate) fn plain(text: &str) -> String {
+    let visible = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    text.chars().map(visible).collect()
+}
+
+/// Rows in columns as wide as their widest cell.
+pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        let widest = cells.map(|cell| cell.chars().count()).max().unwrap_or(0);
+        widest.max(head.get(column).map_or(0, |name| name.chars().count()))
+    };
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let line = |cells: Vec<&str>| {
+        let padded = cells.iter().zip(&widths);
+        let padded = padded.map(|(cell, width)| format!("{cell:width$}", width = *width));
+        let line = padded.collect::<Vec<_>>().join("  ");
+        line.trim_end().to_owned()
+    };
+    let mut lines = vec![line(head.to_vec())];
+    lines.extend(
+        rows.iter()
+            .map(|row| line(row.iter().map(String::as_str).collect())),
+    );
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escape_sequences_do_not_reach_the_terminal() {
+        assert_eq!(plain("a\u{1b}[2Jb\nc"), "a\u{fffd}[2Jb\u{fffd}c");
+    }
+
+    #[test]
+    fn columns_line_up() {
+        let rows = [vec!["alice".to_owned(), "yes".to_owned()]];
+        assert_eq!(table(&["id", "admin"], &rows), "id     admin\nalice  yes");
+    }
+}

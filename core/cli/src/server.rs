@@ -1,0 +1,173 @@
+//! `omnigent server`: configuration, then listeners, then the server, then the way down.
+
+use std::{fmt::Write, net::SocketAddr};
+
+use omnigent_server::config::Config;
+use tokio::{
+    net::TcpListener,
+    runtime::{Builder, Runtime},
+    signal::unix::{SignalKind, signal},
+};
+
+use crate::{failure::Failure, logging, output, settings::Settings};
+
+/// Runs the server until it is told to stop (SIGTERM or Ctrl-C)
+///
+/// Without --config and without OMNIGENT_AUTH_ENABLED nobody needs to sign in, and only this
+/// machine is served. Environment variables win over the file, options over both.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  omnigent server
+  omnigent server --config config/accounts.toml --data-dir ./data
+  OMNIGENT_AUTH_ENABLED=1 omnigent server --listen 0.0.0.0:6767
+
+Exit codes: 0 stopped as told · 1 failed · 2 configuration refused · 3 another process uses the \
+data directory · 4 the store is damaged")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    settings: Settings,
+    /// Address and port to listen on
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let config = args.settings.load(args.listen.as_deref())?;
+    logging::start(&config.server);
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    runtime()?.block_on(serve(config))
+}
+
+async fn serve(config: Config) -> Result<(), Failure> {
+    let listener = bind(config.server.listen).await?;
+    let listening = listener
+        .local_addr()
+        .map_err(|error| Failure::Failed(error.to_string()))?;
+    let stop = stop_signal()?;
+    output::say(banner(&config, listening, &Claim::Done));
+    stop.await;
+    Err(Failure::Failed("this build has no server yet".into()))
+}
+
+/// A plugin that spins inside `poll` keeps the worker it is on. With four workers, even on a
+/// small machine, the others go on serving until its breaker opens.
+const MIN_WORKERS: usize = 4;
+
+fn runtime() -> Result<Runtime, Failure> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Builder::new_multi_thread()
+        .worker_threads(cores.max(MIN_WORKERS))
+        .thread_name("omnigent")
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Failed(format!("cannot start threads: {error}")))
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        Failure::Failed(format!(
+            "cannot listen on {address}: {error} (--listen takes another address and port)"
+        ))
+    })
+}
+
+/// Ends at the first SIGTERM or SIGINT.
+fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+    let listen =
+        |kind| signal(kind).map_err(|error| Failure::Failed(format!("no signals: {error}")));
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: requests under way may finish");
+    })
+}
+
+/// Whether somebody owns the server yet.
+pub(crate) enum Claim {
+    /// There is an account, or none is needed.
+    Done,
+    /// Nobody does. The code is needed from other machines.
+    Open {
+        /// The one-time setup code. Goes to the terminal, never to the log.
+        code: Option<String>,
+    },
+}
+
+/// What listens where and where to go next, for the person who started it.
+fn banner(config: &Config, listening: SocketAddr, claim: &Claim) -> String {
+    let url = config.base_url(listening);
+    let mut text = format!("omnigent {} on {url}\n", env!("CARGO_PKG_VERSION"));
+    let mut line = |label: &str, value: &str| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  {label:<9}{value}");
+    };
+    line("listens", &listening.to_string());
+    line("data", &config.server.data_dir.display().to_string());
+    if config.is_no_auth() {
+        line("sign-in", "none: whoever reaches this server is an admin");
+    } else {
+        let backends = config.auth.backends.iter();
+        let backends: Vec<_> = backends
+            .map(|b| format!("{} ({})", b.name, b.plugin))
+            .collect();
+        line("sign-in", &backends.join(", "));
+    }
+    match claim {
+        Claim::Done => line("next", &format!("open {url}/")),
+        Claim::Open { code } => {
+            line("next", &format!("claim the server: open {url}/setup"));
+            if let Some(code) = code {
+                line(
+                    "",
+                    &format!("setup code {code} (not asked for on this machine)"),
+                );
+            }
+        }
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use omnigent_server::config::{Env, Overrides};
+
+    use super::*;
+
+    fn shown(text: &str, claim: &Claim) -> String {
+        let env: Env = [("HOME", "/home/someone")].into_iter().collect();
+        let base = std::path::Path::new("/etc");
+        let config = Config::parse(text, base, &env, &Overrides::default()).unwrap();
+        banner(&config, "127.0.0.1:6767".parse().unwrap(), claim)
+    }
+
+    #[test]
+    fn the_banner_says_that_nobody_signs_in() {
+        let text = shown("", &Claim::Done);
+        assert!(
+            text.contains("whoever reaches this server is an admin"),
+            "{text}"
+        );
+        assert!(text.contains("open http://127.0.0.1:6767/"), "{text}");
+    }
+
+    #[test]
+    fn the_banner_leads_to_setup_while_unclaimed() {
+        let file = "[auth]\nbackends = ['local']\n[backend.local]\nplugin = 'accounts'";
+        let code = Some("ABCD-EFGH".to_owned());
+        let text = shown(file, &Claim::Open { code });
+        assert!(text.contains("local (accounts)"), "{text}");
+        assert!(text.contains("http://127.0.0.1:6767/setup"), "{text}");
+        assert!(text.contains("ABCD-EFGH"), "{text}");
+        assert!(!shown(file, &Claim::Done).contains("setup"));
+    }
+}

@@ -1,0 +1,30 @@
+//! Which configuration a command works with.
+
+use std::path::PathBuf;
+
+use omnigent_server::config::{Config, Env, Overrides};
+
+use crate::failure::Failure;
+
+/// Options of every command that needs a configuration.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Settings {
+    /// Configuration file; without one, defaults and environment
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) config: Option<PathBuf>,
+    /// Directory of everything that must survive
+    #[arg(long, value_name = "DIR", global = true)]
+    pub(crate) data_dir: Option<String>,
+}
+
+impl Settings {
+    /// The configuration, with `listen` on top if given.
+    pub(crate) fn load(&self, listen: Option<&str>) -> Result<Config, Failure> {
+        let overrides = Overrides {
+            listen: listen.map(str::to_owned),
+            data_dir: self.data_dir.clone(),
+        };
+        Config::load(self.config.as_deref(), &Env::of_process(), &overrides)
+            .map_err(Failure::Config)
+    }
+}

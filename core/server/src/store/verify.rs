@@ -1,0 +1,276 @@
+//! The proof that nothing is missing, added or altered: every bucket is walked once after opening
+//! and compared with the books.
+//!
+//! **Invariant:** nothing of a bucket is read or overwritten before the bucket is proven. Who
+//! needs one that is not yet, proves it on the spot (a few thousand records); a thread in the
+//! background proves the rest.
+
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::{
+    engine::Engine,
+    error::{OpenError, StoreError},
+    ledger::{Tally, bucket},
+    read::{Entry, Order},
+    record,
+};
+
+const UNKNOWN: u8 = 0;
+const SOUND: u8 = 1;
+const DAMAGED: u8 = 2;
+
+/// Logins: many, and not on the way of a request that only needs an account.
+const LATER: u16 = 4;
+
+/// The engine behind its proof.
+pub(super) struct Verified {
+    pub(super) engine: Engine,
+    dir: PathBuf,
+    /// One state per bucket.
+    states: Box<[AtomicU8]>,
+    /// Keep two threads from proving one bucket twice.
+    locks: [Mutex<()>; 16],
+    expected: BTreeMap<u16, Tally>,
+    damage: watch::Sender<Option<Arc<OpenError>>>,
+    stop: AtomicBool,
+}
+
+impl Verified {
+    pub(super) fn new(engine: Engine, dir: PathBuf, expected: BTreeMap<u16, Tally>) -> Self {
+        Self {
+            engine,
+            dir,
+            states: (0..=u16::MAX).map(|_| AtomicU8::new(UNKNOWN)).collect(),
+            locks: Default::default(),
+            expected,
+            damage: watch::Sender::new(None),
+            stop: AtomicBool::new(false),
+        }
+    }
+
+    /// Tells of damage found after opening.
+    pub(super) fn damage(&self) -> watch::Receiver<Option<Arc<OpenError>>> {
+        self.damage.subscribe()
+    }
+
+    /// Whether damage was found.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.damage.borrow().is_some()
+    }
+
+    /// Ends the background proof early.
+    pub(super) fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Proves on two threads until all is proven or `budget` is used up. True when all is.
+    pub(super) fn prove_for(&self, budget: Duration) -> Result<bool, StoreError> {
+        let runs = self.runs();
+        let start = Instant::now();
+        let next = AtomicUsize::new(0);
+        let work = || -> Result<bool, StoreError> {
+            loop {
+                let Some(run) = runs.get(next.fetch_add(1, Ordering::Relaxed)) else {
+                    return Ok(true);
+                };
+                if start.elapsed() > budget || self.stop.load(Ordering::Relaxed) {
+                    return Ok(false);
+                }
+                self.prove_run(run)?;
+            }
+        };
+        let few = self.expected.values().map(|tally| tally.count).sum::<u64>() < 10_000;
+        if few {
+            return work();
+        }
+        std::thread::scope(|scope| {
+            let other = scope.spawn(work);
+            let this = work();
+            let other = other.join().unwrap_or(Err(StoreError::Panicked));
+            Ok(this? & other?)
+        })
+    }
+
+    /// Proves the rest, one bucket after the other.
+    pub(super) fn prove_rest(&self) {
+        for run in self.runs() {
+            if self.stop.load(Ordering::Relaxed) || self.prove_run(&run).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// All buckets from table 1 on as runs of neighbours: a filled one alone, or empty ones
+    /// together. Few and decisive tables first.
+    fn runs(&self) -> Vec<Range<u32>> {
+        let mut runs = Vec::with_capacity(self.expected.len() * 2 + 1);
+        let mut from = 0x100;
+        for id in self.expected.keys().map(|id| u32::from(*id)) {
+            if from < id {
+                runs.push(from..id);
+            }
+            runs.push(id..id + 1);
+            from = id + 1;
+        }
+        runs.push(from..0x1_0000);
+        runs.sort_by_key(|run| run.start >> 8 == u32::from(LATER));
+        runs
+    }
+
+    fn prove_run(&self, run: &Range<u32>) -> Result<(), StoreError> {
+        let first = u16::try_from(run.start).unwrap_or(u16::MAX);
+        if run.len() == 1 {
+            return self.ensure(first);
+        }
+        // Empty ones: one look at the whole gap.
+        let mut found = None;
+        self.engine.scan(low(run.start)..low(run.end), |key, _| {
+            found = Some(bucket(key));
+            false
+        })?;
+        if let Some(id) = found {
+            return self.ensure(id);
+        }
+        for id in run.clone() {
+            if let Some(state) = self.states.get(id as usize) {
+                state.store(SOUND, Ordering::Release);
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns once the bucket is proven.
+    fn ensure(&self, id: u16) -> Result<(), StoreError> {
+        let state = &self.states[usize::from(id)];
+        if state.load(Ordering::Acquire) == SOUND {
+            return Ok(());
+        }
+        let _alone = self.locks[usize::from(id) % self.locks.len()].lock();
+        match state.load(Ordering::Acquire) {
+            SOUND => return Ok(()),
+            DAMAGED => return Err(self.corrupt(id)),
+            _ => {}
+        }
+        let mut tally = Tally::default();
+        let mut altered = false;
+        self.engine
+            .scan(low(u32::from(id))..low(u32::from(id) + 1), |key, bytes| {
+                match record::Sound::check(key, bytes) {
+                    Some(sound) => tally.add(sound.sum),
+                    None => altered = true,
+                }
+                !altered
+            })?;
+        if !altered && tally == self.expected.get(&id).copied().unwrap_or_default() {
+            state.store(SOUND, Ordering::Release);
+            return Ok(());
+        }
+        state.store(DAMAGED, Ordering::Release);
+        let what = format!("records of table {} are missing or altered", id >> 8);
+        let damage = Arc::new(OpenError::Damaged {
+            dir: self.dir.clone(),
+            what,
+        });
+        self.damage.send_replace(Some(damage));
+        Err(self.corrupt(id))
+    }
+
+    fn corrupt(&self, id: u16) -> StoreError {
+        StoreError::Corrupt {
+            table: format!("{}", id >> 8).into(),
+            key: format!("{:02x}…", id & 0xff),
+        }
+    }
+
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.ensure_any(bucket(key))?;
+        self.engine.get(key)
+    }
+
+    /// Walks the keys of the range, lazily; no entry comes out before its bucket, and all before
+    /// it in the walk, are proven.
+    pub(super) fn range(
+        &self,
+        range: Range<Vec<u8>>,
+        order: Order,
+    ) -> impl Iterator<Item = Entry> + use<'_> {
+        let mut ahead = u32::from(bucket(&range.start))..u32::from(bucket(&range.end)) + 1;
+        if range.end.len() == 1 {
+            ahead.end -= 1;
+        }
+        let mut walk = self.engine.range(range, order);
+        let mut failed = false;
+        std::iter::from_fn(move || {
+            if failed {
+                return None;
+            }
+            let entry = walk.next();
+            let reached = match (&entry, order) {
+                (Some(Err(_)), _) => return entry,
+                (Some(Ok((key, _))), _) => u32::from(bucket(key)),
+                (None, Order::Ascending) => u32::MAX,
+                (None, Order::Descending) => 0,
+            };
+            let unproven = |ahead: &mut Range<u32>| match order {
+                Order::Ascending => ahead.next_if_below(reached),
+                Order::Descending => ahead.next_if_above(reached),
+            };
+            while let Some(id) = unproven(&mut ahead) {
+                if let Err(error) = self.ensure_any(id) {
+                    failed = true;
+                    return Some(Err(error));
+                }
+            }
+            entry
+        })
+    }
+
+    /// As [`Verified::ensure`]; the books themselves (table 0) were proven at open.
+    fn ensure_any(&self, id: u16) -> Result<(), StoreError> {
+        if id < 0x100 { Ok(()) } else { self.ensure(id) }
+    }
+}
+
+/// Taking buckets off either end of those not looked at yet.
+trait Ahead {
+    fn next_if_below(&mut self, reached: u32) -> Option<u16>;
+    fn next_if_above(&mut self, reached: u32) -> Option<u16>;
+}
+
+impl Ahead for Range<u32> {
+    fn next_if_below(&mut self, reached: u32) -> Option<u16> {
+        (self.start <= reached)
+            .then(|| self.next())
+            .flatten()
+            .and_then(|id| u16::try_from(id).ok())
+    }
+
+    fn next_if_above(&mut self, reached: u32) -> Option<u16> {
+        (self.end > reached)
+            .then(|| self.next_back())
+            .flatten()
+            .and_then(|id| u16::try_from(id).ok())
+    }
+}
+
+/// The lowest key of a bucket.
+fn low(id: u32) -> Vec<u8> {
+    let [_, high, table, byte] = id.to_be_bytes();
+    match (high, table, byte) {
+        (0, table, 0) => vec![table],
+        (0, table, byte) => vec![table, byte],
+        _ => vec![u8::MAX, u8::MAX, u8::MAX],
+    }
+}

@@ -1,0 +1,313 @@
+//! Ids that no longer count: in memory for every request, in the store for the next start.
+//!
+//! Owns: table 5 and its face in memory. Does not: know whose ids they are (a login's or API
+//! token's `sid`, a `grant_id`, a `jti`: all random, so one set holds them).
+//!
+//! **Invariants:**
+//! - Order: [`revoke`] in a transaction, [`RevocationIndex::insert`] right after its durable
+//!   commit, then the acknowledgement to the caller. So an acknowledged revocation holds at once
+//!   and after a crash.
+//! - An id is forgotten only when each token that carries it is refused for its age, also if the
+//!   clock jumps (THREATS S6): the time that forgetting goes by moves on by at most [`MAX_STEP`]
+//!   a call, and tokens that ended before the latest end forgotten stay refused whatever the
+//!   clock says then ([`RevocationIndex::floor`]).
+
+use std::{
+    collections::HashMap,
+    fmt,
+    hash::{BuildHasherDefault, Hash, Hasher},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use parking_lot::RwLock;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    clock::Timestamp,
+    store::{Order, Read, Record, StoreError, Table, Tx},
+};
+
+/// Revoked ids.
+pub const REVOCATIONS: Table<[u8; 16], Revocation> = Table::new(5, "revocations");
+
+/// How far forgetting has come; one record in the table of single facts.
+const PROGRESS: Table<str, Progress> = Table::new(12, "meta");
+const PROGRESS_KEY: &str = "revocations";
+
+/// What is kept of a revoked id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revocation {
+    /// No token that carries the id ends later; `None`: one may never end.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Record for Revocation {
+    const VERSION: u8 = 1;
+}
+
+#[derive(Clone, Copy, Default, Serialize, Deserialize)]
+struct Progress {
+    trusted: Timestamp,
+    floor: Timestamp,
+}
+
+impl Record for Progress {
+    const VERSION: u8 = 1;
+}
+
+/// How long an id is remembered past its end, in seconds.
+const MARGIN: u64 = 3600;
+/// How far one call may move the time that forgetting goes by, in milliseconds.
+const MAX_STEP: u64 = 10 * 60 * 1000;
+/// How far that time may be ahead of what is stored of it, in milliseconds.
+const MAX_UNSAVED: u64 = 24 * 3600 * 1000;
+
+const SHARDS: usize = 256;
+/// Shards looked through by one purge: a thirty-second of all ids.
+const SHARDS_PER_PURGE: usize = 8;
+const FOREVER: u32 = u32::MAX;
+
+/// Every revoked id that a token could still carry, in memory.
+pub struct RevocationIndex {
+    // Per id the second from which it may be forgotten, rounded up. 20 bytes an id.
+    shards: Box<[RwLock<HashMap<Id, u32, IdHash>>]>,
+    generation: AtomicU64,
+    trusted: AtomicU64,
+    floor: AtomicU64,
+    cursor: AtomicUsize,
+}
+
+impl RevocationIndex {
+    /// Whether `id` has been revoked.
+    pub fn contains(&self, id: &[u8; 16]) -> bool {
+        self.shard(id).read().contains_key(&Id(*id))
+    }
+
+    /// Refuses `id` from now on, in memory. `expires_at`: no token that carries it ends later;
+    /// `None`: one may never end. Repeating never shortens. Call it after the durable commit of
+    /// [`revoke`] and before acknowledging.
+    pub fn insert(&self, id: [u8; 16], expires_at: Option<Timestamp>) {
+        let until = expires_at.map_or(FOREVER, |at| {
+            u32::try_from(at.millis().div_ceil(1000)).unwrap_or(FOREVER)
+        });
+        let mut shard = self.shard(&id).write();
+        let entry = shard.entry(Id(id)).or_insert(until);
+        *entry = until.max(*entry);
+        drop(shard);
+        // After the entry is there: whoever sees this number sees the entry too.
+        self.generation.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// A number that grows with each insertion. Read before looking ids up, it tells later
+    /// whether the look-up still stands.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::SeqCst)
+    }
+
+    /// The latest end of any id forgotten: tokens that end by then are refused even if the clock
+    /// has been set back.
+    pub fn floor(&self) -> Timestamp {
+        Timestamp::from_millis(self.floor.load(Ordering::SeqCst))
+    }
+
+    /// Forgets some of the ids whose end is long past, a thirty-second of them a call. Call it
+    /// about once a minute. Returns how many it forgot.
+    pub fn purge(&self, now: Timestamp) -> usize {
+        let trusted = self.advance(now);
+        let start = self.cursor.fetch_add(SHARDS_PER_PURGE, Ordering::Relaxed);
+        (start..start.saturating_add(SHARDS_PER_PURGE))
+            .map(|at| self.purge_shard(at % SHARDS, trusted))
+            .sum()
+    }
+
+    /// How many ids are remembered.
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.read().len()).sum()
+    }
+
+    /// Whether none is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn purge_shard(&self, at: usize, trusted: Timestamp) -> usize {
+        let mut shard = self.shards[at].write();
+        let before = shard.len();
+        let is_past = |until: u32| is_forgettable(Timestamp::from_seconds(until.into()), trusted);
+        let ends = shard.values().copied().filter(|until| is_past(*until));
+        let Some(latest) = ends.max() else { return 0 };
+        // Before the first is forgotten.
+        self.raise_floor(Timestamp::from_seconds(latest.into()));
+        shard.retain(|_, until| !is_past(*until));
+        if shard.capacity() > 4 * shard.len() + 64 {
+            shard.shrink_to_fit();
+        }
+        before - shard.len()
+    }
+
+    /// Moves the time that forgetting goes by towards `now`, never back, and returns it.
+    fn advance(&self, now: Timestamp) -> Timestamp {
+        let step = |trusted: u64| match trusted {
+            0 => now.millis(),
+            trusted => now
+                .millis()
+                .min(trusted.saturating_add(MAX_STEP))
+                .max(trusted),
+        };
+        let update = |trusted| Some(step(trusted));
+        let was = self
+            .trusted
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, update);
+        Timestamp::from_millis(step(was.unwrap_or_else(|same| same)))
+    }
+
+    fn raise_floor(&self, floor: Timestamp) {
+        self.floor.fetch_max(floor.millis(), Ordering::SeqCst);
+    }
+
+    fn shard(&self, id: &[u8; 16]) -> &RwLock<HashMap<Id, u32, IdHash>> {
+        &self.shards[usize::from(id[15]) % SHARDS]
+    }
+}
+
+impl Default for RevocationIndex {
+    fn default() -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            generation: AtomicU64::new(1),
+            trusted: AtomicU64::new(0),
+            floor: AtomicU64::new(0),
+            cursor: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl fmt::Debug for RevocationIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RevocationIndex({} ids)", self.len())
+    }
+}
+
+fn is_forgettable(end: Timestamp, trusted: Timestamp) -> bool {
+    end < Timestamp::from_seconds(FOREVER.into()) && end.plus_seconds(MARGIN) <= trusted
+}
+
+/// Writes the revocation of `id`; see the module on what must follow. `expires_at` as in
+/// [`RevocationIndex::insert`].
+///
+/// # Errors
+/// Only of the store.
+pub fn revoke(
+    tx: &mut Tx<'_>,
+    id: [u8; 16],
+    expires_at: Option<Timestamp>,
+) -> Result<(), StoreError> {
+    let longest = match REVOCATIONS.get(tx, &id)? {
+        Some(known) => known.expires_at.zip(expires_at).map(|(a, b)| a.max(b)),
+        None => expires_at,
+    };
+    let revocation = Revocation {
+        expires_at: longest,
+    };
+    REVOCATIONS.put(tx, &id, &revocation)
+}
+
+/// The index of everything stored. For start-up; `now` only counts at the very first one.
+///
+/// # Errors
+/// Only of the store.
+pub fn load(from: &impl Read, now: Timestamp) -> Result<RevocationIndex, StoreError> {
+    let index = RevocationIndex::default();
+    let progress = PROGRESS.get(from, PROGRESS_KEY)?;
+    let Progress { trusted, floor } = progress.unwrap_or(Progress {
+        trusted: now,
+        ..Progress::default()
+    });
+    index.trusted.store(trusted.millis(), Ordering::SeqCst);
+    index.raise_floor(floor);
+    for entry in REVOCATIONS.scan(from, &[], None, Order::Ascending) {
+        let (key, revocation) = entry?;
+        let id = key.as_slice().try_into();
+        let id = id.map_err(|_| REVOCATIONS.corrupt(&key))?;
+        index.insert(id, revocation.expires_at);
+    }
+    Ok(index)
+}
+
+/// Deletes stored revocations whose end is long past, looking at up to `budget` records from the
+/// one after `from`. Returns where to go on, or nothing at the end.
+///
+/// # Errors
+/// Only of the store.
+pub fn sweep(
+    index: &Arc<RevocationIndex>,
+    tx: &mut Tx<'_>,
+    from: Option<Vec<u8>>,
+    budget: usize,
+    now: Timestamp,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let trusted = index.advance(now);
+    let page: Vec<_> = REVOCATIONS
+        .scan(tx, &[], from.as_deref(), Order::Ascending)
+        .take(budget)
+        .collect::<Result<_, _>>()?;
+    let is_full = page.len() == budget;
+    let stored = PROGRESS.get(tx, PROGRESS_KEY)?.unwrap_or_default();
+    let mut floor = stored.floor.max(index.floor());
+    let mut last = None;
+    let mut has_deleted = false;
+    for (key, revocation) in page {
+        if let Some(end) = revocation
+            .expires_at
+            .filter(|end| is_forgettable(*end, trusted))
+        {
+            let id = key.as_slice().try_into();
+            REVOCATIONS.delete(tx, &id.map_err(|_| REVOCATIONS.corrupt(&key))?)?;
+            floor = floor.max(end);
+            has_deleted = true;
+        }
+        last = Some(key);
+    }
+    if has_deleted || trusted.millis_since(stored.trusted) >= MAX_UNSAVED {
+        // In the same commit as the deletions: after a restart the floor stands in for them.
+        PROGRESS.put(tx, PROGRESS_KEY, &Progress { trusted, floor })?;
+        let index = Arc::clone(index);
+        tx.on_commit(move || index.raise_floor(floor));
+    }
+    Ok(last.filter(|_| is_full))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Id([u8; 16]);
+
+// Ids are random already: eight of their bytes are their hash.
+impl Hash for Id {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        state.write_u64(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
+    }
+}
+
+type IdHash = BuildHasherDefault<Identity>;
+
+#[derive(Default)]
+struct Identity(u64);
+
+impl Hasher for Identity {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}

@@ -1,0 +1,1 @@
+//! What must be refused, and the little that must not.
