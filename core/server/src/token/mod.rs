@@ -13,9 +13,11 @@
 //!   whoever asked for it, in that order; from the insertion on no token with that id counts,
 //!   cached or not.
 
+pub mod api;
 mod cache;
 mod claims;
 mod codec;
+pub mod grant;
 pub mod hash;
 mod index;
 mod keyfile;
