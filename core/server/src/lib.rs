@@ -6,6 +6,7 @@
 //! warp, only `backend` knows abi_stable and libloading, only `clock` reads the time.
 
 pub mod account;
+pub mod backend;
 pub mod clock;
 pub mod config;
 pub mod id;

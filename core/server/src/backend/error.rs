@@ -39,9 +39,13 @@ pub enum LoadError {
     Linker { message: String },
     #[error("is a shared library, but no omnigent plugin: it does not use export_backend!")]
     NoRoot,
-    #[error("is built with another version of abi_stable; rebuild it against omnigent-plugin of this server")]
+    #[error(
+        "is built with another version of abi_stable; rebuild it against omnigent-plugin of this server"
+    )]
     OtherAbi,
-    #[error("speaks plugin contract {theirs}, this server speaks {ours}; rebuild the plugin against omnigent-plugin {ours}")]
+    #[error(
+        "speaks plugin contract {theirs}, this server speaks {ours}; rebuild the plugin against omnigent-plugin {ours}"
+    )]
     OtherContract { theirs: String, ours: String },
     #[error(
         "says it speaks plugin contract {theirs} like this server ({ours}), but its binary layout differs; rebuild it against an unchanged omnigent-plugin {ours}"

@@ -46,20 +46,25 @@ pub(super) fn seal(path: &Path, pin: Option<&[u8; 32]>) -> Result<Sealed, LoadEr
     if let Some(pin) = pin
         && hash.as_ref() != pin
     {
-        return Err(LoadError::HashMismatch { expected: hex::encode(pin), found: hex::encode(hash) });
+        return Err(LoadError::HashMismatch {
+            expected: hex::encode(pin),
+            found: hex::encode(hash),
+        });
     }
     copy(&bytes).map_err(|source| LoadError::Io { source })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
     let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|source| {
-        match source.raw_os_error() {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(path)
+        .map_err(|source| match source.raw_os_error() {
             Some(code) if code == rustix::io::Errno::LOOP.raw_os_error() => LoadError::NotRegular,
             _ if source.kind() == io::ErrorKind::NotFound => LoadError::Missing,
             _ => LoadError::Io { source },
-        }
-    })?;
+        })?;
     let about = file.metadata().map_err(|source| LoadError::Io { source })?;
     if about.is_dir() {
         return Err(LoadError::Directory);
@@ -68,8 +73,13 @@ fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
         return Err(LoadError::NotRegular);
     }
     check_owner(about.uid(), about.mode(), false)?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let about_folder = folder.metadata().map_err(|source| LoadError::Io { source })?;
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let about_folder = folder
+        .metadata()
+        .map_err(|source| LoadError::Io { source })?;
     check_owner(about_folder.uid(), about_folder.mode(), true)?;
     if about.len() == 0 {
         return Err(LoadError::Empty);
@@ -78,7 +88,9 @@ fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
         return Err(LoadError::TooLarge);
     }
     let mut bytes = Vec::new();
-    file.take(MAX_SIZE + 1).read_to_end(&mut bytes).map_err(|source| LoadError::Io { source })?;
+    file.take(MAX_SIZE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|source| LoadError::Io { source })?;
     Ok(bytes)
 }
 
@@ -99,13 +111,21 @@ fn check_owner(uid: u32, mode: u32, is_folder: bool) -> Result<(), LoadError> {
 /// headers speak of is in the file.
 fn check_elf(bytes: &[u8]) -> Result<(), LoadError> {
     if !bytes.starts_with(b"\x7fELF") {
-        return Err(if b"\x7fELF".starts_with(bytes) { LoadError::Truncated } else { LoadError::NotElf });
+        return Err(if b"\x7fELF".starts_with(bytes) {
+            LoadError::Truncated
+        } else {
+            LoadError::NotElf
+        });
     }
     if bytes.len() < 64 {
         return Err(LoadError::Truncated);
     }
     let class = bytes[4];
-    let expected = if cfg!(target_pointer_width = "64") { 2 } else { 1 };
+    let expected = if cfg!(target_pointer_width = "64") {
+        2
+    } else {
+        1
+    };
     let machine = u16::from_ne_bytes([bytes[18], bytes[19]]);
     if class != expected || machine != MACHINE {
         return Err(LoadError::WrongArchitecture);
@@ -115,14 +135,24 @@ fn check_elf(bytes: &[u8]) -> Result<(), LoadError> {
         return Err(LoadError::NotElf);
     }
     let length = bytes.len() as u64;
-    let sections = header.e_shoff.checked_add(u64::from(header.e_shnum) * u64::from(header.e_shentsize));
-    let segments = header.e_phoff.checked_add(u64::from(header.e_phnum) * u64::from(header.e_phentsize));
-    if [sections, segments].into_iter().any(|end| end.is_none_or(|end| end > length)) {
+    let sections = header
+        .e_shoff
+        .checked_add(u64::from(header.e_shnum) * u64::from(header.e_shentsize));
+    let segments = header
+        .e_phoff
+        .checked_add(u64::from(header.e_phnum) * u64::from(header.e_phentsize));
+    if [sections, segments]
+        .into_iter()
+        .any(|end| end.is_none_or(|end| end > length))
+    {
         return Err(LoadError::Truncated);
     }
     let elf = Elf::parse(bytes).map_err(|_| LoadError::Truncated)?;
     let fits = |segment: &goblin::elf::ProgramHeader| {
-        segment.p_offset.checked_add(segment.p_filesz).is_some_and(|end| end <= length)
+        segment
+            .p_offset
+            .checked_add(segment.p_filesz)
+            .is_some_and(|end| end <= length)
     };
     if elf.program_headers.is_empty() || !elf.program_headers.iter().all(fits) {
         return Err(LoadError::Truncated);
@@ -138,7 +168,10 @@ const MACHINE: u16 = goblin::elf::header::EM_AARCH64;
 const MACHINE: u16 = goblin::elf::header::EM_RISCV;
 
 fn copy(bytes: &[u8]) -> io::Result<Sealed> {
-    let memory = rustix::fs::memfd_create("omnigent-plugin", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    let memory = rustix::fs::memfd_create(
+        "omnigent-plugin",
+        MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING,
+    )?;
     let mut file = File::from(memory);
     file.write_all(bytes)?;
     let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;

@@ -55,14 +55,18 @@ impl Lane {
             let _place = self.places.acquire().await.map_err(|_| CallError::Busy)?;
             work.await
         };
-        let outcome = timeout(self.deadline, limited).await.unwrap_or(Err(CallError::TimedOut));
+        let outcome = timeout(self.deadline, limited)
+            .await
+            .unwrap_or(Err(CallError::TimedOut));
         self.note(&outcome);
         outcome
     }
 
     /// Whether the breaker is open.
     pub(super) fn is_paused(&self) -> bool {
-        self.open_until.lock().is_some_and(|until| Instant::now() < until)
+        self.open_until
+            .lock()
+            .is_some_and(|until| Instant::now() < until)
     }
 
     /// Lets everybody in while closed, one at a time to try once the pause is over.
@@ -104,13 +108,17 @@ mod tests {
     use super::*;
 
     async fn fail(lane: &Lane) -> CallError {
-        lane.run(async { Err::<(), _>(BackendError::unavailable("down").into()) }).await.unwrap_err()
+        lane.run(async { Err::<(), _>(BackendError::unavailable("down").into()) })
+            .await
+            .unwrap_err()
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_hung_call_ends_at_its_deadline() {
         let lane = Lane::new(Duration::from_secs(10), 1);
-        let hung = lane.run(std::future::pending::<Result<(), CallError>>()).await;
+        let hung = lane
+            .run(std::future::pending::<Result<(), CallError>>())
+            .await;
         assert!(matches!(hung, Err(CallError::TimedOut)));
         assert!(lane.run(async { Ok(()) }).await.is_ok());
     }
@@ -124,8 +132,14 @@ mod tests {
         assert!(lane.is_paused());
         assert!(matches!(fail(&lane).await, CallError::Paused));
         tokio::time::advance(PAUSE).await;
-        assert!(matches!(fail(&lane).await, CallError::Backend(_)), "one tries");
-        assert!(matches!(fail(&lane).await, CallError::Paused), "and the others wait");
+        assert!(
+            matches!(fail(&lane).await, CallError::Backend(_)),
+            "one tries"
+        );
+        assert!(
+            matches!(fail(&lane).await, CallError::Paused),
+            "and the others wait"
+        );
         tokio::time::advance(PAUSE).await;
         lane.run(async { Ok(()) }).await.unwrap();
         assert!(!lane.is_paused());
@@ -135,7 +149,9 @@ mod tests {
     async fn a_refusal_is_no_failure() {
         let lane = Lane::new(Duration::from_secs(10), 8);
         for _ in 0..20 {
-            let taken = lane.run(async { Err::<(), _>(CallError::Directory(omnigent_plugin::DirectoryError::Taken)) });
+            let taken = lane.run(async {
+                Err::<(), _>(CallError::Directory(omnigent_plugin::DirectoryError::Taken))
+            });
             assert!(matches!(taken.await, Err(CallError::Directory(_))));
         }
         assert!(!lane.is_paused());
@@ -147,7 +163,10 @@ mod tests {
         let calls: Vec<_> = (0..11)
             .map(|_| {
                 let lane = std::sync::Arc::clone(&lane);
-                tokio::spawn(async move { lane.run(std::future::pending::<Result<(), CallError>>()).await })
+                tokio::spawn(async move {
+                    lane.run(std::future::pending::<Result<(), CallError>>())
+                        .await
+                })
             })
             .collect();
         let mut busy = 0;

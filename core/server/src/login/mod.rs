@@ -8,6 +8,7 @@
 //! its end is acknowledged; an attempt is counted before a backend is asked.
 
 pub mod conversation;
+mod desk;
 pub mod throttle;
 
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,9 @@ use crate::{
         grant::{self, NewGrant},
     },
 };
+
+pub(crate) use desk::origin;
+pub use desk::{Desk, Guest, Progress, SignInError, SignedIn};
 
 /// Logins by account and id.
 pub const LOGINS: Table<(Uid, LoginId), Login> = Table::new(4, "logins");
