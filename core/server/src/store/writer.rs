@@ -16,8 +16,8 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     error::StoreError,
-    highwater::{HighWater, Mark},
-    ledger::Ledger,
+    highwater::HighWater,
+    ledger::{Ledger, Staged},
     tx::{Overlay, Tx},
     verify::Verified,
 };
@@ -149,7 +149,7 @@ impl Writer {
             .into_iter()
             .map(|(key, change)| (key, change.value))
             .chain(books);
-        if let Err(cause) = self.make_durable(changes, staged.mark) {
+        if let Err(cause) = self.make_durable(&staged, changes) {
             self.break_off(&cause);
             return Err(StoreError::ReadOnly);
         }
@@ -167,13 +167,15 @@ impl Writer {
     /// The order matters: the high-water file must never be ahead of the database.
     fn make_durable(
         &mut self,
+        staged: &Staged,
         changes: impl Iterator<Item = (Vec<u8>, Option<Vec<u8>>)>,
-        mark: Mark,
     ) -> Result<(), StoreError> {
-        self.data.engine.apply(changes)?;
+        let engine = &self.data.engine;
+        self.data
+            .change(&staged.touched(), || engine.apply(changes))?;
         self.data.engine.sync()?;
         self.high_water
-            .advance(mark)
+            .advance(staged.mark)
             .map_err(|error| StoreError::Engine(error.to_string()))
     }
 

@@ -162,3 +162,27 @@ async fn missing_record_found_in_the_background_is_told_and_never_served() {
     );
     assert_eq!(get(&store, "a").as_deref(), Some("1"));
 }
+
+#[test]
+fn record_put_into_an_unproven_bucket_neither_hides_damage_nor_looks_like_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options {
+        prove: Duration::ZERO,
+        ..Options::default()
+    };
+    for damaged in [false, true] {
+        let data = dir.path().join(damaged.to_string());
+        if damaged {
+            damaged_store(&data);
+        }
+        let store = Store::open(&data, &options).unwrap();
+        let fill =
+            |tx: &mut Tx<'_>| (0..=255).try_for_each(|owner| NUMBERS.put(tx, &(owner, 8), &8));
+        let wrote = store.write_blocking(fill);
+        assert!(damaged || wrote.is_ok());
+        let lost = NUMBERS.get(&store.reader(), &(200, 8));
+        assert_eq!(lost.is_err(), damaged, "{lost:?}");
+        store.close();
+        assert_eq!(Store::open(&data, &Options::default()).is_err(), damaged);
+    }
+}
