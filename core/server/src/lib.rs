@@ -6,12 +6,16 @@
 //! warp, only `backend` knows abi_stable and libloading, only `clock` reads the time.
 
 pub mod account;
+pub mod app;
 pub mod backend;
 pub mod clock;
 pub mod config;
+pub mod http;
 pub mod id;
 pub mod live;
 pub mod login;
 pub mod secret;
 pub mod store;
 pub mod token;
+mod upkeep;
+mod uses;

@@ -108,6 +108,11 @@ impl Office {
         !self.store.initialised() && self.directory().is_ok()
     }
 
+    /// Whether claiming takes the code the server printed.
+    pub fn needs_setup_code(&self) -> bool {
+        self.setup_code.is_some()
+    }
+
     /// Claims the server: makes its first admin.
     ///
     /// # Errors

@@ -195,6 +195,26 @@ impl Desk {
         })
     }
 
+    /// Counts a guess at something other than a sign-in's password.
+    ///
+    /// # Errors
+    /// [`SignInError::Throttled`].
+    pub fn count(
+        &self,
+        what: &str,
+        address: IpAddr,
+        now: Timestamp,
+    ) -> Result<Attempt, SignInError> {
+        self.throttle
+            .attempt(what, address, now)
+            .map_err(SignInError::Throttled)
+    }
+
+    /// The guess was right.
+    pub fn uncount(&self, attempt: Attempt, now: Timestamp) {
+        self.throttle.succeeded(attempt, now);
+    }
+
     /// Begins a sign-in with the named backend, or the first one.
     ///
     /// # Errors

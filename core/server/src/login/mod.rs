@@ -72,6 +72,20 @@ pub struct Origin {
     pub client_id: Option<String>,
 }
 
+impl Origin {
+    /// A login through a magic link.
+    pub fn magic_link(guest: Guest) -> Self {
+        Self {
+            backend: "magic-link".to_owned(),
+            provider: "magic-link".to_owned(),
+            identity: (String::new(), String::new()),
+            address: guest.address.to_string(),
+            user_agent: guest.user_agent,
+            client_id: None,
+        }
+    }
+}
+
 /// How long things last and who issues them.
 #[derive(Clone, Debug)]
 pub struct Lifetimes {

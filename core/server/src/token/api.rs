@@ -131,3 +131,75 @@ pub fn note_uses(
     }
     Ok(())
 }
+
+/// API tokens that end before their time, by when: the old ones of rotations with an overlap.
+pub const RETIREMENTS: Table<(Timestamp, Uid, LoginId), ()> = Table::new(15, "retirements");
+
+/// Ends the token at `at`: now, or when [`retire_due`] is called after it.
+///
+/// # Errors
+/// Only of the store.
+pub fn retire(
+    live: &Live,
+    tx: &mut Tx<'_>,
+    uid: &Uid,
+    id: &LoginId,
+    at: Timestamp,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if at <= now {
+        return revoke(live, tx, uid, id).map(drop);
+    }
+    RETIREMENTS.put(tx, &(at, *uid, *id), &())
+}
+
+/// Ends up to 1000 tokens whose retirement has come. True when any is due.
+///
+/// # Errors
+/// Only of the store.
+pub fn retire_due(live: &Live, tx: &mut Tx<'_>, now: Timestamp) -> Result<bool, StoreError> {
+    let mut any = false;
+    for key in due(tx, now, 1000)? {
+        let parts = (key.get(8..24), key.get(24..40));
+        let (Some(Ok(uid)), Some(Ok(id))) = (
+            parts.0.map(<[u8; 16]>::try_from),
+            parts.1.map(<[u8; 16]>::try_from),
+        ) else {
+            return Err(RETIREMENTS.corrupt(&key));
+        };
+        let (uid, id) = (Uid::from_bytes(uid), LoginId::from_bytes(id));
+        revoke(live, tx, &uid, &id)?;
+        let at = key
+            .first_chunk::<8>()
+            .map_or(0, |at| u64::from_be_bytes(*at));
+        RETIREMENTS.delete(tx, &(Timestamp::from_millis(at), uid, id))?;
+        any = true;
+    }
+    Ok(any)
+}
+
+/// Whether any retirement has come.
+///
+/// # Errors
+/// Only of the store.
+pub fn any_due(from: &impl Read, now: Timestamp) -> Result<bool, StoreError> {
+    Ok(!due(from, now, 1)?.is_empty())
+}
+
+fn due(from: &impl Read, now: Timestamp, most: usize) -> Result<Vec<Vec<u8>>, StoreError> {
+    let mut keys = Vec::new();
+    for entry in RETIREMENTS
+        .scan(from, &[], None, Order::Ascending)
+        .take(most)
+    {
+        let (key, ()) = entry?;
+        if key
+            .first_chunk::<8>()
+            .is_some_and(|at| u64::from_be_bytes(*at) > now.millis())
+        {
+            break;
+        }
+        keys.push(key);
+    }
+    Ok(keys)
+}

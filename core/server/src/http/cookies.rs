@@ -1,0 +1,98 @@
+//! The session cookie (CONTRACT section 2, RFC 6265bis).
+
+use http::{HeaderMap, HeaderValue, header};
+
+use super::{Settings, response::Response};
+use crate::secret::Secret;
+
+/// What was found of a cookie.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found<'a> {
+    /// It is not there.
+    None,
+    /// It is there once.
+    One(&'a [u8]),
+    /// It is there several times: somebody has planted one.
+    Several,
+}
+
+/// Looks for the cookie called `name`.
+pub(super) fn session<'a>(headers: &'a HeaderMap, name: &str) -> Found<'a> {
+    let pairs = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|b| *b == b';'));
+    let mut found = Found::None;
+    for pair in pairs {
+        let value = pair
+            .trim_ascii()
+            .strip_prefix(name.as_bytes())
+            .and_then(|rest| rest.strip_prefix(b"="));
+        match (value, &found) {
+            (Some(value), Found::None) => found = Found::One(value),
+            (Some(_), _) => return Found::Several,
+            (None, _) => {}
+        }
+    }
+    found
+}
+
+/// Gives the browser the session cookie.
+pub(super) fn set(
+    response: &mut Response,
+    settings: &Settings,
+    token: &Secret<String>,
+    max_age: u64,
+) {
+    append(response, settings, token.expose(), max_age);
+}
+
+/// Takes it away.
+pub(super) fn clear(response: &mut Response, settings: &Settings) {
+    append(response, settings, "", 0);
+}
+
+fn append(response: &mut Response, settings: &Settings, value: &str, max_age: u64) {
+    let name = settings.cookie_name;
+    let secure = if settings.is_secure() { "; Secure" } else { "" };
+    let cookie =
+        format!("{name}={value}; HttpOnly; Max-Age={max_age}; Path=/; SameSite=lax{secure}");
+    if let Ok(mut cookie) = HeaderValue::from_str(&cookie) {
+        cookie.set_sensitive(true);
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(lines: &[&'static str]) -> Option<Result<String, ()>> {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(header::COOKIE, HeaderValue::from_static(line));
+        }
+        match session(&headers, "ap_session") {
+            Found::None => None,
+            Found::One(value) => Some(Ok(String::from_utf8_lossy(value).into_owned())),
+            Found::Several => Some(Err(())),
+        }
+    }
+
+    #[test]
+    fn a_cookie_is_found_by_its_exact_name() {
+        assert_eq!(found(&["a=b; ap_session=x; c=d"]), Some(Ok("x".into())));
+        assert_eq!(found(&["a=b", "ap_session=x"]), Some(Ok("x".into())));
+        assert_eq!(found(&["ap_session="]), Some(Ok(String::new())));
+        assert_eq!(
+            found(&["ap_session2=x; xap_session=y; AP_SESSION=z; __Host-ap_session=w"]),
+            None
+        );
+    }
+
+    #[test]
+    fn two_of_the_name_are_told() {
+        assert_eq!(found(&["ap_session=x; ap_session=x"]), Some(Err(())));
+        assert_eq!(found(&["ap_session=x", "ap_session=y"]), Some(Err(())));
+    }
+}

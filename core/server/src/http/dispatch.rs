@@ -1,0 +1,202 @@
+//! From a request to its answer: the one way in.
+//!
+//! In order: id, `Host`, path, route, body, credential, origin, handler, headers that every answer
+//! has. **Invariant:** whatever happens, there is an answer, and it carries its request's id.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::{FutureExt, Stream, StreamExt};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+
+use super::{
+    ApiError, Settings,
+    authenticate::{Credential, authenticate},
+    body::{self, BodyRule, Content},
+    origin,
+    request::{Head, Request},
+    response::{Outcome, Response},
+    route::{Handler, Table},
+};
+use crate::app::App;
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Answers a request.
+pub(super) async fn dispatch<B: Buf>(
+    app: Arc<App>,
+    table: Arc<Table>,
+    head: Arc<Head>,
+    incoming: impl Stream<Item = Result<B, warp::Error>> + Send + 'static,
+) -> Response {
+    let work =
+        AssertUnwindSafe(run(Arc::clone(&app), &table, Arc::clone(&head), incoming)).catch_unwind();
+    let outcome = match tokio::time::timeout(app.settings.request_timeout, work).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_)) => Err(ApiError::internal("a handler panicked")),
+        Err(_) => Err(ApiError::unavailable(
+            "this took too long",
+            "request timeout",
+        )),
+    };
+    let mut response = outcome.unwrap_or_else(|error| {
+        log(&head, &error);
+        error.into_response()
+    });
+    finish(&app.settings, &head, &mut response);
+    response
+}
+
+async fn run<B: Buf>(
+    app: Arc<App>,
+    table: &Table,
+    head: Arc<Head>,
+    incoming: impl Stream<Item = Result<B, warp::Error>> + Send + 'static,
+) -> Outcome {
+    check_head(&head)?;
+    let path = head.uri.path();
+    let (route, params) = table.find(&head.method, path)?;
+    let (bytes, content) = if route.body == BodyRule::None {
+        (Bytes::new(), Content::None)
+    } else {
+        let bytes = read(
+            &head,
+            incoming,
+            app.settings.max_body,
+            app.settings.body_timeout,
+        )
+        .await?;
+        let content = body::content(route.body, &head.headers, &bytes)?;
+        (bytes, content)
+    };
+    let now = app.clock.now();
+    let credential = authenticate(&app, &head, now);
+    if let Credential::Bad(reason) = &credential {
+        tracing::debug!(request_id = %head.id, path, reason, "credential refused");
+    }
+    origin::check_host(&app.settings, &head, &credential)?;
+    origin::check(&app.settings, &head, &credential)?;
+    let request = Request {
+        head,
+        params,
+        credential,
+        access: route.access,
+        content,
+        bytes,
+        now,
+    };
+    match &route.handler {
+        Handler::Now(handler) => {
+            request.admit()?;
+            handler(&app, &request)
+        }
+        Handler::Later(handler) => handler(app, request).await,
+    }
+}
+
+/// What is refused before anybody asks what it is for (RFC 9112 section 3.2, THREATS T3, T5).
+fn check_head(head: &Head) -> Result<(), ApiError> {
+    let mut hosts = head.headers.get_all(header::HOST).iter();
+    let has_host = hosts.next().is_some();
+    if hosts.next().is_some() || (!has_host && head.uri.authority().is_none()) {
+        return Err(ApiError::detail(
+            StatusCode::BAD_REQUEST,
+            "exactly one Host header is required",
+        ));
+    }
+    if head.method == Method::CONNECT {
+        return Err(ApiError::method_not_allowed(String::new()));
+    }
+    let path = head.uri.path();
+    let is_plain = path.starts_with('/')
+        && !path.contains("//")
+        && !path.split('/').any(|part| part == "." || part == "..")
+        && path
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"/-._~@+:".contains(&b) || b == b'%');
+    if !is_plain || path.contains('%') {
+        return Err(ApiError::detail(StatusCode::NOT_FOUND, "Not Found"));
+    }
+    Ok(())
+}
+
+/// Reads a body, no longer and no slower than allowed (THREATS T2, T4).
+async fn read<B: Buf>(
+    head: &Head,
+    incoming: impl Stream<Item = Result<B, warp::Error>> + Send,
+    most: usize,
+    within: Duration,
+) -> Result<Bytes, ApiError> {
+    let is_coded = head
+        .headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .any(|coding| coding != "identity");
+    if is_coded {
+        return Err(ApiError::detail(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "content codings are not accepted",
+        ));
+    }
+    let too_large = || ApiError::detail(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large");
+    let said = head
+        .header(header::CONTENT_LENGTH)
+        .and_then(|length| length.parse::<usize>().ok());
+    if said.is_some_and(|length| length > most) {
+        return Err(too_large());
+    }
+    let collect = async {
+        let mut bytes = BytesMut::new();
+        let mut incoming = std::pin::pin!(incoming);
+        while let Some(chunk) = incoming.next().await {
+            let mut chunk = chunk
+                .map_err(|_| ApiError::detail(StatusCode::BAD_REQUEST, "the body ends too soon"))?;
+            if bytes.len() + chunk.remaining() > most {
+                return Err(too_large());
+            }
+            while chunk.has_remaining() {
+                let part = chunk.chunk().len();
+                bytes.extend_from_slice(chunk.chunk());
+                chunk.advance(part);
+            }
+        }
+        Ok(bytes.freeze())
+    };
+    let slow = |_| {
+        Err(ApiError::detail(
+            StatusCode::REQUEST_TIMEOUT,
+            "the body came too slowly",
+        ))
+    };
+    tokio::time::timeout(within, collect)
+        .await
+        .unwrap_or_else(slow)
+}
+
+fn log(head: &Head, error: &ApiError) {
+    let (request_id, status, path) = (head.id, error.status().as_u16(), head.uri.path());
+    match error.cause() {
+        Some(cause) if status == 500 => {
+            tracing::error!(%request_id, status, path, cause, "request failed")
+        }
+        Some(cause) => tracing::warn!(%request_id, status, path, cause, "request failed"),
+        None => tracing::debug!(%request_id, status, path, "request refused"),
+    }
+}
+
+/// What every answer carries.
+fn finish(settings: &Settings, head: &Head, response: &mut Response) {
+    let mut id = [0; 32];
+    if hex::encode_to_slice(head.id.as_bytes(), &mut id).is_ok()
+        && let Ok(id) = HeaderValue::from_bytes(&id)
+    {
+        response.headers_mut().insert(&REQUEST_ID, id);
+    }
+    if response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
+    {
+        super::pages::protect(settings, response);
+    }
+}

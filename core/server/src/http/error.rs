@@ -1,0 +1,279 @@
+//! The three shapes of an error (CONTRACT section 1), and what of it only the log sees.
+//!
+//! **Invariant:** a cause never reaches the client: there is no way from it into the body.
+
+use http::{HeaderValue, StatusCode, header};
+use serde_json::{Value, json};
+
+use super::response::{Response, json as json_response};
+use crate::{
+    account::{AccountError, InvalidName, OfficeError},
+    login::SignInError,
+    store::StoreError,
+};
+
+/// What went wrong with a request.
+#[derive(Debug)]
+pub struct ApiError {
+    status: StatusCode,
+    body: Value,
+    retry_after: Option<u64>,
+    allow: Option<String>,
+    challenge: Option<&'static str>,
+    cause: Option<String>,
+}
+
+/// One fault of a body or query.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// The kind, in pydantic's words: clients match on it.
+    pub kind: &'static str,
+    /// Where.
+    pub loc: Vec<Value>,
+    /// What to do about it. Never what was sent.
+    pub msg: String,
+}
+
+impl ApiError {
+    fn new(status: StatusCode, body: Value) -> Self {
+        let challenge = (status == StatusCode::UNAUTHORIZED).then_some("Bearer realm=\"omnigent\"");
+        Self {
+            status,
+            body,
+            retry_after: None,
+            allow: None,
+            challenge,
+            cause: None,
+        }
+    }
+
+    /// An error of `/v1/*`.
+    pub fn v1(status: StatusCode, code: &str, message: &str) -> Self {
+        Self::new(status, json!({"error": {"code": code, "message": message}}))
+    }
+
+    /// `/v1/*`: no good credential.
+    pub fn unauthorized() -> Self {
+        Self::v1(
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+            "Authentication required",
+        )
+    }
+
+    /// `/v1/*`: some right, but too little.
+    pub fn forbidden(message: &str) -> Self {
+        Self::v1(StatusCode::FORBIDDEN, "forbidden", message)
+    }
+
+    /// `/v1/*`: not there, or not yours.
+    pub fn not_found(message: &str) -> Self {
+        Self::v1(StatusCode::NOT_FOUND, "not_found", message)
+    }
+
+    /// `/v1/*`: of the right shape, but not possible.
+    pub fn invalid_input(message: &str) -> Self {
+        Self::v1(StatusCode::BAD_REQUEST, "invalid_input", message)
+    }
+
+    /// An error of `/auth/*` and `/oauth/*`.
+    pub fn auth(status: StatusCode, text: &str) -> Self {
+        Self::new(status, json!({"error": text}))
+    }
+
+    /// An error about the request itself.
+    pub fn detail(status: StatusCode, text: &str) -> Self {
+        Self::new(status, json!({"detail": text}))
+    }
+
+    /// The faults of a body or query (422).
+    pub fn shape(faults: &[Fault]) -> Self {
+        let faults: Vec<_> = faults
+            .iter()
+            .map(|fault| json!({"type": fault.kind, "loc": fault.loc, "msg": fault.msg}))
+            .collect();
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, json!({"detail": faults}))
+    }
+
+    /// 405, with what is allowed.
+    pub fn method_not_allowed(allow: String) -> Self {
+        let mut error = Self::detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
+        error.allow = Some(allow);
+        error
+    }
+
+    /// 503: try again after so many seconds.
+    pub fn busy(seconds: u64) -> Self {
+        let mut error = Self::detail(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the server is busy; try again in a moment",
+        );
+        error.retry_after = Some(seconds);
+        error
+    }
+
+    /// 429: try again after so many seconds.
+    pub fn throttled(seconds: u64) -> Self {
+        let mut error = Self::auth(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too many attempts; try again later",
+        );
+        error.retry_after = Some(seconds);
+        error
+    }
+
+    /// 503: something the answer depends on cannot tell.
+    pub fn unavailable(text: &str, cause: impl ToString) -> Self {
+        let mut error = Self::auth(StatusCode::SERVICE_UNAVAILABLE, text);
+        error.retry_after = Some(5);
+        error.cause = Some(cause.to_string());
+        error
+    }
+
+    /// 500: a fault of ours.
+    pub fn internal(cause: impl ToString) -> Self {
+        let mut error = Self::v1(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal_error",
+            "Internal server error",
+        );
+        error.cause = Some(cause.to_string());
+        error
+    }
+
+    /// The same, saying that the presented credential is bad (RFC 6750 section 3).
+    #[must_use]
+    pub fn bad_credential(mut self) -> Self {
+        self.challenge = Some("Bearer realm=\"omnigent\", error=\"invalid_token\"");
+        self
+    }
+
+    /// What only the log sees.
+    pub fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
+    }
+
+    /// The status.
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The text people read.
+    pub fn text(&self) -> &str {
+        let text = [
+            &self.body["error"],
+            &self.body["detail"],
+            &self.body["error"]["message"],
+        ];
+        text.into_iter()
+            .find_map(Value::as_str)
+            .unwrap_or("the form is not filled in correctly")
+    }
+
+    /// The answer.
+    pub fn into_response(self) -> Response {
+        let mut response = json_response(self.status, &self.body);
+        let headers = response.headers_mut();
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if let Some(allow) = self
+            .allow
+            .and_then(|allow| HeaderValue::from_str(&allow).ok())
+        {
+            headers.insert(header::ALLOW, allow);
+        }
+        if let Some(challenge) = self.challenge {
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static(challenge),
+            );
+        }
+        response
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Busy => Self::busy(1),
+            StoreError::Full | StoreError::ReadOnly | StoreError::Closed => {
+                Self::unavailable("the server cannot write right now", error)
+            }
+            error => Self::internal(error),
+        }
+    }
+}
+
+impl From<AccountError> for ApiError {
+    fn from(error: AccountError) -> Self {
+        let status = match &error {
+            AccountError::Store(_) => {
+                let AccountError::Store(error) = error else {
+                    return Self::internal("unreachable");
+                };
+                return error.into();
+            }
+            AccountError::Name(InvalidName::Grammar) => {
+                return Self::shape(&[Fault {
+                    kind: "string_pattern_mismatch",
+                    loc: vec!["body".into(), "username".into()],
+                    msg: InvalidName::Grammar.to_string(),
+                }]);
+            }
+            AccountError::NameTaken
+            | AccountError::IdentityTaken
+            | AccountError::AlreadySetUp
+            | AccountError::Collision => StatusCode::CONFLICT,
+            AccountError::NotFound => StatusCode::NOT_FOUND,
+            AccountError::Disabled => StatusCode::UNAUTHORIZED,
+            AccountError::NotAdmitted => StatusCode::FORBIDDEN,
+            AccountError::Name(_)
+            | AccountError::LastAdmin
+            | AccountError::Invite
+            | AccountError::Magic => StatusCode::BAD_REQUEST,
+        };
+        Self::auth(status, &error.to_string())
+    }
+}
+
+impl From<OfficeError> for ApiError {
+    fn from(error: OfficeError) -> Self {
+        let status = match error {
+            OfficeError::Account(error) => return error.into(),
+            OfficeError::Busy => return Self::busy(2),
+            OfficeError::Unavailable(cause) => {
+                return Self::unavailable("the backend that keeps passwords is unavailable", cause);
+            }
+            OfficeError::Closed | OfficeError::SetupCode => StatusCode::FORBIDDEN,
+            OfficeError::WrongPassword => StatusCode::UNAUTHORIZED,
+            OfficeError::NoDirectory
+            | OfficeError::NoPassword
+            | OfficeError::PasswordRefused(_) => StatusCode::BAD_REQUEST,
+        };
+        Self::auth(status, &error.to_string())
+    }
+}
+
+impl From<SignInError> for ApiError {
+    fn from(error: SignInError) -> Self {
+        let status = match error {
+            SignInError::Account(error) => return error.into(),
+            SignInError::Store(error) => return error.into(),
+            SignInError::Busy => return Self::busy(2),
+            SignInError::Throttled(throttled) => {
+                return Self::throttled(throttled.retry_after_seconds);
+            }
+            SignInError::Unavailable(cause) => {
+                return Self::unavailable(
+                    "this way of signing in is unavailable; try again later",
+                    cause,
+                );
+            }
+            SignInError::Denied => StatusCode::UNAUTHORIZED,
+            SignInError::Expired => StatusCode::GONE,
+            SignInError::NoBackend => StatusCode::NOT_FOUND,
+        };
+        Self::auth(status, &error.to_string())
+    }
+}

@@ -1,0 +1,220 @@
+//! What the server says of itself (CONTRACT section 3).
+
+use std::sync::Arc;
+
+use http::{Method, StatusCode};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{
+    Access, ApiError, Outcome, Request, Route,
+    authenticate::Credential,
+    body::{BodyRule, Fields, Shape},
+    response::{json as json_response, no_store, ok},
+};
+use crate::{app::App, backend::Instance};
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::now(Method::GET, "/v1/info", Access::Public, info),
+        Route::now(Method::GET, "/v1/me", Access::Public, me),
+        Route::shaped(Method::GET, "/health", Access::Optional, health),
+        Route::now(Method::GET, "/healthz/live", Access::Public, |_, _| {
+            Ok(ok(&json!({"status": "ok"})))
+        }),
+        Route::now(Method::GET, "/healthz/ready", Access::Public, ready),
+        Route::now(Method::GET, "/api/version", Access::Public, |_, _| {
+            Ok(ok(&json!({"version": VERSION})))
+        }),
+        Route::now(
+            Method::GET,
+            "/.well-known/omnigent.json",
+            Access::Public,
+            manifest,
+        ),
+        Route::now(
+            Method::GET,
+            "/.well-known/jwks.json",
+            Access::Public,
+            |_, _| Ok(ok(&json!({"keys": []}))),
+        ),
+        Route::now(
+            Method::GET,
+            "/.well-known/oauth-authorization-server",
+            Access::Public,
+            metadata,
+        ),
+    ]
+}
+
+/// The server's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+fn info(app: &App, _: &Request) -> Outcome {
+    let settings = &app.settings;
+    let first = app.backends.iter().next();
+    let backends: Vec<Value> = app
+        .backends
+        .iter()
+        .map(|backend| {
+            json!({
+                "name": backend.name(),
+                "plugin": backend.plugin(),
+                "title": backend.title(),
+                "flows": flows(backend),
+            })
+        })
+        .collect();
+    Ok(ok(&json!({
+        "accounts_enabled": app.backends.iter().any(Instance::is_directory),
+        "single_user": settings.is_no_auth,
+        "login_url": app.login_url(),
+        "needs_setup": app.office.needs_setup(),
+        "server_version": VERSION,
+        "auth_mode": first.map_or("none", Instance::plugin),
+        "backends": backends,
+        "sharing_mode": settings.sharing_mode,
+        "public_sharing_enabled": settings.public_sharing,
+        "databricks_features": false,
+        "managed_sandboxes_enabled": false,
+        "sandbox_provider": null,
+        "sandbox_providers": [],
+        "smart_routing_enabled": false,
+        "smart_routing_sources": {"external": false, "oss": false},
+        "features": {"usage_page": false, "harness_install": false},
+        "harness_install_enabled": false,
+        "installable_harnesses": [],
+        "dictation_available": false,
+        "branding": {
+            "app_name": null,
+            "heading": null,
+            "logos": {"main": false, "loading": false, "favicon": false},
+            "powered_by": null,
+        },
+    })))
+}
+
+fn flows(backend: &Instance) -> Vec<&'static str> {
+    let mut flows = Vec::new();
+    if backend.can("login") {
+        flows.push(if backend.can("redirect") {
+            "redirect"
+        } else {
+            "password"
+        });
+    }
+    if backend.can("identify") {
+        flows.push("request");
+    }
+    flows
+}
+
+#[derive(Serialize)]
+struct Me<'a> {
+    user_id: &'a str,
+    is_admin: bool,
+}
+
+/// Where the stock command line begins: it picks its flow from the anonymous answer.
+fn me(app: &App, request: &Request) -> Outcome {
+    if let Credential::Good(principal) = &request.credential {
+        let account = &principal.account;
+        return Ok(ok(&Me {
+            user_id: &account.id,
+            is_admin: account.is_admin(),
+        }));
+    }
+    let is_bad = matches!(request.credential, Credential::Bad(_));
+    match app.login_url() {
+        None if !is_bad => Ok(ok(&json!({"user_id": null, "is_admin": false}))),
+        login_url => {
+            let mut error = ApiError::unauthorized();
+            if is_bad {
+                error = error.bad_credential();
+            }
+            let mut response = json_response(
+                StatusCode::UNAUTHORIZED,
+                &json!({"user_id": null, "login_url": login_url}),
+            );
+            let challenge = error
+                .into_response()
+                .headers_mut()
+                .remove(http::header::WWW_AUTHENTICATE);
+            if let Some(challenge) = challenge {
+                response
+                    .headers_mut()
+                    .insert(http::header::WWW_AUTHENTICATE, challenge);
+            }
+            Ok(response)
+        }
+    }
+}
+
+struct Health {
+    session_id: Option<String>,
+}
+
+impl Shape for Health {
+    const BODY: BodyRule = BodyRule::None;
+
+    fn read(request: &Request) -> Result<Self, ApiError> {
+        let mut fields = Fields::of_query(request);
+        let session_id = fields.optional_string("session_id", 0..=256);
+        fields.finish()?;
+        Ok(Self { session_id })
+    }
+}
+
+async fn health(_: Arc<App>, _: Request, query: Health) -> Outcome {
+    let Some(id) = query.session_id else {
+        return Ok(ok(&json!({"status": "ok"})));
+    };
+    let session =
+        json!({"id": id, "runner_online": false, "host_online": false, "host_version": null});
+    Ok(ok(&json!({"status": "ok", "session": session})))
+}
+
+fn ready(app: &App, _: &Request) -> Outcome {
+    let open = app.backends.iter().map(|backend| {
+        json!({"name": backend.name(), "state": if backend.is_paused() { "degraded" } else { "ok" }})
+    });
+    let failed = app
+        .backends
+        .failures()
+        .iter()
+        .map(|failure| json!({"name": failure.name, "state": "failed"}));
+    let backends: Vec<Value> = open.chain(failed).collect();
+    let status = if backends.iter().all(|backend| backend["state"] == "ok") {
+        "ok"
+    } else {
+        "degraded"
+    };
+    Ok(no_store(ok(
+        &json!({"status": status, "backends": backends}),
+    )))
+}
+
+fn manifest(_: &App, _: &Request) -> Outcome {
+    Ok(ok(&json!({
+        "manifest_version": 1,
+        "server_version": VERSION,
+        "min_desktop_version": null,
+        "ui": {"server_picker": "sidebar"},
+    })))
+}
+
+/// RFC 8414.
+fn metadata(app: &App, _: &Request) -> Outcome {
+    let base = &app.settings.base_url;
+    Ok(ok(&json!({
+        "issuer": base,
+        "token_endpoint": format!("{base}/oauth/token"),
+        "revocation_endpoint": format!("{base}/oauth/revoke"),
+        "introspection_endpoint": format!("{base}/oauth/introspect"),
+        "jwks_uri": format!("{base}/.well-known/jwks.json"),
+        "grant_types_supported": ["refresh_token"],
+        "response_types_supported": [],
+        "token_endpoint_auth_methods_supported": ["none"],
+        "scopes_supported": ["sessions", "sessions:read", "account", "admin"],
+    })))
+}

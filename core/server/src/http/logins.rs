@@ -1,0 +1,112 @@
+//! What somebody is signed in with, and where (CONTRACT section 4).
+
+use std::sync::Arc;
+
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::{
+    Access, ApiError, Outcome, Request, Route,
+    response::{no_content, no_store, ok},
+};
+use crate::{
+    app::App,
+    clock::Timestamp,
+    id::{LoginId, Uid},
+    login,
+};
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::new(Method::GET, "/auth/logins", Access::Account, list),
+        Route::new(
+            Method::DELETE,
+            "/auth/logins",
+            Access::Account,
+            delete_others,
+        ),
+        Route::new(Method::DELETE, "/auth/logins/{id}", Access::Account, delete),
+    ]
+}
+
+async fn list(app: Arc<App>, request: Request) -> Outcome {
+    let principal = request.user()?;
+    list_of(
+        &app,
+        principal.account.uid,
+        principal.token().map(|token| token.sid),
+        request.now,
+    )
+    .await
+}
+
+async fn delete_others(app: Arc<App>, request: Request) -> Outcome {
+    let principal = request.user()?;
+    delete_all_of(
+        &app,
+        principal.account.uid,
+        principal.token().map(|token| token.sid),
+        request.now,
+    )
+    .await
+}
+
+async fn delete(app: Arc<App>, request: Request) -> Outcome {
+    delete_of(&app, request.user()?.account.uid, request.param("id")).await
+}
+
+pub(super) async fn list_of(
+    app: &App,
+    uid: Uid,
+    current: Option<LoginId>,
+    now: Timestamp,
+) -> Outcome {
+    let logins = app
+        .store
+        .read(move |reader| login::list(reader, &uid))
+        .await?;
+    let rows: Vec<Value> = logins
+        .into_iter()
+        .filter(|(_, login)| now < login.expires_at)
+        .map(|(id, login)| {
+            json!({
+                "id": id,
+                "created_at": login.created_at.seconds(),
+                "expires_at": login.expires_at.seconds(),
+                "backend": login.backend,
+                "address": login.address,
+                "user_agent": login.user_agent,
+                "current": current == Some(id),
+            })
+        })
+        .collect();
+    Ok(no_store(ok(&json!({"logins": rows}))))
+}
+
+pub(super) async fn delete_all_of(
+    app: &App,
+    uid: Uid,
+    keep: Option<LoginId>,
+    now: Timestamp,
+) -> Outcome {
+    let live = app.live.clone();
+    app.store
+        .write(move |tx| login::end_all(&live, tx, &uid, keep.as_ref(), now))
+        .await?;
+    Ok(no_content())
+}
+
+pub(super) async fn delete_of(app: &App, uid: Uid, id: &str) -> Outcome {
+    let not_found = || ApiError::auth(StatusCode::NOT_FOUND, "not found");
+    let sid: LoginId = id.parse().map_err(|_| not_found())?;
+    let live = app.live.clone();
+    let was_there = app
+        .store
+        .write(move |tx| login::end(&live, tx, &uid, &sid))
+        .await?;
+    if was_there {
+        Ok(no_content())
+    } else {
+        Err(not_found())
+    }
+}

@@ -1,0 +1,92 @@
+//! HTTP: routes by feature, error shapes, cookies, origins, pages.
+//!
+//! Owns: everything a client sees. Does not: decide who may have what, beyond what a route's
+//! [`Access`] says. The only place that knows warp.
+//!
+//! **Invariants:** errors are answers, never rejections; a handler runs only after its route's
+//! access was granted; every route is in [`routes`].
+
+mod accounts;
+mod authenticate;
+mod body;
+mod conversations;
+mod cookies;
+mod dispatch;
+mod error;
+mod forms;
+mod info;
+mod json;
+mod logins;
+mod oauth;
+mod origin;
+mod pages;
+mod people;
+mod request;
+mod response;
+mod route;
+mod serve;
+mod tokens;
+
+use std::time::Duration;
+
+pub use body::{BodyRule, Fields, Shape};
+pub use error::{ApiError, Fault};
+pub use info::VERSION;
+pub use request::{Authority, Head, Principal, Request};
+pub use response::{Outcome, Response};
+pub use route::{Access, Route};
+pub use serve::{Listeners, serve};
+
+/// What HTTP needs to know of the configuration.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where people reach the server, without a trailing slash.
+    pub base_url: String,
+    /// The host and port of it.
+    pub authority: String,
+    /// The session cookie's name.
+    pub cookie_name: &'static str,
+    /// Everybody is `local`.
+    pub is_no_auth: bool,
+    /// The operator's word that no-auth may be reached from the network.
+    pub is_open_to_network: bool,
+    /// `sharing_mode` of `/v1/info`.
+    pub sharing_mode: &'static str,
+    /// Whether a session can be shared with everybody.
+    pub public_sharing: bool,
+    /// Bytes of a body.
+    pub max_body: usize,
+    /// Connections at once.
+    pub max_connections: usize,
+    /// How long a header may take.
+    pub header_timeout: Duration,
+    /// How long a body may take.
+    pub body_timeout: Duration,
+    /// How long an answer may take.
+    pub request_timeout: Duration,
+    /// How long a drain may take.
+    pub shutdown_timeout: Duration,
+}
+
+impl Settings {
+    /// Whether people reach the server by https.
+    pub fn is_secure(&self) -> bool {
+        self.base_url.starts_with("https://")
+    }
+}
+
+/// Every route there is.
+pub fn routes() -> Vec<Route> {
+    let features = [
+        info::routes(),
+        accounts::routes(),
+        conversations::routes(),
+        forms::routes(),
+        logins::routes(),
+        oauth::routes(),
+        people::routes(),
+        tokens::routes(),
+        pages::routes(),
+    ];
+    features.into_iter().flatten().collect()
+}

@@ -1,0 +1,209 @@
+//! OAuth: refresh, revoke, introspect (CONTRACT section 5; RFC 6749, 7009, 7662).
+
+use std::sync::Arc;
+
+use http::{Method, StatusCode};
+use omnigent_plugin::{IdentityRef, Standing};
+use serde_json::json;
+
+use super::{
+    Access, ApiError, BodyRule, Fields, Outcome, Request, Route,
+    response::{no_store, ok},
+};
+use crate::{
+    account::{ACCOUNTS, IdentityKey},
+    app::App,
+    id::TokenId,
+    login::{self, LOGINS},
+    store::StoreError,
+    token::{
+        Claims, TokenUse,
+        grant::{self, Refused},
+    },
+};
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::new(Method::POST, "/oauth/token", Access::Public, token).body(BodyRule::Form),
+        Route::new(Method::POST, "/oauth/revoke", Access::Public, revoke).body(BodyRule::Form),
+        Route::new(Method::POST, "/oauth/introspect", Access::Admin, introspect)
+            .body(BodyRule::Form),
+    ]
+}
+
+fn refused(code: &str) -> ApiError {
+    ApiError::auth(StatusCode::BAD_REQUEST, code)
+}
+
+/// A form field; empty counts as absent (RFC 6749 section 3.2).
+fn field(request: &Request, name: &'static str) -> Option<String> {
+    let mut fields = Fields::of_body(request);
+    fields
+        .optional_string(name, 0..=usize::MAX)
+        .filter(|value| !value.is_empty())
+}
+
+async fn token(app: Arc<App>, request: Request) -> Outcome {
+    match field(&request, "grant_type").as_deref() {
+        Some("refresh_token") => {}
+        _ => return Err(refused("unsupported_grant_type")),
+    }
+    let token = field(&request, "refresh_token").ok_or_else(|| refused("invalid_request"))?;
+    still_there(&app, &token).await?;
+    let (live, now) = (app.live.clone(), request.now);
+    let redeemed = app
+        .store
+        .write(move |tx| {
+            let (id, grant, refresh) = match grant::redeem(&live, tx, &token, now)? {
+                Ok(redeemed) => redeemed,
+                Err(refused) => return Ok(Err(refused)),
+            };
+            let account = ACCOUNTS
+                .get(tx, &grant.uid)?
+                .filter(|account| !account.disabled);
+            let login = LOGINS.get(tx, &(grant.uid, grant.sid))?;
+            let found = account.zip(login).ok_or(Refused::Invalid);
+            Ok::<_, StoreError>(found.map(|(account, login)| (id, grant, refresh, account, login)))
+        })
+        .await?;
+    let (id, grant, refresh, account, login) = redeemed.map_err(|why| match why {
+        Refused::Expired => refused("expired_token"),
+        Refused::Invalid | Refused::Reused => refused("invalid_grant"),
+    })?;
+    let provider = app
+        .backends
+        .get(&login.backend)
+        .map_or(login.backend.as_str(), |backend| backend.plugin());
+    let expires_at = now
+        .plus_seconds(app.lifetimes.refreshed)
+        .min(grant.expires_at);
+    let claims = Claims {
+        issuer: app.lifetimes.issuer.clone(),
+        audience: app.lifetimes.audience.clone(),
+        subject: account.name.as_str().into(),
+        uid: grant.uid,
+        sid: grant.sid,
+        jti: TokenId::random(),
+        issued_at: now,
+        not_before: now,
+        expires_at: Some(expires_at),
+        provider: provider.into(),
+        token_use: TokenUse::Access,
+        scope: None,
+        grant: Some(id),
+        client_id: Some(grant.client_id.as_str().into()),
+    };
+    Ok(no_store(ok(&json!({
+        "access_token": app.verifier.sign(&claims).expose(),
+        "refresh_token": refresh.expose(),
+        "token_type": "Bearer",
+        "expires_in": expires_at.seconds().saturating_sub(now.seconds()),
+    }))))
+}
+
+/// Asks the backend whether the identity the grant rests on still holds. If it does not, the grant
+/// ends; if the backend cannot tell, the refresh is refused for now.
+async fn still_there(app: &App, token: &str) -> Result<(), ApiError> {
+    let (live, token) = (app.live.clone(), token.to_owned());
+    let found = app
+        .store
+        .read(move |reader| {
+            let Some((_, grant)) = grant::find(&live, reader, &token)? else {
+                return Ok(None);
+            };
+            let login = LOGINS.get(reader, &(grant.uid, grant.sid))?;
+            Ok::<_, StoreError>(login.map(|login| (grant, login)))
+        })
+        .await?;
+    let Some((grant, login)) = found else {
+        return Ok(());
+    };
+    let Some(backend) = app.backends.get(&login.backend) else {
+        return Ok(());
+    };
+    let (issuer, subject) = login.identity;
+    let key = IdentityKey {
+        backend: login.backend,
+        issuer,
+        subject,
+    };
+    let identity = IdentityRef {
+        subject: key.subject,
+        issuer: Some(key.issuer).filter(|issuer| !issuer.is_empty()),
+    };
+    let standing = backend.revalidate(&identity).await;
+    match standing.map_err(|cause| {
+        ApiError::unavailable(
+            "this way of signing in is unavailable; try again later",
+            cause,
+        )
+    })? {
+        Standing::Holds { .. } => Ok(()),
+        Standing::Gone { reason } => {
+            tracing::info!(
+                backend = key.backend,
+                reason,
+                "an identity does not hold any more"
+            );
+            let live = app.live.clone();
+            app.store
+                .write(move |tx| login::end(&live, tx, &grant.uid, &grant.sid))
+                .await?;
+            Err(refused("invalid_grant"))
+        }
+    }
+}
+
+/// Always 200: a client learns nothing about tokens of others (RFC 7009 section 2.2).
+async fn revoke(app: Arc<App>, request: Request) -> Outcome {
+    let said = field(&request, "refresh_token").or_else(|| field(&request, "token"));
+    let bearer = request
+        .principal()
+        .and_then(|principal| principal.token())
+        .map(|token| (token.uid, token.sid));
+    let presented = said
+        .as_ref()
+        .and_then(|text| app.verifier.verify(text.as_bytes(), request.now).ok());
+    let presented = presented.map(|token| (token.uid, token.sid));
+    let live = app.live.clone();
+    app.store
+        .write(move |tx| {
+            let found = match (&said, presented) {
+                (Some(text), None) => {
+                    grant::find(&live, tx, text)?.map(|(_, grant)| (grant.uid, grant.sid))
+                }
+                (Some(_), presented) => presented,
+                (None, _) => bearer,
+            };
+            match found {
+                Some((uid, sid)) => {
+                    login::end(&live, tx, &uid, &sid)?;
+                    crate::token::api::revoke(&live, tx, &uid, &sid).map(drop)
+                }
+                None => Ok::<_, StoreError>(()),
+            }
+        })
+        .await?;
+    Ok(ok(&json!({"revoked": true})))
+}
+
+async fn introspect(app: Arc<App>, request: Request) -> Outcome {
+    let token = field(&request, "token").ok_or_else(|| refused("invalid_request"))?;
+    let Ok(token) = app.verifier.verify(token.as_bytes(), request.now) else {
+        return Ok(no_store(ok(&json!({"active": false}))));
+    };
+    Ok(no_store(ok(&json!({
+        "active": true,
+        "iss": token.issuer,
+        "aud": token.audience,
+        "sub": token.subject,
+        "username": token.subject,
+        "jti": token.jti,
+        "iat": token.issued_at.seconds(),
+        "nbf": token.not_before.seconds(),
+        "exp": token.expires_at.map(|at| at.seconds()),
+        "scope": token.scope.map(|scope| scope.to_string()),
+        "client_id": token.client_id,
+        "token_type": "Bearer",
+    }))))
+}

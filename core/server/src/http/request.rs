@@ -1,0 +1,230 @@
+//! A request on its way to its handler.
+
+use std::{
+    cell::Cell,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, Uri};
+
+use super::{Access, ApiError, authenticate::Credential, body::Content};
+use crate::{
+    clock::Timestamp,
+    id::RequestId,
+    login::Guest,
+    token::{AccountState, Scope, TokenUse, VerifiedToken},
+};
+
+/// A request as it came, without its body.
+#[derive(Debug)]
+pub struct Head {
+    /// The method.
+    pub method: Method,
+    /// The target.
+    pub uri: Uri,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The TCP peer; nothing on the operator's socket.
+    pub peer: Option<IpAddr>,
+    /// What the answer and the log call it.
+    pub id: RequestId,
+}
+
+impl Head {
+    /// A header's only value as text; nothing when it is absent, twice there, or not text.
+    pub fn header(&self, name: impl http::header::AsHeaderName) -> Option<&str> {
+        let mut values = self.headers.get_all(name).iter();
+        let value = values.next()?.to_str().ok()?;
+        values.next().is_none().then_some(value)
+    }
+
+    /// The client's address; loopback for the operator's socket.
+    pub fn address(&self) -> IpAddr {
+        self.peer.unwrap_or(IpAddr::from([127, 0, 0, 1]))
+    }
+}
+
+/// By what authority a request acts.
+#[derive(Clone, Debug)]
+pub enum Authority {
+    /// A token's.
+    Token(Arc<VerifiedToken>),
+    /// Everybody's, in no-auth mode.
+    NoAuth,
+    /// The operator's, on the Unix socket.
+    Operator,
+}
+
+/// Whoever a request acts as, with what authority.
+#[derive(Clone, Debug)]
+pub struct Principal {
+    /// The account.
+    pub account: Arc<AccountState>,
+    /// The authority.
+    pub authority: Authority,
+    /// Whether the browser sent it by itself.
+    pub via_cookie: bool,
+}
+
+impl Principal {
+    /// The verified token, if it acts by one.
+    pub const fn token(&self) -> Option<&Arc<VerifiedToken>> {
+        match &self.authority {
+            Authority::Token(token) => Some(token),
+            Authority::NoAuth | Authority::Operator => None,
+        }
+    }
+
+    /// Whether it may administer: the account may, and the token is not made for a program, or is
+    /// made for that.
+    pub fn is_admin(&self) -> bool {
+        self.account.is_admin() && self.has(Scope::Admin)
+    }
+
+    /// A login has every authority of its account; an API token outside `/v1` only what it names.
+    fn has(&self, scope: Scope) -> bool {
+        self.token().is_none_or(|token| match token.scope {
+            Some(scopes) => scopes.contains(scope),
+            None => token.token_use == TokenUse::Access,
+        })
+    }
+}
+
+/// A request with everything its handler needs.
+#[derive(Debug)]
+pub struct Request {
+    /// As it came.
+    pub head: Arc<Head>,
+    /// The variable parts of the path, by name.
+    pub params: Vec<(&'static str, String)>,
+    /// What it presented.
+    pub(super) credential: Credential,
+    /// What its route demands.
+    pub(super) access: Access,
+    /// The body, if its route reads one.
+    pub(super) content: Content,
+    /// The body as it came.
+    pub bytes: Bytes,
+    /// When it came.
+    pub now: Timestamp,
+}
+
+impl Request {
+    /// A variable part of the path.
+    pub fn param(&self, name: &str) -> &str {
+        self.params
+            .iter()
+            .find(|(key, _)| *key == name)
+            .map_or("", |(_, value)| value)
+    }
+
+    /// Whoever it acts as.
+    pub const fn principal(&self) -> Option<&Principal> {
+        match &self.credential {
+            Credential::Good(principal) => Some(principal),
+            Credential::None | Credential::Bad(_) => None,
+        }
+    }
+
+    /// Whoever it acts as.
+    ///
+    /// # Errors
+    /// 401 in the shape of the path.
+    pub fn user(&self) -> Result<&Principal, ApiError> {
+        match &self.credential {
+            Credential::Good(principal) => Ok(principal),
+            Credential::None => Err(self.unauthenticated()),
+            Credential::Bad(_) => Err(self.unauthenticated().bad_credential()),
+        }
+    }
+
+    /// Holds the request against its route's demand.
+    ///
+    /// # Errors
+    /// 401 or 403.
+    pub(super) fn admit(&self) -> Result<(), ApiError> {
+        let scope = match self.access {
+            Access::Public => return Ok(()),
+            Access::Optional => {
+                return match self.credential {
+                    Credential::Bad(_) => self.user().map(drop),
+                    _ => Ok(()),
+                };
+            }
+            Access::User => return self.user().map(drop),
+            Access::Account => Scope::Account,
+            Access::Login => {
+                let user = self.user()?;
+                let is_login = user
+                    .token()
+                    .is_none_or(|t| t.token_use == TokenUse::Access && t.scope.is_none());
+                return if is_login {
+                    Ok(())
+                } else {
+                    Err(too_little("sign in to do this; an API token may not"))
+                };
+            }
+            Access::Admin => Scope::Admin,
+        };
+        let user = self.user()?;
+        if scope == Scope::Admin && !user.account.is_admin() {
+            return Err(too_little("admin only"));
+        }
+        if user.has(scope) {
+            Ok(())
+        } else {
+            Err(too_little("this token lacks the scope for it"))
+        }
+    }
+
+    /// Who is at the desk.
+    pub fn guest(&self, client_id: Option<String>) -> Guest {
+        let user_agent = self
+            .head
+            .header(http::header::USER_AGENT)
+            .unwrap_or_default();
+        Guest {
+            address: self.head.address(),
+            user_agent: user_agent.to_owned(),
+            client_id,
+        }
+    }
+
+    fn unauthenticated(&self) -> ApiError {
+        let path = self.head.uri.path();
+        if path.starts_with("/auth/") {
+            ApiError::auth(StatusCode::UNAUTHORIZED, "not authenticated")
+        } else if path.starts_with("/oauth/") {
+            ApiError::auth(StatusCode::UNAUTHORIZED, "unauthorized")
+        } else {
+            ApiError::unauthorized()
+        }
+    }
+}
+
+fn too_little(text: &str) -> ApiError {
+    ApiError::auth(StatusCode::FORBIDDEN, text)
+}
+
+/// A new request id. Unique, not secret: made without a system call.
+pub(super) fn next_id() -> RequestId {
+    static THREADS: AtomicU64 = AtomicU64::new(0);
+    thread_local! {
+        static STATE: Cell<(u64, u64)> = Cell::new({
+            let thread = THREADS.fetch_add(1, Ordering::Relaxed);
+            let seed = u64::from_le_bytes(crate::id::random_bytes());
+            (seed ^ thread, 0)
+        });
+    }
+    STATE.with(|state| {
+        let (seed, count) = state.get();
+        state.set((seed, count + 1));
+        let hash = xxhash_rust::xxh3::xxh3_128_with_seed(&count.to_le_bytes(), seed);
+        RequestId::from_bytes(hash.to_le_bytes())
+    })
+}

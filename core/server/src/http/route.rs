@@ -1,0 +1,192 @@
+//! The route table: what there is, who may come in, how its body is read.
+//!
+//! **Invariant:** a handler runs only after its route's [`Access`] was granted: the two ways to
+//! make a [`Route`] see to it, and nothing else makes one.
+
+use std::{pin::Pin, sync::Arc};
+
+use http::Method;
+use matchit::Router;
+
+use super::{
+    ApiError,
+    body::{BodyRule, Shape},
+    request::Request,
+    response::Outcome,
+};
+use crate::app::App;
+
+/// Who may come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody; a credential is not looked at.
+    Public,
+    /// Everybody without a credential, and whoever has a good one.
+    Optional,
+    /// Whoever has a good credential.
+    User,
+    /// A login, or an API token with scope `account`.
+    Account,
+    /// A login.
+    Login,
+    /// An admin's login, or an admin's API token with scope `admin`.
+    Admin,
+}
+
+type Later =
+    Box<dyn Fn(Arc<App>, Request) -> Pin<Box<dyn Future<Output = Outcome> + Send>> + Send + Sync>;
+
+/// What answers.
+pub(super) enum Handler {
+    /// At once: for what never waits.
+    Now(fn(&App, &Request) -> Outcome),
+    /// Later.
+    Later(Later),
+}
+
+/// One route.
+pub struct Route {
+    /// The method.
+    pub method: Method,
+    /// The path, with `{name}` for variable parts.
+    pub path: &'static str,
+    /// Who may come in.
+    pub access: Access,
+    pub(super) body: BodyRule,
+    pub(super) handler: Handler,
+}
+
+impl Route {
+    /// A route that answers at once.
+    pub fn now(
+        method: Method,
+        path: &'static str,
+        access: Access,
+        handler: fn(&App, &Request) -> Outcome,
+    ) -> Self {
+        Self {
+            method,
+            path,
+            access,
+            body: BodyRule::None,
+            handler: Handler::Now(handler),
+        }
+    }
+
+    /// A route that reads no body, or reads it itself after access was granted.
+    pub fn new<F>(
+        method: Method,
+        path: &'static str,
+        access: Access,
+        handler: impl Fn(Arc<App>, Request) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Outcome> + Send + 'static,
+    {
+        let handler: Later = Box::new(move |app, request| match request.admit() {
+            Ok(()) => Box::pin(handler(app, request)),
+            Err(error) => Box::pin(async { Err(error) }),
+        });
+        Self {
+            method,
+            path,
+            access,
+            body: BodyRule::None,
+            handler: Handler::Later(handler),
+        }
+    }
+
+    /// A route whose body or query is of a shape. The shape is checked before access, as the
+    /// original does (CONTRACT section 1).
+    pub fn shaped<T, F>(
+        method: Method,
+        path: &'static str,
+        access: Access,
+        handler: impl Fn(Arc<App>, Request, T) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        T: Shape,
+        F: Future<Output = Outcome> + Send + 'static,
+    {
+        let handler: Later = Box::new(move |app, request| {
+            match T::read(&request).and_then(|shape| request.admit().map(|()| shape)) {
+                Ok(shape) => Box::pin(handler(app, request, shape)),
+                Err(error) => Box::pin(async { Err(error) }),
+            }
+        });
+        Self {
+            method,
+            path,
+            access,
+            body: T::BODY,
+            handler: Handler::Later(handler),
+        }
+    }
+
+    /// With a body rule of its own.
+    #[must_use]
+    pub const fn body(mut self, rule: BodyRule) -> Self {
+        self.body = rule;
+        self
+    }
+}
+
+/// All routes, by path.
+pub(super) struct Table {
+    routes: Vec<Route>,
+    paths: Router<Vec<usize>>,
+}
+
+/// What was found for a path and method.
+pub(super) type Found<'t> = (&'t Route, Vec<(&'static str, String)>);
+
+impl Table {
+    /// # Errors
+    /// Two paths that cannot be told apart.
+    pub(super) fn new(routes: Vec<Route>) -> Result<Self, matchit::InsertError> {
+        let mut by_path: Vec<(&'static str, Vec<usize>)> = Vec::new();
+        for (i, route) in routes.iter().enumerate() {
+            match by_path.iter_mut().find(|(path, _)| *path == route.path) {
+                Some((_, places)) => places.push(i),
+                None => by_path.push((route.path, vec![i])),
+            }
+        }
+        let mut paths = Router::new();
+        for (path, places) in by_path {
+            paths.insert(path, places)?;
+        }
+        Ok(Self { routes, paths })
+    }
+
+    /// # Errors
+    /// 404 and 405.
+    pub(super) fn find(&self, method: &Method, path: &str) -> Result<Found<'_>, ApiError> {
+        let not_found = || ApiError::detail(http::StatusCode::NOT_FOUND, "Not Found");
+        let found = self.paths.at(path).map_err(|_| not_found())?;
+        let of_path = || found.value.iter().filter_map(|i| self.routes.get(*i));
+        let Some(route) = of_path().find(|route| route.method == *method) else {
+            let mut allowed: Vec<_> = of_path().map(|route| route.method.as_str()).collect();
+            allowed.sort_unstable();
+            return Err(ApiError::method_not_allowed(allowed.join(", ")));
+        };
+        if found.params.is_empty() {
+            return Ok((route, Vec::new()));
+        }
+        let names = route
+            .path
+            .split('/')
+            .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+        let params = found
+            .params
+            .iter()
+            .zip(names)
+            .map(|((_, value), name)| (name, value.to_owned()))
+            .collect();
+        Ok((route, params))
+    }
+
+    /// Every route there is.
+    pub(super) fn routes(&self) -> &[Route] {
+        &self.routes
+    }
+}

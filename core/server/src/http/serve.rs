@@ -1,0 +1,160 @@
+//! The connection layer: accepting, limits, deadlines, draining. warp's filter runs under it.
+//!
+//! **Invariants:** a connection that sends its header slowly, or nothing, is cut off; no more than
+//! the configured number are open; a drain ends at its deadline.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use http::Request;
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, UnixListener},
+    sync::Semaphore,
+};
+use warp::Filter;
+
+use super::{
+    dispatch::dispatch,
+    request::{Head, next_id},
+    route::Table,
+};
+use crate::app::App;
+
+/// Header bytes of one request.
+const MAX_HEADER: usize = 16 * 1024;
+
+/// How long to wait after the system refused a connection (too many open files).
+const BACKOFF: Duration = Duration::from_millis(100);
+
+/// Where connections come in.
+#[derive(Debug)]
+pub struct Listeners {
+    /// People and programs.
+    pub tcp: TcpListener,
+    /// The operator.
+    pub operator: Option<UnixListener>,
+}
+
+/// Serves until `shutdown` resolves, then lets running requests end within the deadline.
+///
+/// # Errors
+/// Two routes that cannot be told apart: a fault of the build.
+pub async fn serve(
+    app: Arc<App>,
+    listeners: Listeners,
+    shutdown: impl Future<Output = ()>,
+) -> std::io::Result<()> {
+    let table = Arc::new(Table::new(super::routes()).map_err(std::io::Error::other)?);
+    let places = Arc::new(Semaphore::new(app.settings.max_connections));
+    let graceful = GracefulShutdown::new();
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            () = &mut shutdown => break,
+            accepted = listeners.tcp.accept() => accepted.map(|(stream, peer)| (stream, peer.ip())),
+            operator = accept_operator(listeners.operator.as_ref()) => {
+                if let Ok(stream) = operator {
+                    connection(&app, &table, stream, None, &graceful, None);
+                }
+                continue;
+            }
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                // Past the limit the connection is closed at once: better than a queue nobody sees.
+                if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+                    let _ = stream.set_nodelay(true);
+                    connection(
+                        &app,
+                        &table,
+                        stream,
+                        Some(peer.to_canonical()),
+                        &graceful,
+                        Some(place),
+                    );
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection was not accepted");
+                tokio::time::sleep(BACKOFF).await;
+            }
+        }
+    }
+    drop(listeners);
+    if tokio::time::timeout(app.settings.shutdown_timeout, graceful.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::warn!("some requests did not end in time");
+    }
+    Ok(())
+}
+
+/// Accepts from the operator's socket whoever the kernel says is this user or root.
+async fn accept_operator(
+    listener: Option<&UnixListener>,
+) -> std::io::Result<tokio::net::UnixStream> {
+    let Some(listener) = listener else {
+        return std::future::pending().await;
+    };
+    let (stream, _) = listener.accept().await?;
+    let uid = stream.peer_cred()?.uid();
+    if uid == 0 || uid == rustix::process::geteuid().as_raw() {
+        Ok(stream)
+    } else {
+        tracing::warn!(uid, "somebody else tried the operator's socket");
+        Err(std::io::ErrorKind::PermissionDenied.into())
+    }
+}
+
+fn connection(
+    app: &Arc<App>,
+    table: &Arc<Table>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: Option<IpAddr>,
+    graceful: &GracefulShutdown,
+    place: Option<tokio::sync::OwnedSemaphorePermit>,
+) {
+    let (app, table) = (Arc::clone(app), Arc::clone(table));
+    let header_timeout = app.settings.header_timeout;
+    let filter = warp::ext::get::<Arc<Head>>()
+        .and(warp::body::stream())
+        .then(move |head, incoming| {
+            let (app, table) = (Arc::clone(&app), Arc::clone(&table));
+            dispatch(app, table, head, incoming)
+        });
+    let inner = warp::service(filter);
+    let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+        let (parts, body) = request.into_parts();
+        let head = Head {
+            method: parts.method,
+            uri: parts.uri,
+            headers: parts.headers,
+            peer,
+            id: next_id(),
+        };
+        // Handed over whole: the filter would have to clone the headers to see them.
+        let mut request = Request::new(body);
+        request.extensions_mut().insert(Arc::new(head));
+        hyper::service::Service::call(
+            &hyper_util::service::TowerToHyperService::new(inner.clone()),
+            request,
+        )
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(header_timeout)
+        .max_buf_size(MAX_HEADER)
+        .serve_connection(TokioIo::new(stream), service);
+    let connection = graceful.watch(connection);
+    tokio::spawn(async move {
+        let _place = place;
+        // A client that breaks off is its own affair.
+        let _ = connection.await;
+    });
+}
