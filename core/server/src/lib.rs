@@ -10,4 +10,7 @@ pub mod config;
 pub mod id;
 pub mod secret;
 pub mod store;
+pub mod account;
+pub mod live;
+pub mod login;
 pub mod token;

@@ -13,7 +13,9 @@
 //!   whoever asked for it, in that order; from the insertion on no token with that id counts,
 //!   cached or not.
 
+pub mod api;
 mod cache;
+pub mod grant;
 mod claims;
 mod codec;
 pub mod hash;
