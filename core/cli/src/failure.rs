@@ -60,7 +60,7 @@ impl From<OpenError> for Failure {
         let why = error.to_string();
         match error {
             OpenError::Locked(_) => Self::InUse(why),
-            OpenError::Io { .. } => Self::Failed(why),
+            OpenError::Io { .. } | OpenError::Newer { .. } => Self::Failed(why),
             // Everything else there is speaks of the data itself.
             _ => Self::Damaged(why),
         }
@@ -81,6 +81,61 @@ impl fmt::Display for Failure {
                 Ok(())
             }
             Self::Told => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_way_of_not_opening_has_its_exit_code() {
+        let dir = std::path::PathBuf::from("/data");
+        let what = "a record".to_owned();
+        let cause = "denied".to_owned();
+        for (error, code) in [
+            (OpenError::Locked(dir.clone()), 3),
+            (
+                OpenError::Io {
+                    dir: dir.clone(),
+                    cause,
+                },
+                1,
+            ),
+            (
+                OpenError::Newer {
+                    dir: dir.clone(),
+                    found: 2,
+                    known: 1,
+                },
+                1,
+            ),
+            (
+                OpenError::Damaged {
+                    dir: dir.clone(),
+                    what,
+                },
+                4,
+            ),
+            (
+                OpenError::RolledBack {
+                    dir: dir.clone(),
+                    found: 1,
+                    known: 2,
+                },
+                4,
+            ),
+            (
+                OpenError::Emptied {
+                    dir: dir.clone(),
+                    known: 2,
+                },
+                4,
+            ),
+            (OpenError::NoHighWater { dir }, 4),
+        ] {
+            assert_eq!(Failure::from(error).code(), code);
         }
     }
 }

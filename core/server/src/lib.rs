@@ -5,9 +5,13 @@
 //! `http → login, account, session, token → store`. Only `store` knows sled, only `http` knows
 //! warp, only `backend` knows abi_stable and libloading, only `clock` reads the time.
 
+pub mod account;
+pub mod backend;
 pub mod clock;
 pub mod config;
 pub mod id;
+pub mod live;
+pub mod login;
 pub mod secret;
 pub mod store;
 pub mod account;

@@ -8,10 +8,10 @@
 use std::{collections::HashSet, sync::Arc};
 
 use crate::{
-    account::AccountName,
+    account::{self, AccountName},
     clock::Timestamp,
-    store::{StoreError, Tx},
-    token::{AccountIndex, RevocationIndex, hash::Hasher},
+    store::{Store, StoreError, Tx},
+    token::{self, AccountIndex, RevocationIndex, hash::Hasher},
 };
 
 /// The shared in-memory state that transactions keep in step with the store.
@@ -28,6 +28,20 @@ pub struct Live {
 }
 
 impl Live {
+    /// What the store says, with nobody on the admin list.
+    ///
+    /// # Errors
+    /// Only of the store.
+    pub fn load(store: &Store, hasher: Hasher, now: Timestamp) -> Result<Self, StoreError> {
+        let reader = store.reader();
+        Ok(Self {
+            accounts: Arc::new(account::load_index(&reader)?),
+            revocations: Arc::new(token::load(&reader, now)?),
+            hasher: Arc::new(hasher),
+            admin_list: Arc::default(),
+        })
+    }
+
     /// Whether the operator's list makes this account an admin.
     pub fn is_listed_admin(&self, name: &AccountName) -> bool {
         self.admin_list.contains(name.as_str())
@@ -38,8 +52,13 @@ impl Live {
     ///
     /// # Errors
     /// Only of the store.
-    pub fn revoke(&self, tx: &mut Tx<'_>, id: [u8; 16], expires_at: Option<Timestamp>) -> Result<(), StoreError> {
-        crate::token::revoke(tx, id, expires_at)?;
+    pub fn revoke(
+        &self,
+        tx: &mut Tx<'_>,
+        id: [u8; 16],
+        expires_at: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        token::revoke(tx, id, expires_at)?;
         let index = Arc::clone(&self.revocations);
         tx.on_commit(move || index.insert(id, expires_at));
         Ok(())

@@ -149,7 +149,7 @@ impl Accounts {
 
 fn accept(name: &str, password: &Password) -> Result<(), DirectoryError> {
     match policy::refusal(name, password.expose()) {
-        Some(reason) => Err(DirectoryError::Refused(reason.to_owned())),
+        Some(reason) => Err(DirectoryError::refused(reason)),
         None => Ok(()),
     }
 }

@@ -91,14 +91,27 @@ pub fn identify(
 ///
 /// # Errors
 /// [`AccountError::IdentityTaken`] when it leads to another account.
-pub fn link(live: &Live, tx: &mut Tx<'_>, uid: &Uid, key: IdentityKey, now: Timestamp) -> Result<(), AccountError> {
+pub fn link(
+    live: &Live,
+    tx: &mut Tx<'_>,
+    uid: &Uid,
+    key: IdentityKey,
+    now: Timestamp,
+) -> Result<(), AccountError> {
     match IDENTITIES.get(tx, &key)? {
         Some(linked) if linked.uid == *uid => return Ok(()),
         Some(_) => return Err(AccountError::IdentityTaken),
         None => {}
     }
     let mut account = ACCOUNTS.get(tx, uid)?.ok_or(AccountError::NotFound)?;
-    IDENTITIES.put(tx, &key, &LinkedIdentity { uid: *uid, linked_at: now })?;
+    IDENTITIES.put(
+        tx,
+        &key,
+        &LinkedIdentity {
+            uid: *uid,
+            linked_at: now,
+        },
+    )?;
     account.identities.push(key);
     roster::save(live, tx, &account)?;
     Ok(())

@@ -34,9 +34,17 @@ impl Record for Invite {
 ///
 /// # Errors
 /// Only of the store.
-pub fn issue_invite(live: &Live, tx: &mut Tx<'_>, invite: &Invite) -> Result<Secret<String>, AccountError> {
+pub fn issue_invite(
+    live: &Live,
+    tx: &mut Tx<'_>,
+    invite: &Invite,
+) -> Result<Secret<String>, AccountError> {
     let token = hash::generate();
-    INVITES.put(tx, &live.hasher.hash(Kind::Invite, token.expose().as_bytes()), invite)?;
+    INVITES.put(
+        tx,
+        &live.hasher.hash(Kind::Invite, token.expose().as_bytes()),
+        invite,
+    )?;
     Ok(token)
 }
 
@@ -44,16 +52,28 @@ pub fn issue_invite(live: &Live, tx: &mut Tx<'_>, invite: &Invite) -> Result<Sec
 ///
 /// # Errors
 /// [`AccountError::Invite`] for unknown, used and expired ones alike.
-pub fn verify_invite(live: &Live, from: &impl Read, token: &str, now: Timestamp) -> Result<Invite, AccountError> {
+pub fn verify_invite(
+    live: &Live,
+    from: &impl Read,
+    token: &str,
+    now: Timestamp,
+) -> Result<Invite, AccountError> {
     let invite = INVITES.get(from, &live.hasher.hash(Kind::Invite, token.as_bytes()))?;
-    invite.filter(|invite| now < invite.expires_at).ok_or(AccountError::Invite)
+    invite
+        .filter(|invite| now < invite.expires_at)
+        .ok_or(AccountError::Invite)
 }
 
 /// Uses the invite up.
 ///
 /// # Errors
 /// [`AccountError::Invite`] for unknown, used and expired ones alike.
-pub fn redeem_invite(live: &Live, tx: &mut Tx<'_>, token: &str, now: Timestamp) -> Result<Invite, AccountError> {
+pub fn redeem_invite(
+    live: &Live,
+    tx: &mut Tx<'_>,
+    token: &str,
+    now: Timestamp,
+) -> Result<Invite, AccountError> {
     let invite = verify_invite(live, tx, token, now)?;
     INVITES.delete(tx, &live.hasher.hash(Kind::Invite, token.as_bytes()))?;
     Ok(invite)

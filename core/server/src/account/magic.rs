@@ -32,9 +32,17 @@ impl Record for MagicLink {
 ///
 /// # Errors
 /// Only of the store.
-pub fn issue_magic(live: &Live, tx: &mut Tx<'_>, link: &MagicLink) -> Result<Secret<String>, AccountError> {
+pub fn issue_magic(
+    live: &Live,
+    tx: &mut Tx<'_>,
+    link: &MagicLink,
+) -> Result<Secret<String>, AccountError> {
     let token = hash::generate();
-    MAGIC_LINKS.put(tx, &live.hasher.hash(Kind::Magic, token.expose().as_bytes()), link)?;
+    MAGIC_LINKS.put(
+        tx,
+        &live.hasher.hash(Kind::Magic, token.expose().as_bytes()),
+        link,
+    )?;
     Ok(token)
 }
 
@@ -42,9 +50,18 @@ pub fn issue_magic(live: &Live, tx: &mut Tx<'_>, link: &MagicLink) -> Result<Sec
 ///
 /// # Errors
 /// [`AccountError::Magic`] for unknown, used and expired ones alike.
-pub fn redeem_magic(live: &Live, tx: &mut Tx<'_>, token: &str, now: Timestamp) -> Result<Uid, AccountError> {
+pub fn redeem_magic(
+    live: &Live,
+    tx: &mut Tx<'_>,
+    token: &str,
+    now: Timestamp,
+) -> Result<Uid, AccountError> {
     let key = live.hasher.hash(Kind::Magic, token.as_bytes());
     let link = MAGIC_LINKS.get(tx, &key)?.ok_or(AccountError::Magic)?;
     MAGIC_LINKS.delete(tx, &key)?;
-    if now < link.expires_at { Ok(link.uid) } else { Err(AccountError::Magic) }
+    if now < link.expires_at {
+        Ok(link.uid)
+    } else {
+        Err(AccountError::Magic)
+    }
 }

@@ -13,7 +13,10 @@ mod identity;
 mod invite;
 mod magic;
 mod name;
+mod office;
 mod roster;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +30,10 @@ pub use identity::{Asserted, IdentityKey, LinkedIdentity, Linking, identify, lin
 pub use invite::{INVITES, Invite, issue_invite, redeem_invite, verify_invite};
 pub use magic::{MAGIC_LINKS, MagicLink, issue_magic, redeem_magic};
 pub use name::{AccountName, InvalidName, MAX_LENGTH, is_reserved};
-pub use roster::{by_name, create, delete, list, load_index, record_login, set_admin, set_disabled};
+pub use office::{Chosen, Office, OfficeError};
+pub use roster::{
+    by_name, create, delete, list, load_index, record_login, set_admin, set_disabled,
+};
 
 /// All accounts by their immutable id.
 pub const ACCOUNTS: Table<Uid, Account> = Table::new(1, "accounts");

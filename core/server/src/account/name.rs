@@ -59,7 +59,9 @@ impl AccountName {
 
 /// Whether `text` is a reserved identity, in any letter case.
 pub fn is_reserved(text: &str) -> bool {
-    RESERVED.iter().any(|reserved| text.eq_ignore_ascii_case(reserved))
+    RESERVED
+        .iter()
+        .any(|reserved| text.eq_ignore_ascii_case(reserved))
 }
 
 fn matches_grammar(text: &str) -> bool {
@@ -68,14 +70,18 @@ fn matches_grammar(text: &str) -> bool {
         None => (text, None),
     };
     let mut bytes = user.bytes();
-    let starts_well = bytes.next().is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let starts_well = bytes
+        .next()
+        .is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     starts_well
         && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b))
         && domain.is_none_or(is_domain)
 }
 
 fn is_domain(domain: &str) -> bool {
-    let Some((host, top)) = domain.rsplit_once('.') else { return false };
+    let Some((host, top)) = domain.rsplit_once('.') else {
+        return false;
+    };
     let in_host = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.' || b == b'-';
     !host.is_empty()
         && host.bytes().all(in_host)
@@ -102,25 +108,65 @@ mod tests {
 
     #[test]
     fn names_are_trimmed_and_lower_cased() {
-        assert_eq!(AccountName::parse("  Alice.B-c_9 ").unwrap().as_str(), "alice.b-c_9");
-        assert_eq!(AccountName::parse("Ann@Example.ORG").unwrap().as_str(), "ann@example.org");
+        assert_eq!(
+            AccountName::parse("  Alice.B-c_9 ").unwrap().as_str(),
+            "alice.b-c_9"
+        );
+        assert_eq!(
+            AccountName::parse("Ann@Example.ORG").unwrap().as_str(),
+            "ann@example.org"
+        );
     }
 
     #[test]
     fn what_the_grammar_does_not_allow_is_refused() {
         let long = "a".repeat(65);
         for text in [
-            "", " ", ".a", "-a", "_a", "a b", "a/b", "..", "a@b", "a@b.c", "a@b.c1", "a@@b.co", "@b.co", "a@.co",
-            "\u{212A}evin", "аlice", "alice\0", "a\nb", "a%2fb", "ａlice", &long,
+            "",
+            " ",
+            ".a",
+            "-a",
+            "_a",
+            "a b",
+            "a/b",
+            "..",
+            "a@b",
+            "a@b.c",
+            "a@b.c1",
+            "a@@b.co",
+            "@b.co",
+            "a@.co",
+            "\u{212A}evin",
+            "аlice",
+            "alice\0",
+            "a\nb",
+            "a%2fb",
+            "ａlice",
+            &long,
         ] {
-            assert_eq!(AccountName::parse(text), Err(InvalidName::Grammar), "{text:?}");
+            assert_eq!(
+                AccountName::parse(text),
+                Err(InvalidName::Grammar),
+                "{text:?}"
+            );
         }
     }
 
     #[test]
     fn reserved_names_are_refused_in_any_letter_case() {
-        for text in ["local", "LOCAL", " Local ", "__public__", "__PUBLIC__", "me", "ME"] {
-            assert!(matches!(AccountName::parse(text), Err(InvalidName::Reserved(_))), "{text:?}");
+        for text in [
+            "local",
+            "LOCAL",
+            " Local ",
+            "__public__",
+            "__PUBLIC__",
+            "me",
+            "ME",
+        ] {
+            assert!(
+                matches!(AccountName::parse(text), Err(InvalidName::Reserved(_))),
+                "{text:?}"
+            );
         }
     }
 }

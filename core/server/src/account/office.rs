@@ -12,11 +12,13 @@ use std::sync::Arc;
 use omnigent_plugin::{Change, DirectoryError, Password};
 
 use super::{
-    ACCOUNTS, Account, AccountError, AccountName, IdentityKey, NAMES, by_name, create, redeem_invite, verify_invite,
+    ACCOUNTS, Account, AccountError, AccountName, IdentityKey, NAMES, by_name, create,
+    redeem_invite, verify_invite,
 };
 use crate::{
     backend::{self, Backends, CallError, Instance},
     clock::Timestamp,
+    config::Registration,
     id::{LoginId, Uid},
     live::Live,
     login::{self, Established, Guest, Lifetimes, establish, origin},
@@ -24,18 +26,6 @@ use crate::{
     store::{Store, StoreError},
     token::{self, hash},
 };
-
-/// Who may register.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Registration {
-    /// Whoever has an invite.
-    #[default]
-    Invite,
-    /// Everybody.
-    Open,
-    /// Nobody.
-    Closed,
-}
 
 /// Why the office could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -85,8 +75,8 @@ impl From<CallError> for OfficeError {
             Ok(DirectoryError::NotFound) => Self::Account(AccountError::NotFound),
             Ok(DirectoryError::WrongPassword) => Self::WrongPassword,
             Ok(DirectoryError::NoPassword) => Self::NoPassword,
-            Ok(DirectoryError::Refused(reason)) => Self::PasswordRefused(reason),
-            Ok(DirectoryError::Backend(error)) => Self::Unavailable(error.into()),
+            Ok(DirectoryError::Refused { reason }) => Self::PasswordRefused(reason),
+            Ok(DirectoryError::Backend { error }) => Self::Unavailable(error.into()),
             Err(error) => Self::Unavailable(error),
         }
     }
@@ -156,7 +146,10 @@ impl Office {
             (Registration::Closed, _) => Err(OfficeError::Closed),
             (Registration::Open, None) => self.admit(chosen, Admission::Open, guest, now).await,
             (_, None) => Err(AccountError::Invite.into()),
-            (_, Some(invite)) => self.admit(chosen, Admission::Invited(invite), guest, now).await,
+            (_, Some(invite)) => {
+                self.admit(chosen, Admission::Invited(invite), guest, now)
+                    .await
+            }
         }
     }
 
@@ -164,14 +157,20 @@ impl Office {
     ///
     /// # Errors
     /// [`AccountError::Invite`]; [`OfficeError::Closed`].
-    pub async fn check_invite(&self, invite: Option<String>, now: Timestamp) -> Result<(), OfficeError> {
+    pub async fn check_invite(
+        &self,
+        invite: Option<String>,
+        now: Timestamp,
+    ) -> Result<(), OfficeError> {
         match (self.registration, invite) {
             (Registration::Closed, _) => Err(OfficeError::Closed),
             (Registration::Open, None) => Ok(()),
             (Registration::Invite, None) => Err(AccountError::Invite.into()),
             (_, Some(invite)) => {
                 let live = self.live.clone();
-                self.store.read(move |reader| verify_invite(&live, reader, &invite, now)).await?;
+                self.store
+                    .read(move |reader| verify_invite(&live, reader, &invite, now))
+                    .await?;
                 Ok(())
             }
         }
@@ -223,7 +222,9 @@ impl Office {
         now: Timestamp,
     ) -> Result<(), OfficeError> {
         let (backend, subject) = self.password_identity(uid).await?;
-        let change = backend.directory_change_password(&subject, old, new).await?;
+        let change = backend
+            .directory_change_password(&subject, old, new)
+            .await?;
         let (live, name) = (self.live.clone(), backend.name().to_owned());
         self.store
             .write(move |tx| {
@@ -238,9 +239,16 @@ impl Office {
     ///
     /// # Errors
     /// [`AccountError::NotFound`]; [`OfficeError::NoPassword`].
-    pub async fn reset_password(&self, name: &str, now: Timestamp) -> Result<Secret<String>, OfficeError> {
+    pub async fn reset_password(
+        &self,
+        name: &str,
+        now: Timestamp,
+    ) -> Result<Secret<String>, OfficeError> {
         let wanted = name.to_owned();
-        let account = self.store.read(move |reader| by_name(reader, &wanted)).await?;
+        let account = self
+            .store
+            .read(move |reader| by_name(reader, &wanted))
+            .await?;
         let password = hash::generate_password();
         let new = Password::new(password.expose().clone());
         self.set_password(account.uid, &new, now).await?;
@@ -251,7 +259,12 @@ impl Office {
     ///
     /// # Errors
     /// [`OfficeError::NoPassword`]; [`OfficeError::PasswordRefused`].
-    pub async fn set_password(&self, uid: Uid, new: &Password, now: Timestamp) -> Result<(), OfficeError> {
+    pub async fn set_password(
+        &self,
+        uid: Uid,
+        new: &Password,
+        now: Timestamp,
+    ) -> Result<(), OfficeError> {
         let (backend, subject) = self.password_identity(uid).await?;
         let change = backend.directory_set_password(&subject, new).await?;
         let (live, name) = (self.live.clone(), backend.name().to_owned());
@@ -271,11 +284,21 @@ impl Office {
     /// [`AccountError::NotFound`]; [`AccountError::LastAdmin`].
     pub async fn remove(&self, name: &str, now: Timestamp) -> Result<(), OfficeError> {
         let wanted = name.to_owned();
-        let account = self.store.read(move |reader| by_name(reader, &wanted)).await?;
+        let account = self
+            .store
+            .read(move |reader| by_name(reader, &wanted))
+            .await?;
         let mut changes: Vec<(String, Change)> = Vec::new();
         for identity in &account.identities {
-            if let Some(backend) = self.backends.get(&identity.backend).filter(|backend| backend.is_directory()) {
-                changes.push((identity.backend.clone(), backend.directory_remove(&identity.subject).await?));
+            if let Some(backend) = self
+                .backends
+                .get(&identity.backend)
+                .filter(|backend| backend.is_directory())
+            {
+                changes.push((
+                    identity.backend.clone(),
+                    backend.directory_remove(&identity.subject).await?,
+                ));
             }
         }
         let (live, uid) = (self.live.clone(), account.uid);
@@ -296,9 +319,17 @@ impl Office {
     /// [`OfficeError::Unavailable`].
     pub async fn have_passwords(&self, accounts: &[Account]) -> Result<Vec<bool>, OfficeError> {
         let mut have = vec![false; accounts.len()];
-        for backend in self.backends.iter().filter(|backend| backend.is_directory()) {
+        for backend in self
+            .backends
+            .iter()
+            .filter(|backend| backend.is_directory())
+        {
             let of_backend = |account: &Account| {
-                account.identities.iter().find(|key| key.backend == backend.name()).map(|key| key.subject.clone())
+                account
+                    .identities
+                    .iter()
+                    .find(|key| key.backend == backend.name())
+                    .map(|key| key.subject.clone())
             };
             let (places, subjects): (Vec<usize>, Vec<String>) = accounts
                 .iter()
@@ -325,18 +356,23 @@ impl Office {
         }
         self.require_free(&chosen.name).await?;
         let backend = self.directory()?;
-        let change = backend.directory_create(chosen.name.as_str(), &chosen.password).await?;
+        let change = backend
+            .directory_create(chosen.name.as_str(), &chosen.password)
+            .await?;
         let key = key(backend, &change);
         let origin = origin(backend, &key, guest);
         let (live, lifetimes) = (self.live.clone(), self.lifetimes.clone());
         self.store
             .write(move |tx| {
                 let is_admin = match admission {
-                    Admission::First if tx.initialised() => return Err(AccountError::AlreadySetUp.into()),
+                    Admission::First if tx.initialised() => {
+                        return Err(AccountError::AlreadySetUp.into());
+                    }
                     Admission::First => true,
                     Admission::Open => live.is_listed_admin(&chosen.name),
                     Admission::Invited(invite) => {
-                        redeem_invite(&live, tx, &invite, now)?.is_admin || live.is_listed_admin(&chosen.name)
+                        redeem_invite(&live, tx, &invite, now)?.is_admin
+                            || live.is_listed_admin(&chosen.name)
                     }
                 };
                 backend::apply_change(tx, &key.backend, &change).map_err(name_taken)?;
@@ -349,9 +385,19 @@ impl Office {
 
     async fn require_free(&self, name: &AccountName) -> Result<(), OfficeError> {
         let name = name.clone();
-        let is_taken =
-            self.store.read(move |reader| NAMES.contains(reader, name.as_str()).map_err(AccountError::from)).await?;
-        if is_taken { Err(AccountError::NameTaken.into()) } else { Ok(()) }
+        let is_taken = self
+            .store
+            .read(move |reader| {
+                NAMES
+                    .contains(reader, name.as_str())
+                    .map_err(AccountError::from)
+            })
+            .await?;
+        if is_taken {
+            Err(AccountError::NameTaken.into())
+        } else {
+            Ok(())
+        }
     }
 
     async fn password_identity(&self, uid: Uid) -> Result<(&Instance, String), OfficeError> {
@@ -363,7 +409,10 @@ impl Office {
             .identities
             .iter()
             .find_map(|key| {
-                let backend = self.backends.get(&key.backend).filter(|backend| backend.is_directory())?;
+                let backend = self
+                    .backends
+                    .get(&key.backend)
+                    .filter(|backend| backend.is_directory())?;
                 Some((backend, key.subject.clone()))
             })
             .ok_or(OfficeError::NoPassword)
@@ -371,7 +420,10 @@ impl Office {
 
     /// The backend that keeps passwords: the first one that can.
     fn directory(&self) -> Result<&Instance, OfficeError> {
-        self.backends.iter().find(|backend| backend.is_directory()).ok_or(OfficeError::NoDirectory)
+        self.backends
+            .iter()
+            .find(|backend| backend.is_directory())
+            .ok_or(OfficeError::NoDirectory)
     }
 }
 
@@ -401,6 +453,7 @@ fn name_taken(error: backend::ApplyError) -> AccountError {
 fn collision(error: backend::ApplyError) -> AccountError {
     match error {
         backend::ApplyError::Conflict => AccountError::Collision,
+        backend::ApplyError::Refused(_) => AccountError::Collision,
         backend::ApplyError::Store(error) => AccountError::Store(error),
     }
 }

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{ACCOUNTS, ADMINS, Account, AccountError, AccountName, IDENTITIES, IdentityKey, LinkedIdentity, NAMES};
+use super::{
+    ACCOUNTS, ADMINS, Account, AccountError, AccountName, IDENTITIES, IdentityKey, LinkedIdentity,
+    NAMES,
+};
 use crate::{
     clock::Timestamp,
     id::Uid,
@@ -31,7 +34,14 @@ pub fn create(
         if IDENTITIES.contains(tx, key)? {
             return Err(AccountError::IdentityTaken);
         }
-        IDENTITIES.put(tx, key, &LinkedIdentity { uid, linked_at: now })?;
+        IDENTITIES.put(
+            tx,
+            key,
+            &LinkedIdentity {
+                uid,
+                linked_at: now,
+            },
+        )?;
     }
     let account = Account {
         uid,
@@ -60,7 +70,11 @@ pub fn by_name(from: &impl Read, name: &str) -> Result<Account, AccountError> {
 ///
 /// # Errors
 /// Only of the store.
-pub fn list(from: &impl Read, after: Option<&str>, limit: usize) -> Result<Vec<Account>, StoreError> {
+pub fn list(
+    from: &impl Read,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<Vec<Account>, StoreError> {
     let start = after.map(str::as_bytes);
     let mut page = Vec::new();
     for entry in NAMES.scan(from, &[], start, Order::Ascending).take(limit) {
@@ -74,7 +88,12 @@ pub fn list(from: &impl Read, after: Option<&str>, limit: usize) -> Result<Vec<A
 ///
 /// # Errors
 /// [`AccountError::LastAdmin`] when nobody enabled would be left to administer.
-pub fn set_admin(live: &Live, tx: &mut Tx<'_>, uid: &Uid, is_admin: bool) -> Result<Account, AccountError> {
+pub fn set_admin(
+    live: &Live,
+    tx: &mut Tx<'_>,
+    uid: &Uid,
+    is_admin: bool,
+) -> Result<Account, AccountError> {
     change(live, tx, uid, |account| account.is_admin = is_admin)
 }
 
@@ -101,7 +120,12 @@ pub fn set_disabled(
 /// # Errors
 /// [`AccountError::NotFound`]; [`AccountError::Disabled`], which the caller must not tell apart
 /// from a wrong password.
-pub fn record_login(live: &Live, tx: &mut Tx<'_>, uid: &Uid, now: Timestamp) -> Result<Account, AccountError> {
+pub fn record_login(
+    live: &Live,
+    tx: &mut Tx<'_>,
+    uid: &Uid,
+    now: Timestamp,
+) -> Result<Account, AccountError> {
     let mut account = ACCOUNTS.get(tx, uid)?.ok_or(AccountError::NotFound)?;
     if account.disabled {
         return Err(AccountError::Disabled);
@@ -119,7 +143,12 @@ pub fn record_login(live: &Live, tx: &mut Tx<'_>, uid: &Uid, now: Timestamp) -> 
 ///
 /// # Errors
 /// [`AccountError::LastAdmin`]; [`AccountError::NotFound`].
-pub fn delete(live: &Live, tx: &mut Tx<'_>, uid: &Uid, now: Timestamp) -> Result<Account, AccountError> {
+pub fn delete(
+    live: &Live,
+    tx: &mut Tx<'_>,
+    uid: &Uid,
+    now: Timestamp,
+) -> Result<Account, AccountError> {
     let account = ACCOUNTS.get(tx, uid)?.ok_or(AccountError::NotFound)?;
     if ADMINS.delete(tx, uid)? && !any_admin(tx)? {
         return Err(AccountError::LastAdmin);
@@ -173,8 +202,12 @@ pub(super) fn save(live: &Live, tx: &mut Tx<'_>, account: &Account) -> Result<()
         ADMINS.delete(tx, &account.uid)?;
     }
     let index = Arc::clone(&live.accounts);
-    let (uid, name, is_admin, disabled) =
-        (account.uid, account.name.clone(), account.is_admin, account.disabled);
+    let (uid, name, is_admin, disabled) = (
+        account.uid,
+        account.name.clone(),
+        account.is_admin,
+        account.disabled,
+    );
     tx.on_commit(move || match index.get(&uid) {
         Some(state) => {
             state.set_admin(is_admin);
@@ -186,9 +219,18 @@ pub(super) fn save(live: &Live, tx: &mut Tx<'_>, account: &Account) -> Result<()
 }
 
 fn any_admin(from: &impl Read) -> Result<bool, StoreError> {
-    Ok(ADMINS.scan(from, &[], None, Order::Ascending).next().transpose()?.is_some())
+    Ok(ADMINS
+        .scan(from, &[], None, Order::Ascending)
+        .next()
+        .transpose()?
+        .is_some())
 }
 
 fn state_of(account: &Account) -> AccountState {
-    AccountState::new(account.uid, account.name.as_str(), account.is_admin, account.disabled)
+    AccountState::new(
+        account.uid,
+        account.name.as_str(),
+        account.is_admin,
+        account.disabled,
+    )
 }

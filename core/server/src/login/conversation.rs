@@ -51,7 +51,11 @@ struct Table<S> {
 
 impl<S> Default for Conversations<S> {
     fn default() -> Self {
-        let table = Table { pending: HashMap::new(), order: VecDeque::new(), by_network: HashMap::new() };
+        let table = Table {
+            pending: HashMap::new(),
+            order: VecDeque::new(),
+            by_network: HashMap::new(),
+        };
         Self(Mutex::new(table))
     }
 }
@@ -73,7 +77,10 @@ impl<S> Conversations<S> {
         let network = network(address);
         let own = table.by_network.get(&network).map_or(0, VecDeque::len);
         if own >= PER_NETWORK {
-            let oldest = table.by_network.get(&network).and_then(|own| own.front().copied());
+            let oldest = table
+                .by_network
+                .get(&network)
+                .and_then(|own| own.front().copied());
             oldest.map(|id| table.remove(&id));
         } else if table.pending.len() >= AT_MOST {
             return Err(TooMany);
@@ -81,7 +88,15 @@ impl<S> Conversations<S> {
         let id = ConversationId::random();
         table.order.push_back((now, id));
         table.by_network.entry(network).or_default().push_back(id);
-        table.pending.insert(id, Pending { backend: backend.to_owned(), step, begun_at: now, network });
+        table.pending.insert(
+            id,
+            Pending {
+                backend: backend.to_owned(),
+                step,
+                begun_at: now,
+                network,
+            },
+        );
         Ok(id)
     }
 
@@ -107,7 +122,10 @@ impl<S> Table<S> {
 
     fn expire(&mut self, now: Timestamp) {
         while let Some((begun_at, id)) = self.order.front().copied() {
-            let is_live = self.pending.get(&id).is_some_and(|p| now.millis_since(p.begun_at) < LIFETIME_MILLIS);
+            let is_live = self
+                .pending
+                .get(&id)
+                .is_some_and(|p| now.millis_since(p.begun_at) < LIFETIME_MILLIS);
             if is_live && now.millis_since(begun_at) < LIFETIME_MILLIS {
                 break;
             }
@@ -163,7 +181,14 @@ mod tests {
         for i in 0..u32::try_from(AT_MOST).unwrap() {
             conversations.put("local", (), address(i), T0).unwrap();
         }
-        assert_eq!(conversations.put("local", (), ip("200.0.0.1"), T0), Err(TooMany));
-        assert!(conversations.put("local", (), ip("200.0.0.1"), T0.plus_seconds(600)).is_ok());
+        assert_eq!(
+            conversations.put("local", (), ip("200.0.0.1"), T0),
+            Err(TooMany)
+        );
+        assert!(
+            conversations
+                .put("local", (), ip("200.0.0.1"), T0.plus_seconds(600))
+                .is_ok()
+        );
     }
 }

@@ -106,7 +106,11 @@ impl From<AccountError> for SignInError {
 
 impl From<CallError> for SignInError {
     fn from(error: CallError) -> Self {
-        if error.is_busy() { Self::Busy } else { Self::Unavailable(error) }
+        if error.is_busy() {
+            Self::Busy
+        } else {
+            Self::Unavailable(error)
+        }
     }
 }
 
@@ -118,7 +122,7 @@ impl From<TooMany> for SignInError {
 
 /// A step that waits for its answer.
 #[derive(Debug)]
-pub struct Waiting {
+pub(crate) struct Waiting {
     state: State,
     /// Whom the throttle counts: the name given at an earlier step, else at this one.
     name: String,
@@ -149,7 +153,10 @@ impl Desk {
         guest: Guest,
         now: Timestamp,
     ) -> Result<Progress, SignInError> {
-        let attempt = self.throttle.attempt(name, guest.address, now).map_err(SignInError::Throttled)?;
+        let attempt = self
+            .throttle
+            .attempt(name, guest.address, now)
+            .map_err(SignInError::Throttled)?;
         let answer = Answer::password(name, password);
         let outcome = self.try_password(&answer, &guest, now).await;
         self.settle(attempt, &outcome, now);
@@ -164,17 +171,28 @@ impl Desk {
     ) -> Result<Progress, SignInError> {
         let mut asked = false;
         for backend in self.backends.interactive() {
-            let Step::Ask { form, state } = backend.begin(&self.request(backend, guest)).await? else { continue };
+            let Step::Ask { form, state } = backend.begin(&self.request(backend, guest)).await?
+            else {
+                continue;
+            };
             if !form.is_password() {
                 continue;
             }
             asked = true;
             match backend.resume(&state, answer).await? {
                 Step::NotMine => {}
-                step => return self.advance(backend, step, answer.text("username"), guest, now).await,
+                step => {
+                    return self
+                        .advance(backend, step, answer.text("username"), guest, now)
+                        .await;
+                }
             }
         }
-        Err(if asked { SignInError::Denied } else { SignInError::NoBackend })
+        Err(if asked {
+            SignInError::Denied
+        } else {
+            SignInError::NoBackend
+        })
     }
 
     /// Begins a sign-in with the named backend, or the first one.
@@ -208,11 +226,24 @@ impl Desk {
         guest: Guest,
         now: Timestamp,
     ) -> Result<Progress, SignInError> {
-        let pending = self.conversations.take(id, now).ok_or(SignInError::Expired)?;
+        let pending = self
+            .conversations
+            .take(id, now)
+            .ok_or(SignInError::Expired)?;
         let Waiting { state, name } = &pending.step;
-        let name = if name.is_empty() { answer.text("username") } else { name };
-        let attempt = self.throttle.attempt(name, guest.address, now).map_err(SignInError::Throttled)?;
-        let backend = self.backends.get(&pending.backend).ok_or(SignInError::NoBackend)?;
+        let name = if name.is_empty() {
+            answer.text("username")
+        } else {
+            name
+        };
+        let attempt = self
+            .throttle
+            .attempt(name, guest.address, now)
+            .map_err(SignInError::Throttled)?;
+        let backend = self
+            .backends
+            .get(&pending.backend)
+            .ok_or(SignInError::NoBackend)?;
         let outcome = match backend.resume(state, answer).await {
             Ok(step) => self.advance(backend, step, name, &guest, now).await,
             Err(error) => Err(error.into()),
@@ -230,8 +261,12 @@ impl Desk {
         now: Timestamp,
     ) -> Result<Progress, SignInError> {
         let keep = |state| {
-            let waiting = Waiting { state, name: name.to_owned() };
-            self.conversations.put(backend.name(), waiting, guest.address, now)
+            let waiting = Waiting {
+                state,
+                name: name.to_owned(),
+            };
+            self.conversations
+                .put(backend.name(), waiting, guest.address, now)
         };
         match step {
             Step::Ask { form, state } => Ok(Progress::Ask(keep(state)?, form)),
@@ -274,7 +309,11 @@ impl Desk {
 
     /// Signs the access token of a login that began.
     pub fn hand_out(&self, established: Established) -> SignedIn {
-        let Established { account, claims, refresh_token } = established;
+        let Established {
+            account,
+            claims,
+            refresh_token,
+        } = established;
         SignedIn {
             user_id: account.name.as_str().to_owned(),
             is_admin: account.is_admin,
@@ -310,7 +349,10 @@ impl Desk {
 /// What the core takes over of an identity. A backend's word is bounded: what is too long or holds
 /// control characters is its fault, not the person's.
 fn asserted(backend: &Instance, identity: &Identity) -> Result<Asserted, SignInError> {
-    let name = identity.username.as_deref().or(identity.email.as_deref().filter(|_| identity.email_verified));
+    let name = identity.username.as_deref().or(identity
+        .email
+        .as_deref()
+        .filter(|_| identity.email_verified));
     let key = IdentityKey {
         backend: backend.name().to_owned(),
         issuer: identity.issuer.clone().unwrap_or_default(),
@@ -318,12 +360,21 @@ fn asserted(backend: &Instance, identity: &Identity) -> Result<Asserted, SignInE
     };
     let name = name.unwrap_or(&identity.subject).to_owned();
     let is_sane = |text: &str| text.len() <= 512 && !text.chars().any(char::is_control);
-    if key.subject.is_empty() || ![&key.issuer, &key.subject, &name].into_iter().all(|text| is_sane(text)) {
-        let error = CallError::garbage("an identity whose subject is empty, over-long or holds control characters");
+    if key.subject.is_empty()
+        || ![&key.issuer, &key.subject, &name]
+            .into_iter()
+            .all(|text| is_sane(text))
+    {
+        let error = CallError::garbage(
+            "an identity whose subject is empty, over-long or holds control characters",
+        );
         return Err(SignInError::Unavailable(error));
     }
     if account::is_reserved(&key.subject) || account::is_reserved(&name) {
-        tracing::warn!(backend = backend.name(), "the backend asserted a reserved identity");
+        tracing::warn!(
+            backend = backend.name(),
+            "the backend asserted a reserved identity"
+        );
         return Err(SignInError::Denied);
     }
     Ok(Asserted { key, name })
@@ -332,7 +383,11 @@ fn asserted(backend: &Instance, identity: &Identity) -> Result<Asserted, SignInE
 /// The rule for identities that are not linked yet. People of a backend that is a directory are
 /// made by registration, together with their account: one without the other is a remnant.
 fn linking(backend: &Instance) -> Linking {
-    if backend.is_directory() { Linking::Existing } else { backend.linking() }
+    if backend.is_directory() {
+        Linking::Existing
+    } else {
+        backend.linking()
+    }
 }
 
 /// Where a login comes from.

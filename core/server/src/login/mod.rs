@@ -7,6 +7,8 @@
 //! **Invariants:** every login has a new id; a login that ended is in the revocation index before
 //! its end is acknowledged; an attempt is counted before a backend is asked.
 
+pub mod conversation;
+mod desk;
 pub mod throttle;
 
 use serde::{Deserialize, Serialize};
@@ -23,6 +25,9 @@ use crate::{
         grant::{self, NewGrant},
     },
 };
+
+pub(crate) use desk::origin;
+pub use desk::{Desk, Guest, Progress, SignInError, SignedIn};
 
 /// Logins by account and id.
 pub const LOGINS: Table<(Uid, LoginId), Login> = Table::new(4, "logins");
@@ -111,7 +116,12 @@ pub fn establish(
         None => (now.plus_seconds(lifetimes.access), None, None),
         Some(client_id) => {
             let expires_at = now.plus_seconds(lifetimes.grant);
-            let new = NewGrant { uid: *uid, sid, client_id, expires_at };
+            let new = NewGrant {
+                uid: *uid,
+                sid,
+                client_id,
+                expires_at,
+            };
             let (id, token) = grant::issue(live, tx, new, now)?;
             (expires_at, Some(id), Some(token))
         }
@@ -138,11 +148,20 @@ pub fn establish(
         backend: origin.backend,
         identity: origin.identity,
         address: origin.address,
-        user_agent: origin.user_agent.chars().filter(|c| !c.is_control()).take(256).collect(),
+        user_agent: origin
+            .user_agent
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(256)
+            .collect(),
         grant,
     };
     LOGINS.put(tx, &(*uid, sid), &login)?;
-    Ok(Established { account, claims, refresh_token })
+    Ok(Established {
+        account,
+        claims,
+        refresh_token,
+    })
 }
 
 /// Ends one login: its tokens are refused from the commit on. True when there was one.
@@ -150,7 +169,9 @@ pub fn establish(
 /// # Errors
 /// Only of the store.
 pub fn end(live: &Live, tx: &mut Tx<'_>, uid: &Uid, sid: &LoginId) -> Result<bool, StoreError> {
-    let Some(login) = LOGINS.get(tx, &(*uid, *sid))? else { return Ok(false) };
+    let Some(login) = LOGINS.get(tx, &(*uid, *sid))? else {
+        return Ok(false);
+    };
     LOGINS.delete(tx, &(*uid, *sid))?;
     live.revoke(tx, *sid.as_bytes(), Some(login.expires_at))?;
     if let Some(grant) = login.grant {
@@ -205,8 +226,10 @@ pub fn sweep(
     budget: usize,
     now: Timestamp,
 ) -> Result<Option<Vec<u8>>, StoreError> {
-    let page: Vec<_> =
-        LOGINS.scan(tx, &[], from.as_deref(), Order::Ascending).take(budget).collect::<Result<_, _>>()?;
+    let page: Vec<_> = LOGINS
+        .scan(tx, &[], from.as_deref(), Order::Ascending)
+        .take(budget)
+        .collect::<Result<_, _>>()?;
     let full = page.len() == budget;
     let mut last = None;
     for (key, login) in page {
@@ -223,10 +246,15 @@ pub fn sweep(
 }
 
 fn login_id(key: &[u8]) -> Result<LoginId, StoreError> {
-    let half = key.get(16..32).and_then(|half| <[u8; 16]>::try_from(half).ok());
-    half.map(LoginId::from_bytes).ok_or_else(|| LOGINS.corrupt(key))
+    let half = key
+        .get(16..32)
+        .and_then(|half| <[u8; 16]>::try_from(half).ok());
+    half.map(LoginId::from_bytes)
+        .ok_or_else(|| LOGINS.corrupt(key))
 }
 
 fn first_half(key: &[u8]) -> Result<[u8; 16], StoreError> {
-    key.first_chunk::<16>().copied().ok_or_else(|| LOGINS.corrupt(key))
+    key.first_chunk::<16>()
+        .copied()
+        .ok_or_else(|| LOGINS.corrupt(key))
 }

@@ -40,7 +40,13 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { per_pair: 10, per_network: 60, per_account: 120, window_millis: 900_000, max_entries: 100_000 }
+        Self {
+            per_pair: 10,
+            per_network: 60,
+            per_account: 120,
+            window_millis: 900_000,
+            max_entries: 100_000,
+        }
     }
 }
 
@@ -79,36 +85,56 @@ const KNOWN_MILLIS: u64 = 30 * 24 * 3600 * 1000;
 impl Throttle {
     /// A throttle that has seen nothing yet.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, counters: Mutex::default(), hasher: RandomState::new() }
+        Self {
+            limits,
+            counters: Mutex::default(),
+            hasher: RandomState::new(),
+        }
     }
 
     /// Counts an attempt to sign in as `name` from `address`, or refuses it uncounted.
     ///
     /// # Errors
     /// [`Throttled`] says when to come back.
-    pub fn attempt(&self, name: &str, address: IpAddr, now: Timestamp) -> Result<Attempt, Throttled> {
+    pub fn attempt(
+        &self,
+        name: &str,
+        address: IpAddr,
+        now: Timestamp,
+    ) -> Result<Attempt, Throttled> {
         let keys = self.keys(name, address);
-        let limits = [self.limits.per_pair, self.limits.per_network, self.limits.per_account];
+        let limits = [
+            self.limits.per_pair,
+            self.limits.per_network,
+            self.limits.per_account,
+        ];
         let mut counters = self.counters.lock();
         let is_known = counters
             .get(&keys[0])
             .and_then(|pair| pair.succeeded)
             .is_some_and(|at| now.millis_since(at) < KNOWN_MILLIS);
         for (i, (key, limit)) in keys.iter().zip(limits).enumerate() {
-            let Some(counter) = counters.get(key) else { continue };
+            let Some(counter) = counters.get(key) else {
+                continue;
+            };
             let age = now.millis_since(counter.since);
             let is_exempt = i == 2 && is_known;
             if counter.failures >= limit && age < self.limits.window_millis && !is_exempt {
                 let wait = self.limits.window_millis - age;
-                return Err(Throttled { retry_after_seconds: wait.div_ceil(1000).max(1) });
+                return Err(Throttled {
+                    retry_after_seconds: wait.div_ceil(1000).max(1),
+                });
             }
         }
         if counters.len() + keys.len() > self.limits.max_entries {
             make_room(&mut counters, self.limits, now);
         }
         for key in keys {
-            let counter =
-                counters.entry(key).or_insert(Counter { since: now, failures: 0, succeeded: None });
+            let counter = counters.entry(key).or_insert(Counter {
+                since: now,
+                failures: 0,
+                succeeded: None,
+            });
             if now.millis_since(counter.since) >= self.limits.window_millis {
                 (counter.since, counter.failures) = (now, 0);
             }
@@ -123,7 +149,11 @@ impl Throttle {
         for (i, key) in attempt.keys.iter().enumerate() {
             if let Some(counter) = counters.get_mut(key) {
                 if i == 0 {
-                    *counter = Counter { since: now, failures: 0, succeeded: Some(now) };
+                    *counter = Counter {
+                        since: now,
+                        failures: 0,
+                        succeeded: Some(now),
+                    };
                 } else {
                     counter.failures = counter.failures.saturating_sub(1);
                 }
@@ -183,8 +213,13 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    const LIMITS: Limits =
-        Limits { per_pair: 3, per_network: 6, per_account: 8, window_millis: 60_000, max_entries: 300 };
+    const LIMITS: Limits = Limits {
+        per_pair: 3,
+        per_network: 6,
+        per_account: 8,
+        window_millis: 60_000,
+        max_entries: 300,
+    };
     const T0: Timestamp = Timestamp::from_seconds(1_000_000);
 
     fn ip(last: u8) -> IpAddr {
@@ -201,8 +236,17 @@ mod tests {
     fn a_pair_is_held_up_after_its_limit_and_let_in_after_the_window() {
         let throttle = Throttle::new(LIMITS);
         fail(&throttle, "alice", ip(1), 3);
-        assert_eq!(throttle.attempt("alice", ip(1), T0).unwrap_err(), Throttled { retry_after_seconds: 60 });
-        assert!(throttle.attempt("alice", ip(1), T0.plus_seconds(60)).is_ok());
+        assert_eq!(
+            throttle.attempt("alice", ip(1), T0).unwrap_err(),
+            Throttled {
+                retry_after_seconds: 60
+            }
+        );
+        assert!(
+            throttle
+                .attempt("alice", ip(1), T0.plus_seconds(60))
+                .is_ok()
+        );
     }
 
     #[test]
@@ -228,17 +272,34 @@ mod tests {
     fn addresses_of_one_ipv6_network_are_one() {
         let throttle = Throttle::new(LIMITS);
         for i in 0..3 {
-            fail(&throttle, "alice", format!("2001:db8::{i}").parse().unwrap(), 1);
+            fail(
+                &throttle,
+                "alice",
+                format!("2001:db8::{i}").parse().unwrap(),
+                1,
+            );
         }
-        assert!(throttle.attempt("alice", "2001:db8::99".parse().unwrap(), T0).is_err());
-        assert!(throttle.attempt("alice", "2001:db8:0:1::99".parse().unwrap(), T0).is_ok());
+        assert!(
+            throttle
+                .attempt("alice", "2001:db8::99".parse().unwrap(), T0)
+                .is_err()
+        );
+        assert!(
+            throttle
+                .attempt("alice", "2001:db8:0:1::99".parse().unwrap(), T0)
+                .is_ok()
+        );
     }
 
     #[test]
     fn a_mapped_ipv4_address_is_the_same_network() {
         let throttle = Throttle::new(LIMITS);
         fail(&throttle, "alice", ip(1), 3);
-        assert!(throttle.attempt("alice", "::ffff:10.0.0.1".parse().unwrap(), T0).is_err());
+        assert!(
+            throttle
+                .attempt("alice", "::ffff:10.0.0.1".parse().unwrap(), T0)
+                .is_err()
+        );
     }
 
     #[test]
@@ -260,17 +321,28 @@ mod tests {
         for i in 0..4 {
             fail(&throttle, "alice", ip(i), 2);
         }
-        assert!(throttle.attempt("alice", ip(99), T0).is_err(), "a new network");
-        assert!(throttle.attempt("alice", ip(200), T0).is_ok(), "the owner's network");
+        assert!(
+            throttle.attempt("alice", ip(99), T0).is_err(),
+            "a new network"
+        );
+        assert!(
+            throttle.attempt("alice", ip(200), T0).is_ok(),
+            "the owner's network"
+        );
     }
 
     #[test]
     fn parallel_guesses_do_not_overtake_the_count() {
         let throttle = Throttle::new(LIMITS);
         let admitted = std::thread::scope(|scope| {
-            let guesses: Vec<_> =
-                (0..50).map(|_| scope.spawn(|| throttle.attempt("alice", ip(1), T0).is_ok())).collect();
-            guesses.into_iter().filter_map(|guess| guess.join().ok()).filter(|admitted| *admitted).count()
+            let guesses: Vec<_> = (0..50)
+                .map(|_| scope.spawn(|| throttle.attempt("alice", ip(1), T0).is_ok()))
+                .collect();
+            guesses
+                .into_iter()
+                .filter_map(|guess| guess.join().ok())
+                .filter(|admitted| *admitted)
+                .count()
         });
         assert_eq!(admitted, 3);
     }

@@ -64,6 +64,17 @@ pub(super) struct Staged {
     pub(super) records: Vec<(Vec<u8>, Option<Vec<u8>>)>,
 }
 
+impl Staged {
+    /// What the touched buckets will hold.
+    pub(super) fn touched(&self) -> Vec<(u16, Tally)> {
+        let tally = |kept: &Option<(Tally, u64)>| kept.map(|(tally, _)| tally).unwrap_or_default();
+        self.tallies
+            .iter()
+            .map(|(id, kept)| (*id, tally(kept)))
+            .collect()
+    }
+}
+
 impl Ledger {
     /// Reads the books from the entries below table 1; says what is wrong with them.
     pub(super) fn load(

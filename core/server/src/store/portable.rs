@@ -174,7 +174,7 @@ fn walk(
         }
         let line: Line = serde_json::from_str(&text).map_err(|error| bad(&error))?;
         let mut key = vec![line.table];
-        key.extend(hex::decode(&line.key).map_err(|error| bad(&error))?);
+        key.extend(hex::decode(&line.key).map_err(bad)?);
         let payload = STANDARD
             .decode(&line.payload)
             .map_err(|error| bad(&error))?;

@@ -72,12 +72,16 @@ impl<'a> Tx<'a> {
         self.hooks.push(Box::new(hook));
     }
 
-    /// Writes or deletes. True when there was a record before.
+    /// Writes or deletes. True when a record was there to be deleted; without meaning for a write.
     pub(super) fn set(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) -> Result<bool, StoreError> {
         let (was, there) = match self.overlay.get(&key) {
             Some(change) => (change.was, change.value.is_some()),
             None => {
-                let stored = self.engine.get(&key)?;
+                // Whether a put writes over something is nobody's business but the books'.
+                let stored = match &value {
+                    Some(_) => self.engine.get_unproven(&key)?,
+                    None => self.engine.get(&key)?,
+                };
                 (
                     stored.as_deref().and_then(record::stored_sum),
                     stored.is_some(),

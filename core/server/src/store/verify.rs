@@ -1,12 +1,13 @@
 //! The proof that nothing is missing, added or altered: every bucket is walked once after opening
 //! and compared with the books.
 //!
-//! **Invariant:** nothing of a bucket is read or overwritten before the bucket is proven. Who
-//! needs one that is not yet, proves it on the spot (a few thousand records); a thread in the
-//! background proves the rest.
+//! **Invariant:** nothing of a bucket is read before the bucket is proven. Who needs one that is
+//! not yet, proves it on the spot (a few thousand records); a thread in the background proves the
+//! rest. A record put into an unproven bucket changes what is expected of it by exactly that
+//! record, so what was missing before stays missing, and is found.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ops::Range,
     path::PathBuf,
     sync::{
@@ -27,6 +28,8 @@ use super::{
     record,
 };
 
+const LOCKS: usize = 64;
+
 const UNKNOWN: u8 = 0;
 const SOUND: u8 = 1;
 const DAMAGED: u8 = 2;
@@ -40,9 +43,10 @@ pub(super) struct Verified {
     dir: PathBuf,
     /// One state per bucket.
     states: Box<[AtomicU8]>,
-    /// Keep two threads from proving one bucket twice.
-    locks: [Mutex<()>; 16],
-    expected: BTreeMap<u16, Tally>,
+    /// Bucket `b` changes, while unproven, only under lock `b % LOCKS`.
+    locks: [Mutex<()>; LOCKS],
+    /// What the unproven buckets should hold. The innermost lock.
+    expected: Mutex<BTreeMap<u16, Tally>>,
     damage: watch::Sender<Option<Arc<OpenError>>>,
     stop: AtomicBool,
 }
@@ -53,8 +57,8 @@ impl Verified {
             engine,
             dir,
             states: (0..=u16::MAX).map(|_| AtomicU8::new(UNKNOWN)).collect(),
-            locks: Default::default(),
-            expected,
+            locks: std::array::from_fn(|_| Mutex::new(())),
+            expected: Mutex::new(expected),
             damage: watch::Sender::new(None),
             stop: AtomicBool::new(false),
         }
@@ -91,7 +95,13 @@ impl Verified {
                 self.prove_run(run)?;
             }
         };
-        let few = self.expected.values().map(|tally| tally.count).sum::<u64>() < 10_000;
+        let few = self
+            .expected
+            .lock()
+            .values()
+            .map(|tally| tally.count)
+            .sum::<u64>()
+            < 10_000;
         if few {
             return work();
         }
@@ -115,9 +125,10 @@ impl Verified {
     /// All buckets from table 1 on as runs of neighbours: a filled one alone, or empty ones
     /// together. Few and decisive tables first.
     fn runs(&self) -> Vec<Range<u32>> {
-        let mut runs = Vec::with_capacity(self.expected.len() * 2 + 1);
+        let expected = self.expected.lock();
+        let mut runs = Vec::with_capacity(expected.len() * 2 + 1);
         let mut from = 0x100;
-        for id in self.expected.keys().map(|id| u32::from(*id)) {
+        for id in expected.keys().map(|id| u32::from(*id)) {
             if from < id {
                 runs.push(from..id);
             }
@@ -134,14 +145,17 @@ impl Verified {
         if run.len() == 1 {
             return self.ensure(first);
         }
-        // Empty ones: one look at the whole gap.
-        let mut found = None;
-        self.engine.scan(low(run.start)..low(run.end), |key, _| {
-            found = Some(bucket(key));
-            false
-        })?;
-        if let Some(id) = found {
-            return self.ensure(id);
+        // Empty ones: one look at the whole gap, apart from what was put there meanwhile.
+        let mut from = run.start;
+        loop {
+            let mut found = None;
+            self.engine.scan(low(from)..low(run.end), |key, _| {
+                found = Some(bucket(key));
+                false
+            })?;
+            let Some(id) = found else { break };
+            self.ensure(id)?;
+            from = u32::from(id) + 1;
         }
         for id in run.clone() {
             if let Some(state) = self.states.get(id as usize) {
@@ -157,7 +171,7 @@ impl Verified {
         if state.load(Ordering::Acquire) == SOUND {
             return Ok(());
         }
-        let _alone = self.locks[usize::from(id) % self.locks.len()].lock();
+        let _alone = self.locks[usize::from(id) % LOCKS].lock();
         match state.load(Ordering::Acquire) {
             SOUND => return Ok(()),
             DAMAGED => return Err(self.corrupt(id)),
@@ -173,7 +187,7 @@ impl Verified {
                 }
                 !altered
             })?;
-        if !altered && tally == self.expected.get(&id).copied().unwrap_or_default() {
+        if !altered && tally == self.expected.lock().get(&id).copied().unwrap_or_default() {
             state.store(SOUND, Ordering::Release);
             return Ok(());
         }
@@ -197,6 +211,35 @@ impl Verified {
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         self.ensure_any(bucket(key))?;
         self.engine.get(key)
+    }
+
+    /// As [`Verified::get`], but maybe of an unproven bucket: only good for [`Verified::change`].
+    pub(super) fn get_unproven(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.engine.get(key)
+    }
+
+    /// Runs `apply`, which brings these buckets to these tallies.
+    pub(super) fn change(
+        &self,
+        tallies: &[(u16, Tally)],
+        apply: impl FnOnce() -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let unproven = |id: u16| self.states[usize::from(id)].load(Ordering::Acquire) != SOUND;
+        let unproven: Vec<_> = tallies.iter().filter(|(id, _)| unproven(*id)).collect();
+        // In rising order, so that nobody waits in a circle.
+        let locks: BTreeSet<usize> = unproven
+            .iter()
+            .map(|(id, _)| usize::from(*id) % LOCKS)
+            .collect();
+        let _held: Vec<_> = locks
+            .into_iter()
+            .map(|lock| self.locks[lock].lock())
+            .collect();
+        apply()?;
+        if !unproven.is_empty() {
+            self.expected.lock().extend(unproven.into_iter().copied());
+        }
+        Ok(())
     }
 
     /// Walks the keys of the range, lazily; no entry comes out before its bucket, and all before

@@ -2,6 +2,7 @@
 //! durable in one go, answers them all.
 
 use std::{
+    fmt::Display,
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::{
@@ -15,8 +16,8 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     error::StoreError,
-    highwater::{HighWater, Mark},
-    ledger::Ledger,
+    highwater::HighWater,
+    ledger::{Ledger, Staged},
     tx::{Overlay, Tx},
     verify::Verified,
 };
@@ -27,12 +28,14 @@ const GROUP: usize = 512;
 /// Answers a transaction once its group's fate is known.
 pub(super) type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
-/// A transaction in the queue. Running it gives the answer still owed, or nothing when it failed
-/// and has answered itself.
+/// Runs a transaction and gives the answer still owed, or nothing when it failed and has answered.
+type Run = Box<dyn FnOnce(&mut Tx<'_>) -> Option<Answer> + Send>;
+
+/// A transaction in the queue.
 pub(super) struct Job {
-    pub(super) run: Box<dyn FnOnce(&mut Tx<'_>) -> Option<Answer> + Send>,
+    run: Run,
     /// Its place in the queue.
-    pub(super) _place: OwnedSemaphorePermit,
+    _place: OwnedSemaphorePermit,
 }
 
 /// Wraps a transaction and the way to answer it.
@@ -119,7 +122,11 @@ impl Writer {
             match queue.recv_timeout(due) {
                 Ok(job) => return Some(job),
                 Err(RecvTimeoutError::Disconnected) => return None,
-                Err(RecvTimeoutError::Timeout) => self.broken |= self.high_water.sync().is_err(),
+                Err(RecvTimeoutError::Timeout) => {
+                    if let Err(cause) = self.high_water.sync() {
+                        self.break_off(&cause);
+                    }
+                }
             }
         }
         queue.recv().ok()
@@ -142,9 +149,8 @@ impl Writer {
             .into_iter()
             .map(|(key, change)| (key, change.value))
             .chain(books);
-        if let Err(cause) = self.make_durable(changes, staged.mark) {
-            tracing::error!(%cause, "a write failed: the store is read-only until the server is restarted");
-            self.broken = true;
+        if let Err(cause) = self.make_durable(&staged, changes) {
+            self.break_off(&cause);
             return Err(StoreError::ReadOnly);
         }
         self.ledger.adopt(staged);
@@ -153,16 +159,23 @@ impl Writer {
         Ok(())
     }
 
+    fn break_off(&mut self, cause: &dyn Display) {
+        tracing::error!(%cause, "a write failed: the store is read-only until the server is restarted");
+        self.broken = true;
+    }
+
     /// The order matters: the high-water file must never be ahead of the database.
     fn make_durable(
         &mut self,
+        staged: &Staged,
         changes: impl Iterator<Item = (Vec<u8>, Option<Vec<u8>>)>,
-        mark: Mark,
     ) -> Result<(), StoreError> {
-        self.data.engine.apply(changes)?;
+        let engine = &self.data.engine;
+        self.data
+            .change(&staged.touched(), || engine.apply(changes))?;
         self.data.engine.sync()?;
         self.high_water
-            .advance(mark)
+            .advance(staged.mark)
             .map_err(|error| StoreError::Engine(error.to_string()))
     }
 

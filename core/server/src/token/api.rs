@@ -45,7 +45,9 @@ impl Record for ApiToken {
 impl ApiToken {
     /// The scopes, when restricted. A scope this server does not know permits nothing.
     pub fn scopes(&self) -> Option<Scopes> {
-        self.scope.as_ref().map(|text| text.parse().unwrap_or_default())
+        self.scope
+            .as_ref()
+            .map(|text| text.parse().unwrap_or_default())
     }
 }
 
@@ -54,7 +56,12 @@ impl ApiToken {
 /// # Errors
 /// `Ok(None)` when the account has [`MAX_PER_ACCOUNT`] already.
 pub fn create(tx: &mut Tx<'_>, uid: &Uid, token: &ApiToken) -> Result<Option<LoginId>, StoreError> {
-    if API_TOKENS.scan(tx, uid.as_bytes(), None, Order::Ascending).take(MAX_PER_ACCOUNT).count() == MAX_PER_ACCOUNT {
+    if API_TOKENS
+        .scan(tx, uid.as_bytes(), None, Order::Ascending)
+        .take(MAX_PER_ACCOUNT)
+        .count()
+        == MAX_PER_ACCOUNT
+    {
         return Ok(None);
     }
     let id = LoginId::random();
@@ -71,8 +78,12 @@ pub fn list(from: &impl Read, uid: &Uid) -> Result<Vec<(LoginId, ApiToken)>, Sto
         .scan(from, uid.as_bytes(), None, Order::Ascending)
         .map(|entry| {
             let (key, token) = entry?;
-            let half = key.get(16..32).and_then(|half| <[u8; 16]>::try_from(half).ok());
-            let id = half.map(LoginId::from_bytes).ok_or_else(|| API_TOKENS.corrupt(&key))?;
+            let half = key
+                .get(16..32)
+                .and_then(|half| <[u8; 16]>::try_from(half).ok());
+            let id = half
+                .map(LoginId::from_bytes)
+                .ok_or_else(|| API_TOKENS.corrupt(&key))?;
             Ok((id, token))
         })
         .collect()
@@ -83,7 +94,9 @@ pub fn list(from: &impl Read, uid: &Uid) -> Result<Vec<(LoginId, ApiToken)>, Sto
 /// # Errors
 /// Only of the store.
 pub fn revoke(live: &Live, tx: &mut Tx<'_>, uid: &Uid, id: &LoginId) -> Result<bool, StoreError> {
-    let Some(token) = API_TOKENS.get(tx, &(*uid, *id))? else { return Ok(false) };
+    let Some(token) = API_TOKENS.get(tx, &(*uid, *id))? else {
+        return Ok(false);
+    };
     API_TOKENS.delete(tx, &(*uid, *id))?;
     live.revoke(tx, *id.as_bytes(), token.expires_at)?;
     Ok(true)

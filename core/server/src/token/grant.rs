@@ -89,8 +89,24 @@ pub fn issue(
     now: Timestamp,
 ) -> Result<(GrantId, Secret<String>), StoreError> {
     let id = GrantId::random();
-    let NewGrant { uid, sid, client_id, expires_at } = new;
-    GRANTS.put(tx, &id, &Grant { uid, sid, client_id, expires_at, generation: 0, rotated_at: now })?;
+    let NewGrant {
+        uid,
+        sid,
+        client_id,
+        expires_at,
+    } = new;
+    GRANTS.put(
+        tx,
+        &id,
+        &Grant {
+            uid,
+            sid,
+            client_id,
+            expires_at,
+            generation: 0,
+            rotated_at: now,
+        },
+    )?;
     Ok((id, render(&live.hasher, &id, 0)))
 }
 
@@ -98,8 +114,14 @@ pub fn issue(
 ///
 /// # Errors
 /// Only of the store; `None` when it is not a token of a live grant.
-pub fn find(live: &Live, from: &impl Read, token: &str) -> Result<Option<(GrantId, Grant)>, StoreError> {
-    let Some((id, _)) = parse(&live.hasher, token) else { return Ok(None) };
+pub fn find(
+    live: &Live,
+    from: &impl Read,
+    token: &str,
+) -> Result<Option<(GrantId, Grant)>, StoreError> {
+    let Some((id, _)) = parse(&live.hasher, token) else {
+        return Ok(None);
+    };
     Ok(GRANTS.get(from, &id)?.map(|grant| (id, grant)))
 }
 
@@ -115,8 +137,12 @@ pub fn redeem(
     token: &str,
     now: Timestamp,
 ) -> Result<Result<(GrantId, Grant, Secret<String>), Refused>, StoreError> {
-    let Some((id, generation)) = parse(&live.hasher, token) else { return Ok(Err(Refused::Invalid)) };
-    let Some(mut grant) = GRANTS.get(tx, &id)? else { return Ok(Err(Refused::Invalid)) };
+    let Some((id, generation)) = parse(&live.hasher, token) else {
+        return Ok(Err(Refused::Invalid));
+    };
+    let Some(mut grant) = GRANTS.get(tx, &id)? else {
+        return Ok(Err(Refused::Invalid));
+    };
     if grant.expires_at <= now {
         return Ok(Err(Refused::Expired));
     }
@@ -165,4 +191,164 @@ fn parse(hasher: &Hasher, token: &str) -> Option<(GrantId, u32)> {
     let id = GrantId::from_bytes(*said.first_chunk::<16>()?);
     let generation = u32::from_be_bytes(*said.last_chunk::<4>()?);
     Some((id, generation))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::{
+        account::{self, AccountName},
+        login::{LOGINS, Lifetimes, Origin, establish},
+        store::{Options, Store},
+    };
+
+    const T0: Timestamp = Timestamp::from_seconds(1_700_000_000);
+
+    struct House {
+        store: Store,
+        live: Live,
+        uid: Uid,
+        _dir: tempfile::TempDir,
+    }
+
+    impl House {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let store = Store::open(dir.path(), &Options::default()).unwrap();
+            let live = Live::load(&store, Hasher::new(&[7; 32]), T0).unwrap();
+            let name = AccountName::parse("alice").unwrap();
+            let uid = store
+                .write_blocking({
+                    let live = live.clone();
+                    move |tx| account::create(&live, tx, name, false, None, T0)
+                })
+                .unwrap()
+                .uid;
+            Self {
+                store,
+                live,
+                uid,
+                _dir: dir,
+            }
+        }
+
+        fn grant(&self, client_id: &str) -> (LoginId, String) {
+            let lifetimes = Lifetimes {
+                access: 60,
+                refreshed: 60,
+                grant: 3600,
+                issuer: "i".into(),
+                audience: "a".into(),
+            };
+            let origin = Origin {
+                backend: "local".into(),
+                provider: "accounts".into(),
+                identity: (String::new(), "alice".into()),
+                address: "192.0.2.1".into(),
+                user_agent: "test".into(),
+                client_id: Some(client_id.into()),
+            };
+            let (live, uid) = (self.live.clone(), self.uid);
+            let begun = self
+                .store
+                .write_blocking(move |tx| establish(&live, tx, &uid, origin, &lifetimes, T0));
+            let begun = begun.unwrap();
+            (
+                begun.claims.sid,
+                begun.refresh_token.unwrap().expose().clone(),
+            )
+        }
+
+        fn redeem(&self, token: &str, now: Timestamp) -> Result<String, Refused> {
+            let (live, token) = (self.live.clone(), token.to_owned());
+            let redeemed = self
+                .store
+                .write_blocking(move |tx| redeem(&live, tx, &token, now))
+                .unwrap();
+            redeemed.map(|(_, _, token)| token.expose().clone())
+        }
+    }
+
+    #[test]
+    fn a_rotated_away_token_gets_the_same_successor_for_a_while() {
+        let house = House::new();
+        let (_, first) = house.grant("app");
+        let second = house.redeem(&first, T0).unwrap();
+        assert_ne!(first, second);
+        assert_eq!(house.redeem(&first, T0.plus_seconds(29)).unwrap(), second);
+        assert!(house.redeem(&second, T0.plus_seconds(31)).is_ok());
+    }
+
+    #[test]
+    fn reuse_ends_the_family_and_its_login() {
+        let house = House::new();
+        let (sid, first) = house.grant("app");
+        let second = house.redeem(&first, T0).unwrap();
+        assert_eq!(
+            house.redeem(&first, T0.plus_seconds(30)),
+            Err(Refused::Reused)
+        );
+        assert_eq!(
+            house.redeem(&second, T0.plus_seconds(30)),
+            Err(Refused::Invalid)
+        );
+        assert!(house.live.revocations.contains(sid.as_bytes()));
+        assert!(
+            !LOGINS
+                .contains(&house.store.reader(), &(house.uid, sid))
+                .unwrap()
+        );
+    }
+
+    #[test]
+    fn a_token_two_generations_old_is_reuse_even_within_the_repeat_window() {
+        let house = House::new();
+        let (_, first) = house.grant("app");
+        let second = house.redeem(&first, T0).unwrap();
+        house.redeem(&second, T0).unwrap();
+        assert_eq!(house.redeem(&first, T0), Err(Refused::Reused));
+    }
+
+    #[test]
+    fn the_command_line_keeps_its_token_until_the_grant_ends() {
+        let house = House::new();
+        let (_, token) = house.grant(CLI_CLIENT);
+        for i in 0..3 {
+            assert_eq!(
+                house.redeem(&token, T0.plus_seconds(i * 60)).unwrap(),
+                token
+            );
+        }
+        assert_eq!(
+            house.redeem(&token, T0.plus_seconds(3600)),
+            Err(Refused::Expired)
+        );
+    }
+
+    #[test]
+    fn a_forged_or_altered_token_is_refused_and_ends_nothing() {
+        let house = House::new();
+        let (_, token) = house.grant("app");
+        let elsewhere = render(&Hasher::new(&[8; 32]), &GrantId::random(), 0);
+        for forged in [
+            "",
+            "x",
+            &token[1..],
+            &format!("{token}A"),
+            &format!("{token}="),
+            elsewhere.expose(),
+        ] {
+            assert_eq!(house.redeem(forged, T0), Err(Refused::Invalid), "{forged}");
+        }
+        for i in 0..token.len() {
+            let mut altered = token.clone().into_bytes();
+            altered[i] = if altered[i] == b'A' { b'B' } else { b'A' };
+            assert_eq!(
+                house.redeem(std::str::from_utf8(&altered).unwrap(), T0),
+                Err(Refused::Invalid)
+            );
+        }
+        assert!(house.redeem(&token, T0).is_ok());
+    }
 }

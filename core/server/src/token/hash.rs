@@ -56,7 +56,7 @@ impl Kind {
 pub struct Hasher(hmac::Key);
 
 impl Hasher {
-    pub(super) fn new(key: &[u8; 32]) -> Self {
+    pub(crate) fn new(key: &[u8; 32]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, key))
     }
 

@@ -18,6 +18,7 @@ mod cache;
 pub mod grant;
 mod claims;
 mod codec;
+pub mod grant;
 pub mod hash;
 mod index;
 mod keyfile;

@@ -14,7 +14,7 @@ use std::{
 use omnigent_server::store::{Options, Order, Reader, Store, StoreError, Table, Tx};
 
 pub const WRITERS: u8 = 6;
-const KEEP: u64 = 40;
+const KEEP: u64 = 300;
 
 const COUNTERS: Table<u8, u64> = Table::new(1, "counters");
 const LEFT: Table<(u8, u64), u64> = Table::new(5, "left");
@@ -31,6 +31,8 @@ pub enum Said {
     Ready,
     /// Acknowledged.
     Acked(u8, u64),
+    /// A write failed, and reads still answer.
+    Stopped(String),
 }
 
 /// A running child.
@@ -68,6 +70,7 @@ impl Running {
             let mut number = || words.next().and_then(|word| word.parse().ok());
             return Some(match kind {
                 Some("refused") => Said::Refused(line["refused ".len()..].to_owned()),
+                Some("stopped") => Said::Stopped(line["stopped ".len()..].to_owned()),
                 Some("ready") => Said::Ready,
                 // A line cut off by the kill acknowledges nothing.
                 Some(kind @ ("found" | "ack")) => match (number(), number()) {
@@ -149,9 +152,10 @@ fn child() {
     let write = |writer: u8| {
         let from = counters.get(&writer).copied().unwrap_or(0);
         for number in (from + 1..=u64::MAX).take(limit as usize) {
-            store
-                .write_blocking(move |tx| step(tx, writer, number))
-                .unwrap();
+            if let Err(error) = store.write_blocking(move |tx| step(tx, writer, number)) {
+                COUNTERS.get(&store.reader(), &writer).unwrap();
+                return println!("stopped {error}");
+            }
             println!("ack {writer} {number}");
         }
     };

@@ -90,9 +90,9 @@ fn fill(data: &Path, count: u64) -> BTreeMap<u8, u64> {
 fn damage_of_every_kind_is_refused_or_harmless() {
     let dir = tempfile::tempdir().unwrap();
     let (data, old) = (dir.path().join("good"), dir.path().join("old"));
-    fill(&data, 60);
+    fill(&data, 800);
     copy_dir(&data, &old);
-    let written = fill(&data, 60);
+    let written = fill(&data, 800);
     let put_back = |names: &'static [&'static str]| -> Damage {
         let old = old.clone();
         Box::new(move |data| {

@@ -9,7 +9,7 @@ use std::{
 
 use omnigent_server::id::random_bytes;
 
-use crate::child::{assert_none_lost, start};
+use crate::child::{Said, WRITERS, assert_none_lost, start};
 
 /// Compiles the platter.
 fn platter(into: &Path) -> PathBuf {
@@ -60,6 +60,36 @@ fn power_cuts_lose_no_acknowledged_write() {
         cut(&data, |durable, _| durable);
     }
     assert_none_lost(&acked, &start(&data, Some(0), None).opening().unwrap());
+}
+
+#[test]
+fn failed_sync_stops_all_writes_until_restart_and_loses_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let library = platter(dir.path());
+    for file in ["db.fail", "high-water.fail"] {
+        let data = dir.path().join(file).join("data");
+        let mut child = start(&data, None, Some(&library));
+        child.opening().unwrap();
+        let mut acked = BTreeMap::new();
+        let mut stopped = 0;
+        while let Some(said) = child.next() {
+            match said {
+                Said::Acked(writer, to) => drop(acked.insert(writer, to)),
+                Said::Stopped(why) => {
+                    assert!(why.contains("read-only"), "{why}");
+                    stopped += 1;
+                }
+                other => panic!("unexpected: {other:?}"),
+            }
+            if acked.len() == usize::from(WRITERS) {
+                fs::write(data.join(file), "").unwrap();
+            }
+        }
+        assert_eq!(stopped, WRITERS, "some writers went on");
+        fs::remove_file(data.join(file)).unwrap();
+        cut(&data, |durable, _| durable);
+        assert_none_lost(&acked, &start(&data, Some(0), None).opening().unwrap());
+    }
 }
 
 /// The disk wrote some of the unsynced blocks before the cut, in no order.

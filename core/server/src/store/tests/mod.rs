@@ -8,6 +8,8 @@ mod decoder;
 mod opening;
 mod portable;
 
+use std::{path::Path, sync::mpsc, time::Duration};
+
 use super::*;
 
 /// A store in a directory of its own.

@@ -110,3 +110,79 @@ fn store_with_a_background_proof_answers_the_same_at_once() {
         (255, 255)
     );
 }
+
+/// Takes a record away behind the books' back.
+fn damaged_store(dir: &Path) {
+    let store = Store::open(dir, &Options::default()).unwrap();
+    let fill = |tx: &mut Tx<'_>| {
+        NOTES.put(tx, "a", &"1".into())?;
+        (0..=255).try_for_each(|owner| NUMBERS.put(tx, &(owner, 7), &u64::from(owner)))
+    };
+    store.write_blocking(fill).unwrap();
+    let key = [&[2], &*NUMBERS.key(&(200, 7))].concat();
+    let engine = &store.reader().engine.engine;
+    engine.apply(std::iter::once((key, None))).unwrap();
+    engine.sync().unwrap();
+    store.close();
+}
+
+#[test]
+fn missing_record_is_refused_at_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    damaged_store(&data);
+    let refusal = Store::open(&data, &Options::default()).unwrap_err();
+    assert!(matches!(refusal, OpenError::Damaged { .. }), "{refusal}");
+    assert!(
+        refusal.to_string().contains(data.to_str().unwrap())
+            && refusal.to_string().contains("restore")
+    );
+}
+
+#[tokio::test]
+async fn missing_record_found_in_the_background_is_told_and_never_served() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    damaged_store(&data);
+    let options = Options {
+        prove: Duration::ZERO,
+        ..Options::default()
+    };
+    let store = Store::open(&data, &options).unwrap();
+    let lost = NUMBERS.get(&store.reader(), &(200, 7));
+    assert!(matches!(lost, Err(StoreError::Corrupt { .. })), "{lost:?}");
+    let walk: Result<Vec<_>, _> = NUMBERS
+        .scan(&store.reader(), b"", None, Order::Descending)
+        .collect();
+    assert!(matches!(walk, Err(StoreError::Corrupt { .. })));
+    assert!(matches!(*store.damaged().await, OpenError::Damaged { .. }));
+    assert_eq!(
+        store.write(|tx| NOTES.put(tx, "b", &"2".into())).await,
+        Err(StoreError::ReadOnly)
+    );
+    assert_eq!(get(&store, "a").as_deref(), Some("1"));
+}
+
+#[test]
+fn record_put_into_an_unproven_bucket_neither_hides_damage_nor_looks_like_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options {
+        prove: Duration::ZERO,
+        ..Options::default()
+    };
+    for damaged in [false, true] {
+        let data = dir.path().join(damaged.to_string());
+        if damaged {
+            damaged_store(&data);
+        }
+        let store = Store::open(&data, &options).unwrap();
+        let fill =
+            |tx: &mut Tx<'_>| (0..=255).try_for_each(|owner| NUMBERS.put(tx, &(owner, 8), &8));
+        let wrote = store.write_blocking(fill);
+        assert!(damaged || wrote.is_ok());
+        let lost = NUMBERS.get(&store.reader(), &(200, 8));
+        assert_eq!(lost.is_err(), damaged, "{lost:?}");
+        store.close();
+        assert_eq!(Store::open(&data, &Options::default()).is_err(), damaged);
+    }
+}

@@ -1,0 +1,117 @@
+//! Why a plugin is not loaded, an instance not opened, a call not answered: one line each.
+
+use std::io;
+
+use omnigent_plugin::{BackendError, DirectoryError};
+
+/// Why a file is not loaded as a plugin.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum LoadError {
+    #[error("no such file; is the plugin built, and server.plugin_dir right?")]
+    Missing,
+    #[error("is a directory, not a plugin")]
+    Directory,
+    #[error("is not a regular file (a link or a device); name the file itself")]
+    NotRegular,
+    #[error("cannot be read: {source}")]
+    Io {
+        #[source]
+        source: io::Error,
+    },
+    #[error("is empty; copy it again")]
+    Empty,
+    #[error("is larger than 128 MiB, which no plugin is")]
+    TooLarge,
+    #[error("{what} belongs to user {uid}; it must belong to root or to the server's user")]
+    ForeignOwner { what: &'static str, uid: u32 },
+    #[error("{what} can be written by others; chmod go-w it")]
+    Writable { what: &'static str },
+    #[error("is not a shared library")]
+    NotElf,
+    #[error("is cut short; copy it again")]
+    Truncated,
+    #[error("is built for another kind of machine than this server")]
+    WrongArchitecture,
+    #[error("has SHA-256 {found}, but the configuration pins {expected}")]
+    HashMismatch { expected: String, found: String },
+    #[error("cannot be linked: {message}")]
+    Linker { message: String },
+    #[error("is a shared library, but no omnigent plugin: it does not use export_backend!")]
+    NoRoot,
+    #[error(
+        "is built with another version of abi_stable; rebuild it against omnigent-plugin of this server"
+    )]
+    OtherAbi,
+    #[error(
+        "speaks plugin contract {theirs}, this server speaks {ours}; rebuild the plugin against omnigent-plugin {ours}"
+    )]
+    OtherContract { theirs: String, ours: String },
+    #[error(
+        "says it speaks plugin contract {theirs} like this server ({ours}), but its binary layout differs; rebuild it against an unchanged omnigent-plugin {ours}"
+    )]
+    OtherLayout { theirs: String, ours: String },
+    #[error("does not say what it is: its manifest is unreadable")]
+    BadManifest,
+    #[error("is the plugin '{found}', but the configuration asks for '{expected}'")]
+    WrongName { expected: String, found: String },
+}
+
+/// Why a configured backend is not there.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum OpenError {
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error("did not open: {0}")]
+    Refused(BackendError),
+    #[error("did not open within {0} s")]
+    TimedOut(u64),
+}
+
+/// Why a call into a backend has no answer. Never "denied": that is an answer.
+#[derive(Clone, Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum CallError {
+    #[error("{0}")]
+    Backend(BackendError),
+    #[error("no answer in time")]
+    TimedOut,
+    #[error("too many calls are waiting")]
+    Busy,
+    #[error("paused after repeated failures")]
+    Paused,
+    #[error("the backend answered {0}")]
+    Garbage(String),
+    #[error("{0}")]
+    Directory(DirectoryError),
+}
+
+impl CallError {
+    /// Too much at once, rather than broken: try again soon.
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Busy | Self::Backend(BackendError::Busy))
+    }
+
+    /// What the directory said, if it was the directory that refused.
+    ///
+    /// # Errors
+    /// Gives the error back if it was not.
+    pub fn into_directory(self) -> Result<DirectoryError, Self> {
+        match self {
+            Self::Directory(error) => Ok(error),
+            error => Err(error),
+        }
+    }
+
+    /// The backend broke its word.
+    pub fn garbage(what: impl Into<String>) -> Self {
+        Self::Garbage(what.into())
+    }
+}
+
+impl From<BackendError> for CallError {
+    fn from(error: BackendError) -> Self {
+        Self::Backend(error)
+    }
+}

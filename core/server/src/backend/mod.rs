@@ -1,0 +1,162 @@
+//! Backends: finding, checking, loading and calling plugins, and what they may ask of the host.
+//!
+//! Owns: everything about the plugin border. Does not: decide what an identity means (`account`),
+//! keep conversations (`login`). Knows no plugin by name.
+//!
+//! **Invariants:** a file is checked before it is loaded; an error is never read as "denied" and
+//! never as "not mine"; no backend can hold up another one or a request that does not need it.
+
+mod error;
+mod fast;
+mod file;
+mod hashing;
+mod instance;
+mod kv;
+mod lane;
+mod load;
+mod services;
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use omnigent_plugin::{abi::PluginRootRef, contract::Manifest};
+
+use crate::account::Linking;
+
+pub use error::{CallError, LoadError, OpenError};
+pub use hashing::{Cost, Hashing};
+pub use instance::Instance;
+pub use kv::{ApplyError, apply_change};
+pub use services::Services;
+
+/// One backend to open.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The configured name.
+    pub name: String,
+    /// The plugin's name.
+    pub plugin: String,
+    /// The plugin's file.
+    pub file: PathBuf,
+    /// SHA-256 the file must have.
+    pub sha256: Option<[u8; 32]>,
+    /// What people read, in place of the plugin's own title.
+    pub title: Option<String>,
+    /// Whether the server must not start without it.
+    pub required: bool,
+    /// What becomes of identities that have no account.
+    pub linking: Linking,
+    /// Longest a call may take.
+    pub deadline: Duration,
+    /// Calls at once.
+    pub concurrency: usize,
+    /// The plugin's own configuration.
+    pub config: serde_json::Value,
+}
+
+/// A configured backend that is not there, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("backend '{name}' ({file}): {error}", file = file.display())]
+pub struct Failure {
+    /// The configured name.
+    pub name: String,
+    /// The plugin's file.
+    pub file: PathBuf,
+    /// Whether the server must not start without it.
+    pub required: bool,
+    /// Why.
+    #[source]
+    pub error: OpenError,
+}
+
+/// All configured backends, in their configured order.
+#[derive(Default)]
+pub struct Backends {
+    instances: Vec<Instance>,
+    failures: Vec<Failure>,
+}
+
+/// Where the plugin called `name` lies in `folder`.
+pub fn file_of(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("libomnigent_auth_{}.so", name.replace('-', "_")))
+}
+
+/// What the plugin in `file` says of itself.
+///
+/// # Errors
+/// Why it is not a plugin of this server.
+pub fn inspect(file: &Path) -> Result<Manifest, LoadError> {
+    open_file(file, None).map(|(_, manifest)| manifest)
+}
+
+impl Backends {
+    /// Opens all of `wanted`, one after the other. What does not open is among the failures.
+    pub async fn open(wanted: Vec<Wanted>, services: &Services, public_url: &str) -> Self {
+        let mut backends = Self::default();
+        for wanted in wanted {
+            match Instance::open(&wanted, services, public_url).await {
+                Ok(instance) => backends.instances.push(instance),
+                Err(error) => {
+                    let Wanted {
+                        name,
+                        file,
+                        required,
+                        ..
+                    } = wanted;
+                    backends.failures.push(Failure {
+                        name,
+                        file,
+                        required,
+                        error,
+                    });
+                }
+            }
+        }
+        backends
+    }
+
+    /// What did not open.
+    pub fn failures(&self) -> &[Failure] {
+        &self.failures
+    }
+
+    /// The backend called `name`.
+    pub fn get(&self, name: &str) -> Option<&Instance> {
+        self.iter().find(|instance| instance.name() == name)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Instance> {
+        self.instances.iter()
+    }
+
+    /// Those that sign people in.
+    pub fn interactive(&self) -> impl Iterator<Item = &Instance> {
+        self.iter().filter(|instance| instance.can("login"))
+    }
+
+    /// Lets go of all of them.
+    pub fn shutdown(&self) {
+        self.iter().for_each(Instance::shutdown);
+    }
+}
+
+fn open_file(file: &Path, pin: Option<&[u8; 32]>) -> Result<(PluginRootRef, Manifest), LoadError> {
+    let root = load::load(file::seal(file, pin)?)?;
+    let manifest =
+        serde_json::from_str::<Manifest>(&root.manifest()()).map_err(|_| LoadError::BadManifest)?;
+    let (theirs, ours) = (manifest.contract, omnigent_plugin::contract::VERSION);
+    if theirs.0 != ours.0 {
+        let text = |(major, minor): (u32, u32)| format!("{major}.{minor}");
+        return Err(LoadError::OtherContract {
+            theirs: text(theirs),
+            ours: text(ours),
+        });
+    }
+    if manifest.name.is_empty() {
+        return Err(LoadError::BadManifest);
+    }
+    Ok((root, manifest))
+}

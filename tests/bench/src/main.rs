@@ -1,0 +1,56 @@
+//! What the server costs, next to a bare hyper server and a hand-written axum one, interleaved in
+//! one run. Ratios are the result: absolute figures drift with the machine.
+//!
+//! `scripts/bench` builds everything in release mode and runs this.
+
+mod fill;
+mod load;
+mod peers;
+mod process;
+mod rows;
+mod server;
+
+use std::{process::ExitCode, time::Duration};
+
+/// How long and how often each thing is measured.
+#[derive(Clone, Copy)]
+struct Plan {
+    round: Duration,
+    rounds: usize,
+    connections: usize,
+}
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let plan = Plan { round: Duration::from_millis(1500), rounds: 7, connections: 32 };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let Ok(runtime) = runtime else { return ExitCode::FAILURE };
+    let outcome = match words.first().map(String::as_str) {
+        // The peers are this program again, so that their CPU is theirs alone.
+        Some("serve-bare") => runtime.block_on(server::serve_peer(peers::bare)),
+        Some("serve-axum") => {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+            runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(server::serve_peer(peers::axum_peer)))
+        }
+        Some("bearer") => runtime.block_on(rows::bearer(plan)),
+        Some("logins") => runtime.block_on(rows::logins(plan)),
+        Some("writes") => runtime.block_on(rows::writes(plan)),
+        Some("lists") => runtime.block_on(rows::lists(plan)),
+        Some("start") => runtime.block_on(rows::start()),
+        None => runtime.block_on(async {
+            rows::bearer(plan).await?;
+            rows::logins(plan).await?;
+            rows::writes(plan).await?;
+            rows::lists(plan).await?;
+            rows::start().await
+        }),
+        Some(other) => Err(format!("{other}? one of: bearer logins writes lists start").into()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
