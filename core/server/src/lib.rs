@@ -14,7 +14,4 @@ pub mod live;
 pub mod login;
 pub mod secret;
 pub mod store;
-pub mod account;
-pub mod live;
-pub mod login;
 pub mod token;

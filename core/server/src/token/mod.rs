@@ -15,7 +15,6 @@
 
 pub mod api;
 mod cache;
-pub mod grant;
 mod claims;
 mod codec;
 pub mod grant;
