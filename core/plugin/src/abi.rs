@@ -90,6 +90,9 @@ pub struct FfiRequest<'a> {
     pub more: RSlice<'a, FfiHeader<'a>>,
 }
 
+/// What [`FfiRequest::more`] calls the client's TLS certificate, in DER form.
+pub const CLIENT_CERTIFICATE: &str = "tls.client_certificate";
+
 /// A header line.
 #[repr(C)]
 #[derive(StableAbi, Clone, Copy)]

@@ -24,6 +24,9 @@ pub trait Backend: Sized + Send + Sync + 'static {
         config: Self::Config,
         host: Host,
     ) -> impl Future<Output = Result<Self, BackendError>> + Send;
+
+    /// The server is stopping: the last call. It does not wait for long.
+    fn shutdown(&self) {}
 }
 
 /// Signs people in, in a conversation.

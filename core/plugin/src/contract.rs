@@ -24,6 +24,8 @@ pub struct Manifest {
     pub contract: (u32, u32),
     /// The version of this crate it was built with.
     pub sdk: String,
+    /// The compiler it was built with.
+    pub rustc: String,
     /// What it can: `login`, `identify`, `revalidate`, `directory`, `logout`, `health`.
     pub capabilities: Vec<String>,
     /// JSON Schema of its own configuration keys.
@@ -89,6 +91,8 @@ pub struct Person {
 pub struct KvCall {
     /// The key, or the prefix to list.
     pub key: String,
+    /// The key to list after.
+    pub after: Option<String>,
     /// What must be there, for a swap: nothing for "no value".
     pub expect: Option<Vec<u8>>,
     /// The new value; nothing removes the key.
@@ -103,4 +107,68 @@ pub struct PasswordCall {
     pub password: Password,
     /// The stored hash as a PHC string; nothing verifies against a dummy, at the same cost.
     pub phc: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::{from_value, json};
+
+    use super::*;
+    use crate::{Field, FieldKind, Form, Identity, LoginRequest, Purpose, Step};
+
+    #[test]
+    fn the_crate_has_the_contracts_version() {
+        let (major, minor) = VERSION;
+        assert!(env!("CARGO_PKG_VERSION").starts_with(&format!("{major}.{minor}.")));
+    }
+
+    #[test]
+    fn what_a_newer_side_adds_is_ignored() {
+        let step = json!({"step": "ask", "form": {"fields": [
+            {"name": "x", "kind": "fingerprint", "glow": true}], "theme": "dark"}, "ttl": 9});
+        let Step::Ask { form, .. } = from_value(step).unwrap() else {
+            unreachable!("it asks");
+        };
+        assert_eq!(form.fields[0].kind, FieldKind::Unknown);
+        assert!(form.fields[0].required);
+        let request: LoginRequest = from_value(json!({"purpose": "sudo", "new": 1})).unwrap();
+        assert_eq!(request.purpose, Purpose::Other);
+        assert_eq!(
+            from_value::<Manifest>(json!({"new": 1})).unwrap(),
+            Manifest::default()
+        );
+    }
+
+    #[test]
+    fn what_an_older_side_lacks_is_defaulted() {
+        assert_eq!(from_value::<Form>(json!({})).unwrap(), Form::default());
+        assert_eq!(
+            from_value::<Field>(json!({"name": "x"}))
+                .unwrap()
+                .max_length,
+            1024
+        );
+        let identity: Identity = from_value(json!({"subject": "x"})).unwrap();
+        assert_eq!(
+            identity,
+            Identity {
+                subject: "x".into(),
+                ..Identity::default()
+            }
+        );
+        assert!(!identity.email_verified);
+    }
+
+    #[test]
+    fn a_step_nobody_knows_is_an_error_and_no_way_in() {
+        for reply in [
+            json!({"ok": {"step": "teleport"}}),
+            json!({"ok": null}),
+            json!({}),
+            json!([]),
+        ] {
+            assert!(from_value::<Reply<Step>>(reply).is_err());
+        }
+    }
 }

@@ -193,7 +193,7 @@ impl Kv<'_> {
                 &KvCall {
                     key: key.into(),
                     value: Some(value.into()),
-                    expect: None,
+                    ..KvCall::default()
                 },
             )
             .await
@@ -230,6 +230,7 @@ impl Kv<'_> {
             key: key.into(),
             expect: old.map(Into::into),
             value: new.map(Into::into),
+            ..KvCall::default()
         };
         self.0.call("kv.swap", &call).await
     }
@@ -239,14 +240,27 @@ impl Kv<'_> {
     /// # Errors
     /// When the store cannot tell.
     pub async fn list(&self, prefix: &str) -> Result<Vec<String>, BackendError> {
-        self.0
-            .call(
-                "kv.list",
-                &KvCall {
-                    key: prefix.into(),
-                    ..KvCall::default()
-                },
-            )
-            .await
+        self.list_call(prefix, None).await
+    }
+
+    /// As [`Kv::list`], from the first key after `after` on: how to walk more than 1000.
+    ///
+    /// # Errors
+    /// When the store cannot tell.
+    pub async fn list_after(&self, prefix: &str, after: &str) -> Result<Vec<String>, BackendError> {
+        self.list_call(prefix, Some(after.into())).await
+    }
+
+    async fn list_call(
+        &self,
+        prefix: &str,
+        after: Option<String>,
+    ) -> Result<Vec<String>, BackendError> {
+        let call = KvCall {
+            key: prefix.into(),
+            after,
+            ..KvCall::default()
+        };
+        self.0.call("kv.list", &call).await
     }
 }

@@ -2,6 +2,7 @@
 //! write one. A backend says *who somebody is*; the server decides what that means.
 //!
 //! ```
+//! #![forbid(unsafe_code)]
 //! use omnigent_plugin::prelude::*;
 //!
 //! /// What the operator writes into `[backend.<name>]`.
@@ -45,7 +46,8 @@
 //! - **`async fn`s run on the plugin's own runtime**, under a deadline of the server's; use tokio,
 //!   an HTTP client, an LDAP client. [`Identify`] is synchronous, runs on the server's thread, and
 //!   must not block.
-//! - **A panic ends the call, not the server.**
+//! - **A panic ends its call, not the server**, unless you build with `panic = "abort"`: do not.
+//! - **No `unsafe`**: a backend's crate can `#![forbid(unsafe_code)]`.
 
 pub mod abi;
 mod backend;
@@ -55,6 +57,9 @@ mod error;
 mod export;
 mod host;
 mod identity;
+mod instance;
+mod methods;
+mod panics;
 mod request;
 mod runtime;
 mod step;
@@ -63,17 +68,19 @@ pub use backend::{Backend, Directory, Health, Identify, Login, Logout, Revalidat
 pub use directory::{Change, DirectoryError, Entry, Expect, KvWrite, Password};
 pub use error::BackendError;
 #[doc(hidden)]
-pub use export::{Exported, Methods, reexport};
+pub use export::{Exported, reexport};
 pub use host::{Host, Kv, Level, Verified};
 pub use identity::{Identity, IdentityRef, Standing};
+#[doc(hidden)]
+pub use methods::Methods;
 pub use request::{RequestView, Verdict};
-pub use step::{Answer, Field, FieldKind, Form, LoginRequest, LogoutTarget, State, Step};
+pub use step::{Answer, Field, FieldKind, Form, LoginRequest, LogoutTarget, Purpose, State, Step};
 
 /// Everything a backend needs, for one `use`.
 pub mod prelude {
     pub use crate::{
         Answer, Backend, BackendError, Change, Directory, DirectoryError, Entry, Field, FieldKind,
         Form, Health, Host, Identify, Identity, IdentityRef, Level, Login, LoginRequest, Logout,
-        LogoutTarget, Password, RequestView, Revalidate, Standing, State, Step, Verdict,
+        LogoutTarget, Password, Purpose, RequestView, Revalidate, Standing, State, Step, Verdict,
     };
 }

@@ -1,6 +1,9 @@
 //! A request as [`Identify`](crate::Identify) sees it, and what it says of it.
 
-use crate::{Identity, abi::FfiRequest};
+use crate::{
+    Identity,
+    abi::{CLIENT_CERTIFICATE, FfiRequest},
+};
 
 /// A borrowed view of one request. Nothing is copied.
 pub struct RequestView<'a>(pub(crate) FfiRequest<'a>);
@@ -28,6 +31,13 @@ impl<'a> RequestView<'a> {
             .iter()
             .filter(move |header| header.name.as_str() == name)
             .map(|header| header.value.as_slice())
+    }
+
+    /// The certificate the client has proved to hold in TLS, in DER form.
+    pub fn client_certificate(&self) -> Option<&'a [u8]> {
+        let more = self.0.more.as_slice().iter();
+        let mut found = more.filter(|header| header.name.as_str() == CLIENT_CERTIFICATE);
+        found.next().map(|header| header.value.as_slice())
     }
 
     /// The names of all header lines, lower-case.

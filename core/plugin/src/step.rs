@@ -279,6 +279,24 @@ pub struct LoginRequest {
     pub user_agent: String,
     /// Where people come back to after a redirect.
     pub callback_url: String,
+    /// What for.
+    pub purpose: Purpose,
+}
+
+/// What a conversation is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// To sign in.
+    #[default]
+    SignIn,
+    /// To prove once more who one is, before something grave.
+    Reauthenticate,
+    /// To link another identity to one's account.
+    Link,
+    /// Something this version does not know.
+    #[serde(other)]
+    Other,
 }
 
 /// Where to send somebody who signs out.

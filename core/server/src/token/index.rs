@@ -37,7 +37,7 @@ pub struct AccountState {
 impl AccountState {
     /// The state of an account that exists.
     pub fn new(uid: Uid, id: &str, is_admin: bool, is_disabled: bool) -> Self {
-        let flags = u8::from(is_admin) * ADMIN | u8::from(is_disabled) * DISABLED;
+        let flags = (u8::from(is_admin) * ADMIN) | (u8::from(is_disabled) * DISABLED);
         Self {
             uid,
             id: id.into(),

@@ -14,6 +14,9 @@ use super::verify::Refusal;
 /// Longest token looked at, in bytes. Ours have a few hundred.
 pub const MAX_LENGTH: usize = 8 * 1024;
 
+/// Length of a signature: 32 bytes in base64url.
+const SIGNATURE: usize = 43;
+
 /// A token's segments, of which only the signature has been decoded.
 #[derive(Debug)]
 pub(super) struct Segments<'a> {
@@ -32,30 +35,37 @@ pub(super) fn split(token: &[u8]) -> Result<Segments<'_>, Refusal> {
     if token.len() > MAX_LENGTH {
         return Err(Refusal::Malformed);
     }
-    let mut segments = token.split(|byte| *byte == b'.');
-    let (Some(header), Some(payload), Some(signature), None) = (
-        segments.next(),
-        segments.next(),
-        segments.next(),
-        segments.next(),
-    ) else {
-        return Err(Refusal::Malformed);
-    };
+    // From both ends: a further dot would be in the payload, where it is no base64.
+    let at = token.len().wrapping_sub(SIGNATURE + 1);
+    let cut = (token.get(at) == Some(&b'.')).then(|| token.split_at(at));
+    let (signed, signature) = cut.ok_or_else(|| malformed(token))?;
+    let header_ends = signed.iter().position(|byte| *byte == b'.');
+    let (header, payload) = header_ends
+        .map(|at| (&signed[..at], &signed[at + 1..]))
+        .ok_or(Refusal::Malformed)?;
     if header.is_empty() || payload.is_empty() {
         return Err(Refusal::Malformed);
     }
-    // 32 bytes are 43 characters; the decoder wants room for its estimate.
+    // The decoder wants room for its estimate.
     let mut bytes = [0; 36];
-    if signature.len() != 43 || URL_SAFE_NO_PAD.decode_slice(signature, &mut bytes) != Ok(32) {
+    if URL_SAFE_NO_PAD.decode_slice(&signature[1..], &mut bytes) != Ok(32) {
         return Err(Refusal::Signature);
     }
     let signature = *bytes.first_chunk().ok_or(Refusal::Signature)?;
     Ok(Segments {
         header,
         payload,
-        signed: &token[..header.len() + 1 + payload.len()],
+        signed,
         signature,
     })
+}
+
+/// What to call a token that does not end in a signature of the right length.
+fn malformed(token: &[u8]) -> Refusal {
+    match token.iter().filter(|byte| **byte == b'.').count() {
+        2 => Refusal::Signature,
+        _ => Refusal::Malformed,
+    }
 }
 
 /// Decodes a segment and hands it to `read`. The usual token fits on the stack.

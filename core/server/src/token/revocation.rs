@@ -61,7 +61,7 @@ impl Record for Progress {
 /// How long an id is remembered past its end, in seconds.
 const MARGIN: u64 = 3600;
 /// How far one call may move the time that forgetting goes by, in milliseconds.
-const MAX_STEP: u64 = 10 * 60 * 1000;
+const MAX_STEP: u64 = 5 * 60 * 1000;
 /// How far that time may be ahead of what is stored of it, in milliseconds.
 const MAX_UNSAVED: u64 = 24 * 3600 * 1000;
 
@@ -238,7 +238,8 @@ pub fn load(from: &impl Read, now: Timestamp) -> Result<RevocationIndex, StoreEr
 }
 
 /// Deletes stored revocations whose end is long past, looking at up to `budget` records from the
-/// one after `from`. Returns where to go on, or nothing at the end.
+/// one after `from`. Goes by the time that [`RevocationIndex::purge`] has come to. Returns where
+/// to go on, or nothing at the end.
 ///
 /// # Errors
 /// Only of the store.
@@ -247,9 +248,8 @@ pub fn sweep(
     tx: &mut Tx<'_>,
     from: Option<Vec<u8>>,
     budget: usize,
-    now: Timestamp,
 ) -> Result<Option<Vec<u8>>, StoreError> {
-    let trusted = index.advance(now);
+    let trusted = Timestamp::from_millis(index.trusted.load(Ordering::SeqCst));
     let page: Vec<_> = REVOCATIONS
         .scan(tx, &[], from.as_deref(), Order::Ascending)
         .take(budget)
