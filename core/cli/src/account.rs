@@ -89,7 +89,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     // Asked before the data directory is opened: a person takes their time.
     let ready = prepare(&args.command)?;
     let admin = admin::reach(config)?;
-    perform(&*admin, &args.command, ready, args.json)
+    perform(&admin, &args.command, ready, args.json)
 }
 
 type Password = omnigent_server::secret::Secret<String>;
@@ -124,7 +124,7 @@ fn confirm(id: &str) -> Result<(), Failure> {
 }
 
 fn perform(
-    admin: &dyn Admin,
+    admin: &Admin,
     command: &Command,
     password: Option<Password>,
     json: bool,

@@ -2,7 +2,7 @@
 
 use std::{fmt, process::ExitCode};
 
-use omnigent_server::{config::Problem, store::OpenError};
+use omnigent_server::{app::StartError, config::Problem, store::OpenError};
 
 /// Exit code of a wrong command line or configuration.
 pub(crate) const USAGE: u8 = 2;
@@ -63,6 +63,20 @@ impl From<OpenError> for Failure {
             OpenError::Io { .. } | OpenError::Newer { .. } => Self::Failed(why),
             // Everything else there is speaks of the data itself.
             _ => Self::Damaged(why),
+        }
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Store(error) => error.into(),
+            StartError::Damaged(why) => Self::Damaged(why),
+            // What the operator named cannot be had: theirs to mend, like any other setting.
+            StartError::Backends(_) | StartError::Config(_) | StartError::Keyring(_) => {
+                Self::Usage(error.to_string())
+            }
+            error => Self::Failed(error.to_string()),
         }
     }
 }

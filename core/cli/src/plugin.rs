@@ -3,8 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
+use omnigent_server::backend::{self, Manifest};
+use serde_json::json;
 
-use crate::{failure::Failure, output, settings::Settings};
+use crate::{
+    failure::Failure,
+    output::{self, plain},
+    settings::Settings,
+};
 
 /// Lists and inspects plugins
 #[derive(clap::Args)]
@@ -38,27 +44,99 @@ enum Command {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     match &args.command {
         Command::List => list(&args.settings.load(None)?.server.plugin_dir, args.json),
-        Command::Inspect { file } => inspect(file),
+        Command::Inspect { file } => inspect(file, args.json),
     }
 }
 
 fn list(directory: &Path, json: bool) -> Result<(), Failure> {
-    let files = files(directory)?;
-    if json {
-        output::json(&files);
-    } else {
-        for file in files {
-            output::say(file.display());
-        }
+    let mut rows = Vec::new();
+    for file in files(directory)? {
+        rows.push((inspect_file(&file), file));
     }
+    if json {
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|(found, file)| match found {
+                Ok(manifest) => {
+                    json!({"file": file, "name": manifest.name, "version": manifest.version,
+                    "title": manifest.title, "capabilities": manifest.capabilities})
+                }
+                Err(why) => json!({"file": file, "error": why}),
+            })
+            .collect();
+        output::json(&rows);
+        return Ok(());
+    }
+    let rows: Vec<Vec<String>> = rows
+        .into_iter()
+        .map(|(found, file)| {
+            let file = file
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            match found {
+                Ok(m) => vec![
+                    plain(&m.name),
+                    plain(&m.version),
+                    m.capabilities.join(" "),
+                    file,
+                ],
+                Err(why) => vec!["-".into(), "-".into(), plain(&why), file],
+            }
+        })
+        .collect();
+    output::say(output::table(
+        &["name", "version", "capabilities", "file"],
+        &rows,
+    ));
     Ok(())
 }
 
-fn inspect(file: &Path) -> Result<(), Failure> {
-    Err(Failure::Failed(format!(
-        "this build cannot load {} yet",
-        file.display()
-    )))
+fn inspect_file(file: &Path) -> Result<Manifest, String> {
+    backend::inspect(file).map_err(|error| error.to_string())
+}
+
+fn inspect(file: &Path, json: bool) -> Result<(), Failure> {
+    let manifest =
+        inspect_file(file).map_err(|why| Failure::Failed(format!("{}: {why}", file.display())))?;
+    let sha256 = backend::sha256_of(file)
+        .map_err(|error| Failure::Failed(format!("{}: {error}", file.display())))?;
+    if json {
+        output::json(&json!({
+            "name": manifest.name,
+            "title": manifest.title,
+            "version": manifest.version,
+            "contract": format!("{}.{}", manifest.contract.0, manifest.contract.1),
+            "sdk": manifest.sdk,
+            "capabilities": manifest.capabilities,
+            "config_schema": manifest.config_schema,
+            "sha256": sha256,
+        }));
+        return Ok(());
+    }
+    let keys = manifest.config_schema["properties"].as_object();
+    let keys: Vec<_> = keys
+        .into_iter()
+        .flatten()
+        .map(|(key, _)| key.as_str())
+        .collect();
+    let contract = format!(
+        "{}.{} (SDK {})",
+        manifest.contract.0, manifest.contract.1, manifest.sdk
+    );
+    for (label, text) in [
+        ("name", manifest.name.as_str()),
+        ("title", &manifest.title),
+        ("version", &manifest.version),
+        ("contract", &contract),
+        ("can", &manifest.capabilities.join(", ")),
+        ("keys", &keys.join(", ")),
+        ("sha256", &sha256),
+    ] {
+        output::say(format!("{label:<9}{}", plain(text)));
+    }
+    Ok(())
 }
 
 /// The files in a directory that are named like plugins, by name.

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, net::SocketAddr};
 
-use omnigent_server::config::Config;
+use omnigent_server::{app::App, clock::Clock, config::Config};
 use tokio::{
     net::TcpListener,
     runtime::{Builder, Runtime},
@@ -47,9 +47,21 @@ async fn serve(config: Config) -> Result<(), Failure> {
         .local_addr()
         .map_err(|error| Failure::Failed(error.to_string()))?;
     let stop = stop_signal()?;
-    output::say(banner(&config, listening, &Claim::Done));
-    stop.await;
-    Err(Failure::Failed("this build has no server yet".into()))
+    let app = App::open(&config, listening, Clock::system()).await?;
+    let operator = app.operator_socket()?;
+    let claim = if app.office.needs_setup() {
+        Claim::Open {
+            code: app.setup_code().map(|code| code.expose().clone()),
+        }
+    } else {
+        Claim::Done
+    };
+    output::say(banner(&config, listening, &claim));
+    if config.is_no_auth() {
+        tracing::warn!("no-auth mode: everybody who reaches this server is an admin");
+    }
+    app.serve(Some(listener), operator, stop).await?;
+    Ok(())
 }
 
 /// A plugin that spins inside `poll` keeps the worker it is on. With four workers, even on a
@@ -103,12 +115,15 @@ pub(crate) enum Claim {
 /// What listens where and where to go next, for the person who started it.
 fn banner(config: &Config, listening: SocketAddr, claim: &Claim) -> String {
     let url = config.base_url(listening);
-    let mut text = format!("omnigent {} on {url}\n", env!("CARGO_PKG_VERSION"));
+    let mut text = format!(
+        "omnigent {}, listening on http://{listening}\n",
+        env!("CARGO_PKG_VERSION")
+    );
     let mut line = |label: &str, value: &str| {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "  {label:<9}{value}");
     };
-    line("listens", &listening.to_string());
+    line("address", &url.to_string());
     line("data", &config.server.data_dir.display().to_string());
     if config.is_no_auth() {
         line("sign-in", "none: whoever reaches this server is an admin");
@@ -124,10 +139,7 @@ fn banner(config: &Config, listening: SocketAddr, claim: &Claim) -> String {
         Claim::Open { code } => {
             line("next", &format!("claim the server: open {url}/setup"));
             if let Some(code) = code {
-                line(
-                    "",
-                    &format!("setup code {code} (not asked for on this machine)"),
-                );
+                line("", &format!("setup code {code}"));
             }
         }
     }

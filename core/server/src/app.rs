@@ -31,10 +31,7 @@ use crate::{
     },
     secret::Secret,
     store::{self, Options, Store, StoreError},
-    token::{
-        self, AccountState, Keyring, KeyringError, TokenUse, VerifiedToken, Verifier,
-        hash,
-    },
+    token::{self, AccountState, Keyring, KeyringError, TokenUse, VerifiedToken, Verifier, hash},
     uses::Uses,
 };
 
@@ -44,6 +41,9 @@ pub enum StartError {
     /// The store does not open; see [`store::OpenError`].
     #[error(transparent)]
     Store(#[from] store::OpenError),
+    /// The store turned out to be damaged while serving.
+    #[error("{0}")]
+    Damaged(String),
     /// The store opens and cannot be read.
     #[error(transparent)]
     Read(#[from] StoreError),
@@ -138,8 +138,14 @@ impl App {
             .unwrap_or_else(|| "omnigent".to_owned());
         let audience = config.tokens.audience.clone();
         let (accounts, revocations) = (Arc::clone(&live.accounts), Arc::clone(&live.revocations));
-        let verifier = Verifier::new(keyring, issuer.as_str(), audience.as_str(), accounts, revocations)
-            .allow_endless_api_tokens(config.tokens.api_allow_unlimited);
+        let verifier = Verifier::new(
+            keyring,
+            issuer.as_str(),
+            audience.as_str(),
+            accounts,
+            revocations,
+        )
+        .allow_endless_api_tokens(config.tokens.api_allow_unlimited);
         let verifier = Arc::new(verifier);
         let services = services(config, &store, &clock)?;
         let backends = Arc::new(Backends::open(wanted(config), &services, &base_url).await);
@@ -213,33 +219,41 @@ impl App {
         Ok(Arc::new(app))
     }
 
-    /// Serves on `tcp` and on the operator's socket until `shutdown` resolves or the store turns
-    /// out to be damaged; then lets running requests end, and lets go of everything.
+    /// The operator's socket, `admin.sock` in the data directory: only this user may connect.
     ///
     /// # Errors
-    /// [`StartError::Store`] when the store is damaged.
+    /// [`StartError::Io`].
+    pub fn operator_socket(&self) -> Result<UnixListener, StartError> {
+        let path = self.data_dir.join("admin.sock");
+        let bind = || {
+            // The data directory is ours alone: what is there is from a server that was killed.
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let socket = UnixListener::bind(&path)?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+            Ok(socket)
+        };
+        bind().map_err(|source| StartError::Io {
+            path: path.clone(),
+            source,
+        })
+    }
+
+    /// Serves on `tcp`, if given, and on the operator's socket until `shutdown` resolves or the
+    /// store turns out to be damaged; then lets running requests end, and lets go of everything.
+    ///
+    /// # Errors
+    /// [`StartError::Damaged`].
     pub async fn serve(
-        self: &Arc<Self>,
-        tcp: TcpListener,
+        self: Arc<Self>,
+        tcp: Option<TcpListener>,
+        operator: UnixListener,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), StartError> {
-        let socket = self.data_dir.join("admin.sock");
-        let io = |source| StartError::Io {
-            path: socket.clone(),
-            source,
-        };
-        // Nobody else has the data directory: what is there is from a server that was killed.
-        match fs::remove_file(&socket) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
-            _ => {}
-        }
-        let operator = UnixListener::bind(&socket).map_err(io)?;
-        fs::set_permissions(&socket, fs::Permissions::from_mode(0o600)).map_err(io)?;
-        let listeners = Listeners {
-            tcp,
-            operator: Some(operator),
-        };
-        let upkeep = tokio::spawn(crate::upkeep::run(Arc::clone(self)));
+        let listeners = Listeners { tcp, operator };
+        let upkeep = tokio::spawn(crate::upkeep::run(Arc::clone(&self)));
         let mut damage = None;
         let stop = async {
             tokio::select! {
@@ -247,15 +261,19 @@ impl App {
                 found = self.store.damaged() => damage = Some(found),
             }
         };
-        let served = http::serve(Arc::clone(self), listeners, stop).await;
+        let served = http::serve(Arc::clone(&self), listeners, stop).await;
         upkeep.abort();
-        let _ = fs::remove_file(&socket);
+        let _ = upkeep.await;
+        let _ = fs::remove_file(self.data_dir.join("admin.sock"));
         if let Some(damage) = damage {
-            return Err(StartError::Config(damage.to_string()));
+            return Err(StartError::Damaged(damage.to_string()));
         }
         self.flush_uses().await;
         self.backends.shutdown();
-        served.map_err(io)
+        served.map_err(|source| StartError::Io {
+            path: self.data_dir.clone(),
+            source,
+        })
     }
 
     /// Where people sign in, if they do (CONTRACT section 3).
@@ -430,7 +448,7 @@ fn settings(config: &Config, base_url: String) -> Settings {
         base_url,
         is_no_auth: config.is_no_auth(),
         is_open_to_network: config.auth.allow_no_auth_on_network,
-        sharing_mode: config.sharing.mode,
+        sharing_mode: if config.sharing.enabled { "on" } else { "off" },
         public_sharing: config.sharing.public,
         max_body: usize::try_from(server.max_body).unwrap_or(usize::MAX),
         max_connections: server.max_connections,

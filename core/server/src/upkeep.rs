@@ -29,7 +29,7 @@ pub(crate) async fn run(app: Arc<App>) {
                 let (index, from) = (Arc::clone(&app.live.revocations), revocations.take());
                 revocations = app
                     .store
-                    .write(move |tx| token::sweep(&index, tx, from, BUDGET, now))
+                    .write(move |tx| token::sweep(&index, tx, from, BUDGET))
                     .await?;
                 app.live.revocations.purge(now);
             }

@@ -6,8 +6,10 @@
 mod local;
 mod remote;
 
-use omnigent_server::{config::Config, secret::Secret};
+use omnigent_server::config::Config;
 use serde::{Deserialize, Serialize};
+
+pub(crate) use remote::Remote as Admin;
 
 use crate::failure::Failure;
 
@@ -35,24 +37,15 @@ pub(crate) struct Change {
     pub(crate) disabled: Option<bool>,
 }
 
-/// What an operator does with accounts.
-pub(crate) trait Admin {
-    /// All accounts, by id.
-    fn list(&self) -> Result<Vec<Row>, Failure>;
-    /// Makes an account; without a password it can only sign in through another backend.
-    fn add(&self, id: &str, password: Option<&Secret<String>>, admin: bool) -> Result<(), Failure>;
-    /// Changes an account.
-    fn change(&self, id: &str, change: Change) -> Result<(), Failure>;
-    /// Deletes an account and everything of theirs.
-    fn delete(&self, id: &str) -> Result<(), Failure>;
-    /// Gives an account a new password, which is returned, and ends its logins.
-    fn reset_password(&self, id: &str) -> Result<Secret<String>, Failure>;
-}
-
 /// The way to the accounts of this configuration's data directory.
-pub(crate) fn reach(config: Config) -> Result<Box<dyn Admin>, Failure> {
-    match remote::Remote::connect(&config.server.data_dir)? {
-        Some(remote) => Ok(Box::new(remote)),
-        None => Ok(Box::new(local::Local::open(config)?)),
+pub(crate) fn reach(config: Config) -> Result<Admin, Failure> {
+    if let Some(admin) = Admin::connect(&config.server.data_dir)? {
+        return Ok(admin);
     }
+    let data_dir = config.server.data_dir.clone();
+    let local = local::Local::start(config)?;
+    let admin = Admin::connect(&data_dir)?;
+    admin
+        .map(|admin| admin.with(local))
+        .ok_or_else(|| Failure::Failed("the data directory did not open".into()))
 }

@@ -16,13 +16,15 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{net::UnixStream, runtime::Runtime, time::timeout};
 
-use super::{Admin, Change, Row};
+use super::{Change, Row, local::Local};
 use crate::{failure::Failure, output::plain};
 
 /// A server that answers on its socket.
-pub(super) struct Remote {
+pub(crate) struct Remote {
     runtime: Runtime,
     socket: PathBuf,
+    /// Ends when this does.
+    _server: Option<Local>,
 }
 
 /// Accounts asked for at once.
@@ -41,7 +43,11 @@ impl Remote {
             .map_err(|error| Failure::Failed(error.to_string()))?;
         let socket = data_dir.join("admin.sock");
         match runtime.block_on(UnixStream::connect(&socket)) {
-            Ok(_) => Ok(Some(Self { runtime, socket })),
+            Ok(_) => Ok(Some(Self {
+                runtime,
+                socket,
+                _server: None,
+            })),
             // Refused: left behind by a server that was killed.
             Err(error)
                 if matches!(
@@ -56,6 +62,12 @@ impl Remote {
                 socket.display()
             ))),
         }
+    }
+
+    /// Keeps a server of our own going for as long as it is spoken to.
+    pub(super) fn with(mut self, server: Local) -> Self {
+        self._server = Some(server);
+        self
     }
 
     fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Bytes, Failure> {
@@ -104,8 +116,10 @@ impl Remote {
     }
 }
 
-impl Admin for Remote {
-    fn list(&self) -> Result<Vec<Row>, Failure> {
+/// What an operator does with accounts.
+impl Remote {
+    /// All accounts, by id.
+    pub(crate) fn list(&self) -> Result<Vec<Row>, Failure> {
         #[derive(Deserialize)]
         struct Page {
             users: Vec<Row>,
@@ -128,7 +142,13 @@ impl Admin for Remote {
         }
     }
 
-    fn add(&self, id: &str, password: Option<&Secret<String>>, admin: bool) -> Result<(), Failure> {
+    /// Makes an account; without a password it can only sign in through another backend.
+    pub(crate) fn add(
+        &self,
+        id: &str,
+        password: Option<&Secret<String>>,
+        admin: bool,
+    ) -> Result<(), Failure> {
         let mut body = json!({"id": id, "is_admin": admin});
         if let Some(password) = password {
             body["password"] = Value::from(password.expose().as_str());
@@ -137,18 +157,21 @@ impl Admin for Remote {
             .map(drop)
     }
 
-    fn change(&self, id: &str, change: Change) -> Result<(), Failure> {
+    /// Changes an account.
+    pub(crate) fn change(&self, id: &str, change: Change) -> Result<(), Failure> {
         let path = format!("/auth/users/{}", escape(id));
         let body = json!(change);
         self.call(Method::PATCH, &path, Some(&body)).map(drop)
     }
 
-    fn delete(&self, id: &str) -> Result<(), Failure> {
+    /// Deletes an account and everything of theirs.
+    pub(crate) fn delete(&self, id: &str) -> Result<(), Failure> {
         let path = format!("/auth/users/{}", escape(id));
         self.call(Method::DELETE, &path, None).map(drop)
     }
 
-    fn reset_password(&self, id: &str) -> Result<Secret<String>, Failure> {
+    /// Gives an account a new password, which is returned, and ends its logins.
+    pub(crate) fn reset_password(&self, id: &str) -> Result<Secret<String>, Failure> {
         #[derive(Deserialize)]
         struct Reset {
             new_password: Secret<String>,

@@ -54,6 +54,14 @@ pub(super) fn seal(path: &Path, pin: Option<&[u8; 32]>) -> Result<Sealed, LoadEr
     copy(&bytes).map_err(|source| LoadError::Io { source })
 }
 
+/// The SHA-256 of the file, as `sha256 = "…"` pins it.
+///
+/// # Errors
+/// Why it would not be loaded.
+pub fn sha256_of(path: &Path) -> Result<String, LoadError> {
+    Ok(hex::encode(digest::digest(&digest::SHA256, &read(path)?)))
+}
+
 fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
     let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default();
     let file = OpenOptions::new()

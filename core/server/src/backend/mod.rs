@@ -21,14 +21,16 @@ use std::{
     time::Duration,
 };
 
-use omnigent_plugin::{abi::PluginRootRef, contract::Manifest};
+use omnigent_plugin::abi::PluginRootRef;
 
 use crate::account::Linking;
 
 pub use error::{CallError, LoadError, OpenError};
+pub use file::sha256_of;
 pub use hashing::{Cost, Hashing};
 pub use instance::Instance;
 pub use kv::{ApplyError, apply_change};
+pub use omnigent_plugin::contract::Manifest;
 pub use services::Services;
 
 /// One backend to open.

@@ -15,7 +15,7 @@ use crate::{app::App, clock::Timestamp, token::Refusal};
 
 /// What a request presented.
 #[derive(Clone, Debug)]
-pub enum Credential {
+pub(super) enum Credential {
     /// Nothing.
     None,
     /// Something that is no good; why, for the log.

@@ -11,7 +11,7 @@ pub type Response = warp::reply::Response;
 pub type Outcome = Result<Response, super::ApiError>;
 
 /// A body of this type.
-pub fn body(status: StatusCode, content_type: &'static str, bytes: impl Into<Bytes>) -> Response {
+pub(super) fn body(status: StatusCode, content_type: &'static str, bytes: impl Into<Bytes>) -> Response {
     let mut response = Response::new(bytes.into().into());
     *response.status_mut() = status;
     response
@@ -21,7 +21,7 @@ pub fn body(status: StatusCode, content_type: &'static str, bytes: impl Into<Byt
 }
 
 /// A JSON body.
-pub fn json(status: StatusCode, value: &impl Serialize) -> Response {
+pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {
     body(
         status,
         "application/json",
@@ -30,19 +30,19 @@ pub fn json(status: StatusCode, value: &impl Serialize) -> Response {
 }
 
 /// 200 with a JSON body.
-pub fn ok(value: &impl Serialize) -> Response {
+pub(super) fn ok(value: &impl Serialize) -> Response {
     json(StatusCode::OK, value)
 }
 
 /// 204.
-pub fn no_content() -> Response {
+pub(super) fn no_content() -> Response {
     let mut response = Response::default();
     *response.status_mut() = StatusCode::NO_CONTENT;
     response
 }
 
 /// 302 to a place of ours.
-pub fn redirect(to: &str) -> Response {
+pub(super) fn redirect(to: &str) -> Response {
     let mut response = Response::default();
     *response.status_mut() = StatusCode::FOUND;
     let to = HeaderValue::from_str(to).unwrap_or(HeaderValue::from_static("/"));
@@ -51,7 +51,7 @@ pub fn redirect(to: &str) -> Response {
 }
 
 /// Not to be kept by anybody: it holds a token, or something of somebody's.
-pub fn no_store(mut response: Response) -> Response {
+pub(super) fn no_store(mut response: Response) -> Response {
     response
         .headers_mut()
         .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

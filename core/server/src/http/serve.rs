@@ -13,7 +13,7 @@ use hyper_util::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, UnixListener},
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
     sync::Semaphore,
 };
 use warp::Filter;
@@ -35,9 +35,9 @@ const BACKOFF: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Listeners {
     /// People and programs.
-    pub tcp: TcpListener,
+    pub tcp: Option<TcpListener>,
     /// The operator.
-    pub operator: Option<UnixListener>,
+    pub operator: UnixListener,
 }
 
 /// Serves until `shutdown` resolves, then lets running requests end within the deadline.
@@ -56,8 +56,8 @@ pub async fn serve(
     loop {
         let accepted = tokio::select! {
             () = &mut shutdown => break,
-            accepted = listeners.tcp.accept() => accepted.map(|(stream, peer)| (stream, peer.ip())),
-            operator = accept_operator(listeners.operator.as_ref()) => {
+            accepted = accept(listeners.tcp.as_ref()) => accepted,
+            operator = accept_operator(&listeners.operator) => {
                 if let Ok(stream) = operator {
                     connection(&app, &table, stream, None, &graceful, None);
                 }
@@ -95,13 +95,18 @@ pub async fn serve(
     Ok(())
 }
 
-/// Accepts from the operator's socket whoever the kernel says is this user or root.
-async fn accept_operator(
-    listener: Option<&UnixListener>,
-) -> std::io::Result<tokio::net::UnixStream> {
+async fn accept(listener: Option<&TcpListener>) -> std::io::Result<(TcpStream, IpAddr)> {
     let Some(listener) = listener else {
         return std::future::pending().await;
     };
+    listener
+        .accept()
+        .await
+        .map(|(stream, peer)| (stream, peer.ip()))
+}
+
+/// Accepts from the operator's socket whoever the kernel says is this user or root.
+async fn accept_operator(listener: &UnixListener) -> std::io::Result<UnixStream> {
     let (stream, _) = listener.accept().await?;
     let uid = stream.peer_cred()?.uid();
     if uid == 0 || uid == rustix::process::geteuid().as_raw() {
