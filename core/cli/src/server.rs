@@ -38,7 +38,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    runtime()?.block_on(serve(config))
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(serve(config));
+    // A plugin's call that never returns must not keep the process.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
 }
 
 async fn serve(config: Config) -> Result<(), Failure> {

@@ -101,6 +101,16 @@ pub struct FfiHeader<'a> {
     pub value: RSlice<'a, u8>,
 }
 
+impl<'a> FfiHeader<'a> {
+    /// A line.
+    pub const fn new(name: &'a str, value: &'a [u8]) -> Self {
+        Self {
+            name: RStr::from_str(name),
+            value: RSlice::from_slice(value),
+        }
+    }
+}
+
 /// What the fast lane answers.
 #[repr(u8)]
 #[derive(StableAbi)]

@@ -1,15 +1,16 @@
 //! The fast lane: `identify` on the server's own thread.
 //!
-//! A call that never returns would keep its thread for good. So no more than [`AT_ONCE`] calls of
-//! one backend run at a time, fewer than the server has workers, and a watchdog stops asking a
+//! A call that never returns keeps its thread for good. So all backends together never hold more
+//! than the workers but two, one backend at most half of that, and a watchdog stops asking a
 //! backend whose call has been running for [`HUNG`].
 //!
-//! **Invariant:** whatever a backend does here, some workers go on serving.
+//! **Invariant:** whatever backends do here, some workers go on serving, and a backend that is slow
+//! for a moment only is not given up.
 
 use std::{
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -18,75 +19,265 @@ use parking_lot::Mutex;
 
 use super::CallError;
 
-/// Calls of one backend at once. The server runs at least four workers.
-const AT_ONCE: usize = 2;
-
-/// After this a call that is meant to take a microsecond is not coming back.
+/// After this a call that is meant to take a microsecond is taken for hung.
 const HUNG: Duration = Duration::from_millis(250);
 
-pub(super) struct FastLane {
-    running: AtomicUsize,
-    hung: AtomicBool,
-    began: [Mutex<Option<Instant>>; AT_ONCE],
+/// For how long a backend is not asked after a hung call, in milliseconds.
+const PAUSE: u64 = 10_000;
+
+/// How often the watchdog looks.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How long a call waits for a place: as long as a thread in the midst of one may be off its core.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// The places of all fast lanes together.
+pub(super) struct Places {
+    epoch: Instant,
+    most: usize,
+    taken: AtomicUsize,
+    lanes: Mutex<Vec<Weak<FastLane>>>,
 }
 
-impl FastLane {
-    pub(super) fn new() -> Arc<Self> {
-        let lane = Arc::new(Self {
-            running: AtomicUsize::new(0),
-            hung: AtomicBool::new(false),
-            began: std::array::from_fn(|_| Mutex::new(None)),
+impl Places {
+    /// Places on a runtime of so many workers.
+    pub(super) fn new(workers: usize) -> Arc<Self> {
+        Arc::new(Self {
+            epoch: Instant::now(),
+            most: workers.saturating_sub(2).max(1),
+            taken: AtomicUsize::new(0),
+            lanes: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// A lane for the backend called `name`.
+    pub(super) fn lane(self: &Arc<Self>, name: &str) -> Arc<FastLane> {
+        let lane = Arc::new(FastLane {
+            name: name.to_owned(),
+            places: Arc::clone(self),
+            began: (0..self.most.div_ceil(2))
+                .map(|_| AtomicU64::new(FREE))
+                .collect(),
+            paused_until: AtomicU64::new(0),
         });
-        watch(Arc::downgrade(&lane));
+        let mut lanes = self.lanes.lock();
+        if lanes.is_empty() {
+            watch(Arc::downgrade(self));
+        }
+        lanes.push(Arc::downgrade(&lane));
         lane
     }
 
-    /// Whether the backend has been given up because a call did not return.
-    pub(super) fn is_hung(&self) -> bool {
-        self.hung.load(Ordering::Acquire)
-    }
-
-    pub(super) fn run<T>(&self, call: impl FnOnce() -> T) -> Result<T, CallError> {
-        if self.is_hung() {
-            return Err(CallError::Paused);
-        }
-        if self.running.fetch_add(1, Ordering::AcqRel) >= AT_ONCE {
-            self.running.fetch_sub(1, Ordering::AcqRel);
-            return Err(CallError::Busy);
-        }
-        let place = self.began.iter().find_map(|place| {
-            let mut began = place.try_lock()?;
-            began.is_none().then(|| {
-                *began = Some(Instant::now());
-                place
-            })
-        });
-        let answer = call();
-        if let Some(place) = place {
-            *place.lock() = None;
-        }
-        self.running.fetch_sub(1, Ordering::AcqRel);
-        Ok(answer)
+    fn now(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(FREE - 1)
     }
 }
 
-/// Looks at the lane now and then, for as long as it lives.
-fn watch(lane: Weak<FastLane>) {
-    let look = move || {
-        while let Some(lane) = lane.upgrade() {
-            let hangs = |place: &Mutex<Option<Instant>>| {
-                place.lock().is_some_and(|began| began.elapsed() > HUNG)
-            };
-            if lane.began.iter().any(hangs) && !lane.hung.swap(true, Ordering::AcqRel) {
-                tracing::error!(
-                    "a backend's identify does not return; it is not asked again until restart"
-                );
+/// No call is running in this place.
+const FREE: u64 = u64::MAX;
+
+/// One backend's calls.
+pub(super) struct FastLane {
+    name: String,
+    places: Arc<Places>,
+    /// When each running call began, in milliseconds of the places' time.
+    began: Box<[AtomicU64]>,
+    paused_until: AtomicU64,
+}
+
+impl FastLane {
+    /// Whether the backend is not asked because a call did not return.
+    pub(super) fn is_hung(&self) -> bool {
+        self.places.now() < self.paused_until.load(Ordering::Acquire)
+    }
+
+    pub(super) fn run<T>(&self, call: impl FnOnce() -> T) -> Result<T, CallError> {
+        let _place = match self.enter() {
+            Some(place) => place,
+            None => self.wait()?,
+        };
+        if self.is_hung() {
+            return Err(CallError::Paused);
+        }
+        Ok(call())
+    }
+
+    fn enter(&self) -> Option<Place<'_>> {
+        let taken = &self.places.taken;
+        let free = |taken| (taken < self.places.most).then_some(taken + 1);
+        taken
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, free)
+            .ok()?;
+        let now = self.places.now();
+        let place = self.began.iter().find(|began| {
+            began
+                .compare_exchange(FREE, now, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+        });
+        match place {
+            Some(began) => Some(Place { began, taken }),
+            None => {
+                taken.fetch_sub(1, Ordering::AcqRel);
+                None
             }
-            drop(lane);
-            std::thread::sleep(HUNG);
+        }
+    }
+
+    fn wait(&self) -> Result<Place<'_>, CallError> {
+        let patience = Instant::now() + PATIENCE;
+        loop {
+            if self.is_hung() {
+                return Err(CallError::Paused);
+            }
+            if let Some(place) = self.enter() {
+                return Ok(place);
+            }
+            if Instant::now() > patience {
+                return Err(CallError::Busy);
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    /// Pauses the backend while a call is overdue, and for some time after.
+    fn look(&self) {
+        let now = self.places.now();
+        let hung = u64::try_from(HUNG.as_millis()).unwrap_or(FREE);
+        let is_overdue = |began: &AtomicU64| {
+            let began = began.load(Ordering::Acquire);
+            began != FREE && now.saturating_sub(began) > hung
+        };
+        if self.began.iter().any(is_overdue)
+            && self.paused_until.swap(now + PAUSE, Ordering::AcqRel) <= now
+        {
+            tracing::error!(
+                backend = self.name,
+                "identify does not return: the backend is not asked"
+            );
+        }
+    }
+}
+
+/// A running call.
+struct Place<'a> {
+    began: &'a AtomicU64,
+    taken: &'a AtomicUsize,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.began.store(FREE, Ordering::Release);
+        self.taken.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Looks at the lanes now and then, for as long as there are any.
+fn watch(places: Weak<Places>) {
+    let look = move || {
+        while let Some(places) = places.upgrade() {
+            let lanes: Vec<_> = places
+                .lanes
+                .lock()
+                .iter()
+                .filter_map(Weak::upgrade)
+                .collect();
+            lanes.iter().for_each(|lane| lane.look());
+            drop((lanes, places));
+            std::thread::sleep(LOOK);
         }
     };
-    let _ = std::thread::Builder::new()
+    let started = std::thread::Builder::new()
         .name("plugin-watchdog".into())
         .spawn(look);
+    if let Err(error) = started {
+        tracing::error!(%error, "no thread to watch plugins with");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    /// Leaves a call of `lane` hanging until the sender is dropped.
+    fn hang(lane: &Arc<FastLane>) -> std::sync::mpsc::Sender<()> {
+        let (release, wait) = channel::<()>();
+        let (entered, is_in) = channel();
+        let lane = Arc::clone(lane);
+        std::thread::spawn(move || {
+            lane.run(|| {
+                entered.send(()).unwrap();
+                let _ = wait.recv();
+            })
+        });
+        is_in.recv().unwrap();
+        release
+    }
+
+    #[test]
+    fn calls_of_many_threads_all_get_through() {
+        let lane = Places::new(3).lane("a");
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| (0..1000).for_each(|_| lane.run(|| ()).unwrap()));
+            }
+        });
+        assert_eq!(lane.places.taken.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn one_hung_backend_leaves_a_place_to_another() {
+        let places = Places::new(4);
+        let (bad, good) = (places.lane("bad"), places.lane("good"));
+        let _hung = hang(&bad);
+        assert!(bad.run(|| ()).is_err());
+        assert!(good.run(|| ()).is_ok());
+    }
+
+    #[test]
+    fn all_backends_together_never_hold_the_last_workers() {
+        let places = Places::new(4);
+        let lanes = ["a", "b", "c"].map(|name| places.lane(name));
+        let _hung = [hang(&lanes[0]), hang(&lanes[1])];
+        assert!(lanes[2].run(|| ()).is_err());
+    }
+
+    #[test]
+    fn an_overdue_call_pauses_its_backend_and_no_other() {
+        let places = Places::new(6);
+        let (bad, good) = (places.lane("bad"), places.lane("good"));
+        let release = hang(&bad);
+        bad.began[0].store(0, Ordering::Release);
+        // The watchdog may have looked before: what counts is that the call is overdue by now.
+        while places.now() <= 251 {
+            std::thread::yield_now();
+        }
+        bad.look();
+        good.look();
+        assert!(matches!(bad.run(|| ()), Err(CallError::Paused)));
+        assert!(good.run(|| ()).is_ok());
+        drop(release);
+        bad.paused_until.store(0, Ordering::Release);
+        while bad
+            .began
+            .iter()
+            .any(|began| began.load(Ordering::Acquire) != FREE)
+        {
+            std::thread::yield_now();
+        }
+        bad.look();
+        assert!(bad.run(|| ()).is_ok(), "and heals");
+    }
+
+    #[test]
+    fn a_panic_gives_its_place_back() {
+        let lane = Places::new(1).lane("a");
+        let call = || lane.run(|| std::panic::resume_unwind(Box::new(())));
+        let call: Result<Result<(), _>, _> =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(call));
+        assert!(call.is_err());
+        assert!(lane.run(|| ()).is_ok());
+    }
 }

@@ -108,8 +108,7 @@ fn check_owner(uid: u32, mode: u32, is_folder: bool) -> Result<(), LoadError> {
     if uid != 0 && uid != rustix::process::geteuid().as_raw() {
         return Err(LoadError::ForeignOwner { what, uid });
     }
-    // A sticky folder lets nobody swap somebody else's file.
-    if mode & 0o022 != 0 && !(is_folder && mode & 0o1000 != 0) {
+    if mode & 0o022 != 0 {
         return Err(LoadError::Writable { what });
     }
     Ok(())

@@ -112,14 +112,11 @@ impl Hashing {
         self.run(move |blocks| match stored {
             Some(stored) => verify(cost, password.expose(), &stored, blocks),
             None => {
-                let password = normalised(password.expose());
-                fill(
-                    cost.params()?,
-                    password.as_bytes(),
-                    &[0; 16],
-                    &mut [0; 32],
-                    blocks,
-                )?;
+                let normal = normalised(password.expose());
+                for candidate in candidates(&normal, password.expose()) {
+                    let params = cost.params()?;
+                    fill(params, candidate.as_bytes(), &[0; 16], &mut [0; 32], blocks)?;
+                }
                 Ok(Verified::default())
             }
         })
@@ -175,6 +172,7 @@ fn fill(
 ) -> Result<(), BackendError> {
     let needed = params.block_count();
     if blocks.len() < needed {
+        blocks.reserve_exact(needed - blocks.len());
         blocks.resize(needed, Block::new());
     }
     let failed = |error: argon2::Error| BackendError::internal(format!("argon2: {error}"));
@@ -205,9 +203,7 @@ fn verify(
         ));
     }
     let normal = normalised(password);
-    // A hash made elsewhere may be of the password as it was typed.
-    let raw = (normal != password).then_some(password);
-    for candidate in std::iter::once(normal.as_str()).chain(raw) {
+    for candidate in candidates(&normal, password) {
         let mut output = vec![0; expected.as_bytes().len()];
         fill(
             params.clone(),
@@ -226,6 +222,11 @@ fn verify(
         }
     }
     Ok(Verified::default())
+}
+
+/// What to try: a hash made elsewhere may be of the password as it was typed.
+fn candidates<'a>(normal: &'a str, typed: &'a str) -> impl Iterator<Item = &'a str> {
+    std::iter::once(normal).chain((normal != typed).then_some(typed))
 }
 
 fn phc(cost: Cost, salt: &[u8], output: &[u8]) -> Result<String, BackendError> {

@@ -1,6 +1,13 @@
 //! One configured instance of a plugin, and the calls into it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        mpsc::{Receiver, channel},
+    },
+    thread,
+    time::Duration,
+};
 
 use abi_stable::{
     erased_types::TD_Opaque,
@@ -8,19 +15,26 @@ use abi_stable::{
 };
 use omnigent_plugin::{
     Answer, BackendError, Change, DirectoryError, Entry, Identity, IdentityRef, LoginRequest,
-    Password, Standing, State, Step, Verdict,
-    abi::{BackendObject, FfiHeader, FfiHost_TO, FfiRequest, FfiVerdict},
+    LogoutTarget, Password, Standing, State, Step, Verdict,
+    abi::{
+        BackendObject, CLIENT_CERTIFICATE, FfiHeader, FfiHost_TO, FfiRequest, FfiVerdict,
+        PluginRootRef,
+    },
     contract::{Manifest, Opening, Person, Reply, Resume},
 };
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::{sync::oneshot, time::timeout};
 
 use super::{
-    CallError, LoadError, OpenError, Services, Wanted, fast::FastLane, lane::Lane, open_file,
+    CallError, LoadError, OpenError, Presented, Services, Wanted,
+    fast::{FastLane, Places},
+    lane::Lane,
+    open_file,
     services::HostFor,
 };
 use crate::account::Linking;
 
-/// How long a backend may take to open.
+/// How long a plugin may take to load, and a backend to open.
 const OPEN_WITHIN: Duration = Duration::from_secs(30);
 
 /// A configured backend.
@@ -30,7 +44,7 @@ pub struct Instance {
     manifest: Manifest,
     linking: Linking,
     callback_url: String,
-    object: BackendObject,
+    object: Arc<BackendObject>,
     lane: Lane,
     fast: Option<Arc<FastLane>>,
 }
@@ -39,13 +53,10 @@ impl Instance {
     pub(super) async fn open(
         wanted: &Wanted,
         services: &Services,
+        places: &Arc<Places>,
         public_url: &str,
     ) -> Result<Self, OpenError> {
-        let (file, pin) = (wanted.file.clone(), wanted.sha256);
-        // Loading reads the file and runs constructors: not on an async worker.
-        let loaded = tokio::task::spawn_blocking(move || open_file(&file, pin.as_ref())).await;
-        let (root, manifest) = loaded
-            .map_err(|_| OpenError::Refused(BackendError::internal("loading it panicked")))??;
+        let (root, manifest) = loaded(wanted).await?;
         if manifest.name != wanted.plugin {
             let (expected, found) = (wanted.plugin.clone(), manifest.name);
             return Err(LoadError::WrongName { expected, found }.into());
@@ -59,7 +70,7 @@ impl Instance {
         };
         let opening = serde_json::to_vec(&opening).unwrap_or_default();
         let host = FfiHost_TO::from_value(HostFor::new(&wanted.name, services.clone()), TD_Opaque);
-        let opened = tokio::time::timeout(OPEN_WITHIN, root.open()(opening.into(), host)).await;
+        let opened = timeout(OPEN_WITHIN, root.open()(opening.into(), host)).await;
         let object = match opened {
             Err(_) => return Err(OpenError::TimedOut(OPEN_WITHIN.as_secs())),
             Ok(RResult::RErr(error)) => {
@@ -78,9 +89,9 @@ impl Instance {
                 .unwrap_or_else(|| manifest.title.clone()),
             linking: wanted.linking,
             callback_url,
-            object,
+            object: Arc::new(object),
             lane: Lane::new(wanted.deadline, wanted.concurrency),
-            fast: manifest.can("identify").then(FastLane::new),
+            fast: manifest.can("identify").then(|| places.lane(&wanted.name)),
             manifest,
         })
     }
@@ -130,9 +141,22 @@ impl Instance {
         self.lane.is_paused() || self.fast.as_ref().is_some_and(|fast| fast.is_hung())
     }
 
-    /// Lets it let go of what it holds.
-    pub fn shutdown(&self) {
-        self.object.shutdown();
+    /// Tells it to let go of what it holds, from a thread of its own: it may never return. The
+    /// receiver hears when it has.
+    pub(super) fn shutdown(&self) -> Receiver<()> {
+        let (say, hear) = channel();
+        let object = Arc::clone(&self.object);
+        let shutdown = move || {
+            object.shutdown();
+            let _ = say.send(());
+        };
+        if let Err(error) = thread::Builder::new()
+            .name("plugin-stop".into())
+            .spawn(shutdown)
+        {
+            tracing::warn!(backend = self.name, %error, "no thread to stop the backend with");
+        }
+        hear
     }
 
     /// The first step of a sign-in.
@@ -256,26 +280,48 @@ impl Instance {
         }
     }
 
-    /// Who a request is from. Runs here and now.
+    /// Where somebody who signs out should go.
+    ///
+    /// # Errors
+    /// When the backend cannot tell. The person is signed out all the same.
+    pub async fn logout(&self, identity: &Identity) -> Result<LogoutTarget, CallError> {
+        if !self.can("logout") {
+            return Ok(LogoutTarget::default());
+        }
+        self.call("logout", identity).await
+    }
+
+    /// Whether it is well, as far as it can tell.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub async fn health(&self) -> Result<(), CallError> {
+        if self.is_paused() {
+            return Err(CallError::Paused);
+        }
+        if !self.can("health") {
+            return Ok(());
+        }
+        self.call("health", &()).await
+    }
+
+    /// Who a request is from. Runs here and now, without copying the request.
     ///
     /// # Errors
     /// When the backend cannot tell.
-    pub fn identify(
-        &self,
-        method: &str,
-        path: &str,
-        peer: &str,
-        headers: &[FfiHeader<'_>],
-    ) -> Result<Verdict, CallError> {
+    pub fn identify(&self, presented: &Presented<'_>) -> Result<Verdict, CallError> {
         let Some(fast) = &self.fast else {
             return Ok(Verdict::NotMine);
         };
+        let certificate = presented
+            .client_certificate
+            .map(|der| FfiHeader::new(CLIENT_CERTIFICATE, der));
         let request = FfiRequest {
-            method: method.into(),
-            path: path.into(),
-            peer: peer.into(),
-            headers: RSlice::from_slice(headers),
-            more: RSlice::EMPTY,
+            method: presented.method.into(),
+            path: presented.path.into(),
+            peer: presented.peer.into(),
+            headers: RSlice::from_slice(presented.headers),
+            more: RSlice::from_slice(certificate.as_slice()),
         };
         match fast.run(|| self.object.identify(request))? {
             FfiVerdict::NotMine => Ok(Verdict::NotMine),
@@ -342,5 +388,25 @@ impl Instance {
             tracing::warn!(backend = self.name, method, %error, "a call into the backend failed");
         }
         outcome
+    }
+}
+
+/// Loads a plugin on a thread of its own: reading is slow, and its constructors and its manifest
+/// are foreign code that may never return.
+async fn loaded(wanted: &Wanted) -> Result<(PluginRootRef, Manifest), OpenError> {
+    let (file, pin) = (wanted.file.clone(), wanted.sha256);
+    let (say, hear) = oneshot::channel();
+    let load = move || drop(say.send(open_file(&file, pin.as_ref())));
+    thread::Builder::new()
+        .name("plugin-load".into())
+        .spawn(load)
+        .map_err(|source| LoadError::Io { source })?;
+    match timeout(OPEN_WITHIN, hear).await {
+        Ok(Ok(loaded)) => Ok(loaded?),
+        Ok(Err(_)) => {
+            let panicked = BackendError::internal("loading it panicked");
+            Err(OpenError::Refused(panicked))
+        }
+        Err(_) => Err(OpenError::TimedOut(OPEN_WITHIN.as_secs())),
     }
 }

@@ -2,21 +2,36 @@
 //!
 //! **Invariants:** a key is prefixed with its backend's name, which the host gives, and a zero
 //! byte, which no name holds: no backend reaches another's; what a backend keeps is bounded by
-//! [`MAX_KEYS`], [`MAX_KEY`] and [`MAX_VALUE`].
+//! [`MAX_KEYS`] and [`MAX_BYTES`], each record by [`MAX_KEY`] and [`MAX_VALUE`].
 
 use omnigent_plugin::{BackendError, Change, Expect, contract::KvCall};
+use serde::{Deserialize, Serialize};
 
-use crate::store::{Order, Read, StoreError, Table, Tx};
+use crate::store::{Order, Read, Record, StoreError, Table, Tx};
 
 /// All namespaces: backend, zero, key.
 const KV: Table<[u8], Vec<u8>> = Table::new(11, "plugin-kv");
-/// How many keys each backend has.
-const COUNTS: Table<str, u64> = Table::new(14, "plugin-kv-counts");
+/// What each backend has used up.
+const USAGE: Table<str, Usage> = Table::new(14, "plugin-kv-usage");
 
+/// Room for the passwords of some million people.
 const MAX_KEYS: u64 = 4_000_000;
+const MAX_BYTES: u64 = 1 << 30;
 const MAX_KEY: usize = 256;
 const MAX_VALUE: usize = 16 * 1024;
 const MAX_LISTED: usize = 1000;
+/// Writes of one change: they hold up the one writer of all.
+const MAX_WRITES: usize = 64;
+
+#[derive(Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+struct Usage {
+    keys: u64,
+    bytes: u64,
+}
+
+impl Record for Usage {
+    const VERSION: u8 = 1;
+}
 
 /// Why a [`Change`] was not applied.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +53,9 @@ pub enum ApplyError {
 /// [`ApplyError::Conflict`] when one of them does not find what it expects: the transaction must
 /// then fail.
 pub fn apply_change(tx: &mut Tx<'_>, backend: &str, change: &Change) -> Result<(), ApplyError> {
+    if change.writes.len() > MAX_WRITES {
+        return Err(refused(format!("a change has at most {MAX_WRITES} writes")));
+    }
     for write in &change.writes {
         let found = get(tx, backend, &write.key)?;
         let is_expected = match &write.expect {
@@ -48,13 +66,8 @@ pub fn apply_change(tx: &mut Tx<'_>, backend: &str, change: &Change) -> Result<(
         if !is_expected {
             return Err(ApplyError::Conflict);
         }
-        set(
-            tx,
-            backend,
-            &write.key,
-            found.is_some(),
-            write.value.as_ref(),
-        )?;
+        let value = write.value.as_deref();
+        set(tx, backend, &write.key, found.as_deref(), value)?;
     }
     Ok(())
 }
@@ -69,8 +82,9 @@ pub(super) fn get(
 
 /// `kv.put`
 pub(super) fn put(tx: &mut Tx<'_>, backend: &str, call: &KvCall) -> Result<(), ApplyError> {
-    let was_there = KV.contains(tx, &full(backend, &call.key))?;
-    set(tx, backend, &call.key, was_there, call.value.as_ref())
+    let found = get(tx, backend, &call.key)?;
+    let value = call.value.as_deref();
+    set(tx, backend, &call.key, found.as_deref(), value)
 }
 
 /// `kv.swap`: whether what was expected was there.
@@ -78,7 +92,8 @@ pub(super) fn swap(tx: &mut Tx<'_>, backend: &str, call: &KvCall) -> Result<bool
     let found = get(tx, backend, &call.key)?;
     let is_expected = found == call.expect;
     if is_expected {
-        set(tx, backend, &call.key, found.is_some(), call.value.as_ref())?;
+        let value = call.value.as_deref();
+        set(tx, backend, &call.key, found.as_deref(), value)?;
     }
     Ok(is_expected)
 }
@@ -88,9 +103,12 @@ pub(super) fn list(
     from: &impl Read,
     backend: &str,
     prefix: &str,
+    after: Option<&str>,
 ) -> Result<Vec<String>, StoreError> {
     let own = full(backend, "").len();
-    KV.scan(from, &full(backend, prefix), None, Order::Ascending)
+    let after = after.map(|after| full(backend, after));
+    let prefix = full(backend, prefix);
+    KV.scan(from, &prefix, after.as_deref(), Order::Ascending)
         .take(MAX_LISTED)
         .map(|entry| {
             let (key, _) = entry?;
@@ -106,31 +124,149 @@ fn set(
     tx: &mut Tx<'_>,
     backend: &str,
     key: &str,
-    was_there: bool,
-    value: Option<&Vec<u8>>,
+    found: Option<&[u8]>,
+    value: Option<&[u8]>,
 ) -> Result<(), ApplyError> {
     if key.len() > MAX_KEY || value.is_some_and(|value| value.len() > MAX_VALUE) {
         let limits = format!("a key has at most {MAX_KEY} bytes, a value {MAX_VALUE}");
-        return Err(ApplyError::Refused(BackendError::internal(limits)));
+        return Err(refused(limits));
     }
-    let keys = COUNTS.get(tx, backend)?.unwrap_or(0);
+    let size = |value: Option<&[u8]>| value.map_or(0, |value| (key.len() + value.len()) as u64);
+    let before = USAGE.get(tx, backend)?.unwrap_or_default();
+    let after = Usage {
+        keys: (before.keys + u64::from(value.is_some())).saturating_sub(u64::from(found.is_some())),
+        bytes: (before.bytes + size(value)).saturating_sub(size(found)),
+    };
+    let grows = after.keys > before.keys || after.bytes > before.bytes;
+    if grows && (after.keys > MAX_KEYS || after.bytes > MAX_BYTES) {
+        let quota =
+            format!("the backend's quota of {MAX_KEYS} keys and {MAX_BYTES} bytes is used up");
+        return Err(refused(quota));
+    }
     let full = full(backend, key);
     match value {
-        Some(_) if !was_there && keys >= MAX_KEYS => {
-            let full = format!("the backend's quota of {MAX_KEYS} keys is used up");
-            return Err(ApplyError::Refused(BackendError::internal(full)));
-        }
-        Some(value) => KV.put(tx, &full, value)?,
+        Some(value) => KV.put(tx, &full, &value.to_vec())?,
         None => drop(KV.delete(tx, &full)?),
     }
-    let now = keys + u64::from(value.is_some() && !was_there)
-        - u64::from(value.is_none() && was_there && keys > 0);
-    if now != keys {
-        COUNTS.put(tx, backend, &now)?;
+    if after != before {
+        USAGE.put(tx, backend, &after)?;
     }
     Ok(())
 }
 
+fn refused(why: String) -> ApplyError {
+    ApplyError::Refused(BackendError::internal(why))
+}
+
 fn full(backend: &str, key: &str) -> Vec<u8> {
     [backend.as_bytes(), &[0], key.as_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use omnigent_plugin::Identity;
+
+    use super::*;
+    use crate::store::{Options, Store};
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), &Options::default()).unwrap();
+        (dir, store)
+    }
+
+    fn apply(store: &Store, backend: &'static str, change: Change) -> Result<(), ApplyError> {
+        store.write_blocking(move |tx| apply_change(tx, backend, &change))
+    }
+
+    fn change() -> Change {
+        Change::new(Identity::new("alice"))
+    }
+
+    #[test]
+    fn a_change_is_applied_whole_or_not_at_all() {
+        let (_dir, store) = store();
+        apply(&store, "a", change().insert("x", b"1".into())).unwrap();
+        let half = change().insert("y", b"2".into()).insert("x", b"3".into());
+        assert!(matches!(
+            apply(&store, "a", half),
+            Err(ApplyError::Conflict)
+        ));
+        assert_eq!(get(&store.reader(), "a", "y"), Ok(None));
+        let stale = change().replace("x", b"0".into(), b"3".into());
+        assert!(matches!(
+            apply(&store, "a", stale),
+            Err(ApplyError::Conflict)
+        ));
+        apply(&store, "a", change().replace("x", b"1".into(), b"3".into())).unwrap();
+        assert_eq!(get(&store.reader(), "a", "x"), Ok(Some(b"3".into())));
+    }
+
+    #[test]
+    fn no_backend_reaches_anothers_keys() {
+        let (_dir, store) = store();
+        apply(&store, "a", change().insert("x", b"1".into())).unwrap();
+        apply(&store, "ab", change().insert("x", b"2".into())).unwrap();
+        assert_eq!(get(&store.reader(), "a", "x"), Ok(Some(b"1".into())));
+        assert_eq!(get(&store.reader(), "b", "x"), Ok(None));
+        assert_eq!(list(&store.reader(), "a", "", None), Ok(vec!["x".into()]));
+        assert_eq!(list(&store.reader(), "a", "", Some("x")), Ok(vec![]));
+    }
+
+    #[test]
+    fn what_is_too_large_is_refused() {
+        let (_dir, store) = store();
+        let value = |size| vec![0; size];
+        for bad in [
+            change().insert("k".repeat(257), value(1)),
+            change().insert("x", value(16 * 1024 + 1)),
+            (0..65).fold(change(), |change, i| change.insert(i.to_string(), value(1))),
+        ] {
+            assert!(matches!(
+                apply(&store, "a", bad),
+                Err(ApplyError::Refused(_))
+            ));
+        }
+        apply(
+            &store,
+            "a",
+            change().insert("k".repeat(256), value(16 * 1024)),
+        )
+        .unwrap();
+    }
+
+    #[test]
+    fn the_quota_counts_what_is_there_and_lets_it_shrink() {
+        let (_dir, store) = store();
+        apply(&store, "a", change().insert("x", b"123".into())).unwrap();
+        let used = |store: &Store| USAGE.get(&store.reader(), "a").unwrap().unwrap();
+        assert!(used(&store) == Usage { keys: 1, bytes: 4 });
+        store
+            .write_blocking(|tx| {
+                USAGE.put(
+                    tx,
+                    "a",
+                    &Usage {
+                        keys: 1,
+                        bytes: MAX_BYTES,
+                    },
+                )
+            })
+            .map_err(|error: StoreError| error)
+            .unwrap();
+        let more = change().insert("y", b"1".into());
+        assert!(matches!(
+            apply(&store, "a", more),
+            Err(ApplyError::Refused(_))
+        ));
+        apply(
+            &store,
+            "a",
+            change().replace("x", b"123".into(), b"1".into()),
+        )
+        .unwrap();
+        apply(&store, "a", change().remove("x")).unwrap();
+        assert!(used(&store).keys == 0);
+    }
 }

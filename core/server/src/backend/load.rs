@@ -6,7 +6,7 @@
 
 #![allow(unsafe_code, reason = "dlopen")]
 
-use std::error::Error as _;
+use std::{error::Error as _, mem::ManuallyDrop};
 
 use abi_stable::library::{
     AbiHeaderRef, LibraryError, ROOT_MODULE_LOADER_NAME_WITH_NUL, RootModule,
@@ -28,6 +28,9 @@ pub(super) fn load(sealed: Sealed) -> Result<PluginRootRef, LoadError> {
             }
         })?;
     sealed.keep();
+    // For ever, plugin or not: what it exports is used until the process ends, and a stranger's
+    // threads may run in it.
+    let library = ManuallyDrop::new(library);
     // SAFETY: the symbol, if it is there, is by its mangled name abi_stable's root module header,
     // whose first bytes are the same in every version of it. `upgrade` checks them before it
     // believes the rest.
@@ -35,8 +38,6 @@ pub(super) fn load(sealed: Sealed) -> Result<PluginRootRef, LoadError> {
         unsafe { library.get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes()) }
             .map(|symbol| *symbol)
             .map_err(|_| LoadError::NoRoot)?;
-    // For ever: what it exports is used until the process ends.
-    std::mem::forget(library);
     let header = header.upgrade().map_err(|_| LoadError::OtherAbi)?;
     let theirs = header.version_strings().version.as_str();
     let ours = PluginRootRef::VERSION_STRINGS.version.as_str();

@@ -18,11 +18,12 @@ mod services;
 
 use std::{
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use omnigent_plugin::abi::PluginRootRef;
 
+use self::fast::Places;
 use crate::account::Linking;
 
 pub use error::{CallError, LoadError, OpenError};
@@ -30,8 +31,23 @@ pub use file::sha256_of;
 pub use hashing::{Cost, Hashing};
 pub use instance::Instance;
 pub use kv::{ApplyError, apply_change};
-pub use omnigent_plugin::contract::Manifest;
+pub use omnigent_plugin::{abi::FfiHeader as Header, contract::Manifest};
 pub use services::Services;
+
+/// What a request presents to [`Instance::identify`].
+#[derive(Clone, Copy)]
+pub struct Presented<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// The path, without query.
+    pub path: &'a str,
+    /// The address of the TCP peer.
+    pub peer: &'a str,
+    /// All header lines, names in lower case: [`Header::new`].
+    pub headers: &'a [Header<'a>],
+    /// The TLS client's certificate in DER form.
+    pub client_certificate: Option<&'a [u8]>,
+}
 
 /// One backend to open.
 #[derive(Clone, Debug)]
@@ -73,6 +89,9 @@ pub struct Failure {
     pub error: OpenError,
 }
 
+/// How long backends may take to stop, all together.
+const STOP_WITHIN: Duration = Duration::from_secs(2);
+
 /// All configured backends, in their configured order.
 #[derive(Default)]
 pub struct Backends {
@@ -97,8 +116,9 @@ impl Backends {
     /// Opens all of `wanted`, one after the other. What does not open is among the failures.
     pub async fn open(wanted: Vec<Wanted>, services: &Services, public_url: &str) -> Self {
         let mut backends = Self::default();
+        let places = Places::new(services.runtime.metrics().num_workers());
         for wanted in wanted {
-            match Instance::open(&wanted, services, public_url).await {
+            match Instance::open(&wanted, services, &places, public_url).await {
                 Ok(instance) => backends.instances.push(instance),
                 Err(error) => {
                     let Wanted {
@@ -139,9 +159,19 @@ impl Backends {
         self.iter().filter(|instance| instance.can("login"))
     }
 
-    /// Lets go of all of them.
+    /// Lets all of them let go of what they hold. Blocks, for [`STOP_WITHIN`] at most.
     pub fn shutdown(&self) {
-        self.iter().for_each(Instance::shutdown);
+        let until = Instant::now() + STOP_WITHIN;
+        let stopping: Vec<_> = self
+            .iter()
+            .map(|instance| (instance.name(), instance.shutdown()))
+            .collect();
+        for (backend, stopped) in stopping {
+            let left = until.saturating_duration_since(Instant::now());
+            if stopped.recv_timeout(left).is_err() {
+                tracing::warn!(backend, "does not stop; it is left behind");
+            }
+        }
     }
 }
 

@@ -4,7 +4,10 @@
 //! what crosses the border is only the receiving end; a panic stays on this side; a flood of log
 //! lines is cut to [`LINES_PER_SECOND`].
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use abi_stable::std_types::{RStr, RVec};
 use async_ffi::{FfiFuture, FutureExt};
@@ -15,7 +18,7 @@ use omnigent_plugin::{
 };
 use parking_lot::Mutex;
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::Semaphore, task::JoinHandle};
 
 use super::{
     hashing::Hashing,
@@ -24,6 +27,8 @@ use super::{
 use crate::{clock::Clock, id::random_bytes, secret::Secret, store::Store, store::StoreError};
 
 const LINES_PER_SECOND: u32 = 100;
+/// Calls of one backend at once: a flood must not fill the queues that all share.
+const CALLS_AT_ONCE: usize = 256;
 const LONGEST_LINE: usize = 1024;
 
 /// What the host lends to backends.
@@ -44,6 +49,7 @@ pub(super) struct HostFor {
     name: String,
     services: Services,
     lines: Mutex<(u64, u32)>,
+    places: Arc<Semaphore>,
 }
 
 impl HostFor {
@@ -52,6 +58,7 @@ impl HostFor {
             name: name.to_owned(),
             services,
             lines: Mutex::new((0, 0)),
+            places: Arc::new(Semaphore::new(CALLS_AT_ONCE)),
         }
     }
 
@@ -86,13 +93,29 @@ impl HostFor {
                 "the message cannot be read",
             ))));
         };
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            return now(reply::<()>(Err(BackendError::Busy)));
+        };
         let work = work(self.services.clone(), self.name.clone(), message);
-        let task = self
-            .services
-            .runtime
-            .spawn(async move { reply(work.await) });
+        let task = AbortOnDrop(self.services.runtime.spawn(async move {
+            let _place = place;
+            reply(work.await)
+        }));
         let died = || reply::<()>(Err(BackendError::internal("the host's service died")));
-        async move { task.await.unwrap_or_else(|_| died()) }.into_ffi()
+        async move {
+            let mut task = task;
+            (&mut task.0).await.unwrap_or_else(|_| died())
+        }
+        .into_ffi()
+    }
+}
+
+/// A backend that does not wait any longer wants no work done.
+struct AbortOnDrop<T>(JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -160,7 +183,7 @@ impl FfiHost for HostFor {
             "kv.list" => self.spawn(&payload, |services, name, call: KvCall| async move {
                 let found = services
                     .store
-                    .read(move |reader| kv::list(reader, &name, &call.key))
+                    .read(move |reader| kv::list(reader, &name, &call.key, call.after.as_deref()))
                     .await;
                 found.map_err(of_store)
             }),
