@@ -127,14 +127,11 @@ fn check_elf(bytes: &[u8]) -> Result<(), LoadError> {
     if bytes.len() < 64 {
         return Err(LoadError::Truncated);
     }
-    let class = bytes[4];
-    let expected = if cfg!(target_pointer_width = "64") {
-        2
-    } else {
-        1
-    };
-    let machine = u16::from_ne_bytes([bytes[18], bytes[19]]);
-    if class != expected || machine != MACHINE {
+    let wide = cfg!(target_pointer_width = "64");
+    let little = cfg!(target_endian = "little");
+    // EI_CLASS and EI_DATA of the ELF specification, then e_machine.
+    let is_ours = bytes[4] == 1 + u8::from(wide) && bytes[5] == 2 - u8::from(little);
+    if !is_ours || u16::from_ne_bytes([bytes[18], bytes[19]]) != MACHINE {
         return Err(LoadError::WrongArchitecture);
     }
     let header = Elf::parse_header(bytes).map_err(|_| LoadError::Truncated)?;

@@ -6,7 +6,6 @@ use std::{
         mpsc::{Receiver, channel},
     },
     thread,
-    time::Duration,
 };
 
 use abi_stable::{
@@ -34,8 +33,8 @@ use super::{
 };
 use crate::account::Linking;
 
-/// How long a plugin may take to load, and a backend to open.
-const OPEN_WITHIN: Duration = Duration::from_secs(30);
+/// How many times as long as a call a plugin may take to load, and a backend to open.
+const PATIENCE: u32 = 3;
 
 /// A configured backend.
 pub struct Instance {
@@ -70,9 +69,10 @@ impl Instance {
         };
         let opening = serde_json::to_vec(&opening).unwrap_or_default();
         let host = FfiHost_TO::from_value(HostFor::new(&wanted.name, services.clone()), TD_Opaque);
-        let opened = timeout(OPEN_WITHIN, root.open()(opening.into(), host)).await;
+        let within = wanted.deadline * PATIENCE;
+        let opened = timeout(within, root.open()(opening.into(), host)).await;
         let object = match opened {
-            Err(_) => return Err(OpenError::TimedOut(OPEN_WITHIN.as_secs())),
+            Err(_) => return Err(OpenError::TimedOut(within.as_secs())),
             Ok(RResult::RErr(error)) => {
                 let unreadable = |_| BackendError::internal("it gave no reason");
                 return Err(OpenError::Refused(
@@ -401,12 +401,13 @@ async fn loaded(wanted: &Wanted) -> Result<(PluginRootRef, Manifest), OpenError>
         .name("plugin-load".into())
         .spawn(load)
         .map_err(|source| LoadError::Io { source })?;
-    match timeout(OPEN_WITHIN, hear).await {
+    let within = wanted.deadline * PATIENCE;
+    match timeout(within, hear).await {
         Ok(Ok(loaded)) => Ok(loaded?),
         Ok(Err(_)) => {
             let panicked = BackendError::internal("loading it panicked");
             Err(OpenError::Refused(panicked))
         }
-        Err(_) => Err(OpenError::TimedOut(OPEN_WITHIN.as_secs())),
+        Err(_) => Err(OpenError::TimedOut(within.as_secs())),
     }
 }

@@ -144,6 +144,11 @@ impl Backends {
         &self.failures
     }
 
+    /// As [`Backends::failures`], to keep.
+    pub fn take_failures(&mut self) -> Vec<Failure> {
+        std::mem::take(&mut self.failures)
+    }
+
     /// The backend called `name`.
     pub fn get(&self, name: &str) -> Option<&Instance> {
         self.iter().find(|instance| instance.name() == name)

@@ -1,0 +1,138 @@
+//! A server's backends, on a runtime that does not wait for hung threads.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use omnigent_plugin::{Answer, Identity, LoginRequest, Step};
+use omnigent_server::{
+    account::Linking,
+    backend::{Backends, Cost, Hashing, Instance, OpenError, Services, Wanted, file_of},
+    clock::Clock,
+    store::{Options, Store},
+};
+use serde_json::{Value, json};
+use tokio::runtime::{Builder, Handle};
+
+use crate::workshop;
+
+/// As short as keeps a busy machine from failing what is well.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(1);
+
+/// What [`with_backends`] lends to a test.
+pub(crate) struct Bench {
+    pub(crate) backends: Arc<Backends>,
+    pub(crate) store: Store,
+    _dir: tempfile::TempDir,
+}
+
+/// Runs `test` with the wanted backends and a good one called `good`, and after it makes sure that
+/// the good one still signs people in. Returns when the test does, whatever hangs.
+pub(crate) fn with_backends(wanted: Vec<Wanted>, test: impl AsyncFnOnce(&Bench)) {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(4)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut bench = bench().await;
+        let mut all = vec![good()];
+        all.extend(wanted);
+        bench.backends = Arc::new(open(&bench.store, all).await);
+        test(&bench).await;
+        sign_in(bench.backends.get("good").unwrap(), "alice", "secret")
+            .await
+            .unwrap();
+    });
+    runtime.shutdown_background();
+}
+
+/// The one reason why `wanted` does not open.
+pub(crate) fn refusal(wanted: Wanted) -> OpenError {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(4)
+        .enable_all()
+        .build()
+        .unwrap();
+    let failures = runtime.block_on(async {
+        let bench = bench().await;
+        let mut backends = open(&bench.store, vec![wanted, good()]).await;
+        sign_in(backends.get("good").unwrap(), "alice", "secret")
+            .await
+            .unwrap();
+        backends.take_failures()
+    });
+    runtime.shutdown_background();
+    let [failure] = <[_; 1]>::try_from(failures).unwrap_or_else(|all| panic!("not one: {all:?}"));
+    let line = failure.to_string();
+    assert!(!line.contains('\n') && line.len() < 400, "one line: {line}");
+    failure.error
+}
+
+async fn bench() -> Bench {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), &Options::default()).unwrap();
+    Bench {
+        backends: Arc::default(),
+        store,
+        _dir: dir,
+    }
+}
+
+async fn open(store: &Store, wanted: Vec<Wanted>) -> Backends {
+    let cost = Cost {
+        memory_kib: 64,
+        passes: 1,
+        lanes: 1,
+    };
+    let services = Services {
+        store: store.clone(),
+        hashing: Hashing::start(cost, 1, 8).unwrap(),
+        clock: Clock::system(),
+        runtime: Handle::current(),
+    };
+    Backends::open(wanted, &services, "https://auth.example.com").await
+}
+
+fn good() -> Wanted {
+    Wanted {
+        name: "good".into(),
+        ..fixture("outside", json!({"people": {"alice": "secret"}}))
+    }
+}
+
+/// A backend of the fixture plugin `name`, of the same name.
+pub(crate) fn fixture(name: &str, config: Value) -> Wanted {
+    at(name, &file_of(workshop::built(), name), config)
+}
+
+/// A backend of the plugin `name` in `file`.
+pub(crate) fn at(name: &str, file: &Path, config: Value) -> Wanted {
+    Wanted {
+        name: name.into(),
+        plugin: name.into(),
+        file: file.into(),
+        sha256: None,
+        title: None,
+        required: true,
+        linking: Linking::Existing,
+        deadline: DEADLINE,
+        concurrency: 8,
+        config,
+    }
+}
+
+/// Signs in with a password; nothing when that is denied.
+pub(crate) async fn sign_in(backend: &Instance, name: &str, password: &str) -> Option<Identity> {
+    let Step::Ask { form, state } = backend.begin(&LoginRequest::default()).await.unwrap() else {
+        panic!("it asks");
+    };
+    assert!(form.is_password());
+    match backend
+        .resume(&state, &Answer::password(name, password))
+        .await
+        .unwrap()
+    {
+        Step::Accept(identity) => Some(identity),
+        Step::Denied { .. } => None,
+        step => panic!("{step:?}"),
+    }
+}
