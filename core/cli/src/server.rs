@@ -1,6 +1,6 @@
 //! `omnigent server`: configuration, then listeners, then the server, then the way down.
 
-use std::{fmt::Write, net::SocketAddr};
+use std::{fmt::Write, net::SocketAddr, time::Duration};
 
 use omnigent_server::{app::App, clock::Clock, config::Config};
 use tokio::{
