@@ -11,7 +11,11 @@ pub type Response = warp::reply::Response;
 pub type Outcome = Result<Response, super::ApiError>;
 
 /// A body of this type.
-pub(super) fn body(status: StatusCode, content_type: &'static str, bytes: impl Into<Bytes>) -> Response {
+pub(super) fn body(
+    status: StatusCode,
+    content_type: &'static str,
+    bytes: impl Into<Bytes>,
+) -> Response {
     let mut response = Response::new(bytes.into().into());
     *response.status_mut() = status;
     response
