@@ -68,7 +68,7 @@ impl ServerBuilder {
             [backend.local]
             plugin = "accounts"
             [passwords]
-            memory = "1MiB"
+            memory = "7MiB"
             iterations = 1
             [[agent]]
             name = "reviewer"

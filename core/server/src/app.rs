@@ -22,7 +22,7 @@ use crate::{
     clock::{Clock, Timestamp},
     config::{AccountRule, Config},
     http::{self, Listeners, Settings},
-    id::Uid,
+    id::{AgentId, Uid},
     live::Live,
     login::{
         Desk, Lifetimes,
@@ -69,6 +69,27 @@ pub enum StartError {
     },
 }
 
+/// An agent of the configuration.
+#[derive(Clone, Debug)]
+pub struct Agent {
+    /// Its id, which follows from its name.
+    pub id: AgentId,
+    /// What the configuration says of it.
+    pub about: crate::config::Agent,
+}
+
+impl Agent {
+    fn new(about: &crate::config::Agent) -> Self {
+        let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, about.name.as_bytes());
+        let mut id = [0; 16];
+        id.copy_from_slice(&hash.as_ref()[..16]);
+        Self {
+            id: AgentId::from_bytes(id),
+            about: about.clone(),
+        }
+    }
+}
+
 /// A server with all its parts.
 pub struct App {
     /// What must survive.
@@ -92,7 +113,9 @@ pub struct App {
     /// Who everybody is in no-auth mode, and the operator always.
     pub local: Arc<AccountState>,
     /// The agents of the configuration.
-    pub agents: Vec<crate::config::Agent>,
+    pub agents: Vec<Agent>,
+    /// When this server started.
+    pub started_at: Timestamp,
     /// Seconds an invite is good for.
     pub invite_ttl: u64,
     /// Seconds a magic link is good for.
@@ -195,7 +218,8 @@ impl App {
                 true,
                 false,
             )),
-            agents: config.agents.clone(),
+            agents: config.agents.iter().map(Agent::new).collect(),
+            started_at: now,
             invite_ttl: seconds(config.accounts.invite_ttl),
             magic_ttl: seconds(config.accounts.magic_ttl),
             api_max_ttl: seconds(config.tokens.api_max_ttl),

@@ -15,6 +15,7 @@ pub mod id;
 pub mod live;
 pub mod login;
 pub mod secret;
+pub mod session;
 pub mod store;
 pub mod token;
 mod upkeep;

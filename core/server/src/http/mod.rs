@@ -7,6 +7,7 @@
 //! access was granted; every route is in [`routes`].
 
 mod accounts;
+mod agents;
 mod authenticate;
 mod body;
 mod conversations;
@@ -25,6 +26,7 @@ mod request;
 mod response;
 mod route;
 mod serve;
+mod sessions;
 mod tokens;
 
 use std::time::Duration;
@@ -80,6 +82,8 @@ pub fn routes() -> Vec<Route> {
     let features = [
         info::routes(),
         accounts::routes(),
+        agents::routes(),
+        sessions::routes(),
         conversations::routes(),
         forms::routes(),
         logins::routes(),
