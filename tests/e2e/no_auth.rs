@@ -44,12 +44,14 @@ fn a_page_on_another_name_or_origin_gets_nothing() {
 #[test]
 fn the_network_is_refused_unless_told_in_so_many_words() {
     for listen in ["0.0.0.0:0", "[::]:0", "192.0.2.1:80"] {
-        let log = ServerBuilder::no_auth()
-            .arg("--listen")
-            .arg(listen)
-            .try_start()
-            .err()
-            .expect("a refusal");
-        assert!(log.contains("no-auth") || log.contains("loopback"), "{log}");
+        let config = format!("[server]\nlisten = \"{listen}\"");
+        let server = ServerBuilder::no_auth()
+            .config(&config)
+            .listening_as_configured();
+        let log = server.try_start().err().expect("a refusal");
+        assert!(
+            log.contains("server.listen") && log.contains("exit status: 2"),
+            "{log}"
+        );
     }
 }

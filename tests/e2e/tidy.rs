@@ -31,6 +31,10 @@ fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
         .filter(|(_, line)| !line.trim_start().starts_with("//"))
 }
 
+fn is_test(path: &Path) -> bool {
+    path.ends_with("tests.rs") || path.components().any(|part| part.as_os_str() == "tests")
+}
+
 #[test]
 fn each_dependency_has_one_home() {
     let server = repository().join("core/server/src");
@@ -86,7 +90,11 @@ fn the_domain_does_not_know_http() {
 
 #[test]
 fn unsafe_code_stays_where_the_binary_border_is() {
-    let allowed = ["core/plugin/src/abi.rs", "core/server/src/backend/load.rs"];
+    let allowed = [
+        "core/plugin/src/abi.rs",
+        "core/plugin/src/export.rs",
+        "core/server/src/backend/load.rs",
+    ];
     let mut trespassers = Vec::new();
     for folder in ["core", "plugins"] {
         for (path, text) in sources(&repository().join(folder)) {
@@ -126,7 +134,7 @@ fn files_are_small_or_explain_themselves() {
     let mut long = Vec::new();
     for folder in ["core", "plugins"] {
         for (path, text) in sources(&repository().join(folder)) {
-            if code(&text).count() > 400 && !text.contains("Long because") {
+            if !is_test(&path) && code(&text).count() > 400 && !text.contains("Long because") {
                 long.push(format!("{}: {} lines", path.display(), code(&text).count()));
             }
         }
@@ -143,7 +151,7 @@ fn every_module_says_what_it_owns() {
     let server = repository().join("core/server/src");
     let silent: Vec<_> = sources(&server)
         .into_iter()
-        .filter(|(_, text)| !text.starts_with("//! "))
+        .filter(|(path, text)| !is_test(path) && !text.starts_with("//! "))
         .map(|(path, _)| path.display().to_string())
         .collect();
     assert!(silent.is_empty(), "no module doc: {}", silent.join(", "));

@@ -22,6 +22,7 @@ pub struct ServerBuilder {
     config: Option<String>,
     env: Vec<(String, String)>,
     args: Vec<String>,
+    listen: bool,
 }
 
 /// A running server. Dropping it kills it.
@@ -85,6 +86,7 @@ impl ServerBuilder {
             config: None,
             env: Vec::new(),
             args: Vec::new(),
+            listen: true,
         }
     }
 
@@ -125,14 +127,23 @@ impl ServerBuilder {
         self
     }
 
+    /// Where its configuration says, and not on a free port.
+    #[must_use]
+    pub fn listening_as_configured(mut self) -> Self {
+        self.listen = false;
+        self
+    }
+
     /// The command that would be run.
     pub fn command(&self) -> Command {
         let mut command = Command::new(binary());
         command
             .arg("server")
-            .args(["--listen", "127.0.0.1:0"])
             .arg("--data-dir")
             .arg(self.dir.path().join("data"));
+        if self.listen {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
         if let Some(config) = &self.config {
             let file = self.dir.path().join("omnigent.toml");
             std::fs::write(&file, config).expect("a writable folder");

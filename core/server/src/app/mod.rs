@@ -2,36 +2,31 @@
 //!
 //! **Invariant:** everything that can be wrong is found before anything is served.
 
+mod parts;
+
 use std::{
-    collections::HashSet,
-    fs,
-    io::{self, Write},
+    fs, io,
     net::{IpAddr, SocketAddr},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
-    path::{Path, PathBuf},
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
 
-use omnigent_plugin::Password;
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::{
-    account::{AccountError, AccountName, Linking, Office, OfficeError},
-    backend::{Backends, Cost, Failure, Hashing, Services, Wanted, file_of},
+    account::{Office, OfficeError},
+    backend::Backends,
     clock::{Clock, Timestamp},
-    config::{AccountRule, Config},
+    config::Config,
     http::{self, Listeners, Settings},
     id::{AgentId, Uid},
     live::Live,
-    login::{
-        Desk, Lifetimes,
-        conversation::Conversations,
-        throttle::{Limits, Throttle},
-    },
+    login::{Desk, Lifetimes, conversation::Conversations, throttle::Throttle},
     secret::Secret,
     store::{self, Options, Store, StoreError},
-    token::{self, AccountState, Keyring, KeyringError, TokenUse, VerifiedToken, Verifier, hash},
+    token::{self, AccountState, Keyring, KeyringError, TokenUse, VerifiedToken, Verifier},
     uses::Uses,
 };
 
@@ -142,7 +137,7 @@ impl App {
         clock: Clock,
     ) -> Result<Arc<Self>, StartError> {
         let data_dir = &config.server.data_dir;
-        make_private(data_dir)?;
+        parts::make_private(data_dir)?;
         let folder = data_dir.join("store");
         let opened =
             tokio::task::spawn_blocking(move || Store::open(&folder, &Options::default())).await;
@@ -151,7 +146,7 @@ impl App {
         let keyring = Keyring::load_or_create(data_dir, config.tokens.secret.clone())?;
         let now = clock.now();
         let mut live = Live::load(&store, keyring.hasher(), now)?;
-        live.admin_list = Arc::new(admin_list(config)?);
+        live.admin_list = Arc::new(parts::admin_list(config)?);
 
         let base_url = config.base_url(listening).to_string();
         let issuer = config
@@ -170,9 +165,9 @@ impl App {
         )
         .allow_endless_api_tokens(config.tokens.api_allow_unlimited);
         let verifier = Arc::new(verifier);
-        let services = services(config, &store, &clock)?;
-        let backends = Arc::new(Backends::open(wanted(config), &services, &base_url).await);
-        check_backends(&backends)?;
+        let services = parts::services(config, &store, &clock)?;
+        let backends = Arc::new(Backends::open(parts::wanted(config), &services, &base_url).await);
+        parts::check_backends(&backends)?;
 
         let seconds = |duration: Duration| duration.as_secs();
         let lifetimes = Lifetimes {
@@ -186,7 +181,7 @@ impl App {
             store: store.clone(),
             live: live.clone(),
             backends: Arc::clone(&backends),
-            throttle: Throttle::new(limits(config)),
+            throttle: Throttle::new(parts::limits(config)),
             conversations: Conversations::default(),
             lifetimes: lifetimes.clone(),
             verifier: Arc::clone(&verifier),
@@ -200,7 +195,7 @@ impl App {
             registration: config.accounts.registration,
             setup_code: None,
         };
-        initial_admin(config, &office, now).await?;
+        parts::initial_admin(config, &office, now).await?;
         let is_loopback_only = listening.ip().is_loopback()
             && config
                 .server
@@ -208,10 +203,10 @@ impl App {
                 .as_ref()
                 .is_none_or(|url| url.is_loopback());
         if office.needs_setup() && !is_loopback_only {
-            office.setup_code = Some(setup_code(&setup_code_file)?);
+            office.setup_code = Some(parts::setup_code(&setup_code_file)?);
         }
         let app = Self {
-            settings: settings(config, base_url),
+            settings: parts::settings(config, base_url),
             local: Arc::new(AccountState::new(
                 Uid::from_bytes([0; 16]),
                 "local",
@@ -345,183 +340,4 @@ impl App {
             }
         }
     }
-}
-
-fn make_private(dir: &Path) -> Result<(), StartError> {
-    let made = fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir);
-    made.map_err(|source| StartError::Io {
-        path: dir.to_owned(),
-        source,
-    })
-}
-
-fn admin_list(config: &Config) -> Result<HashSet<String>, StartError> {
-    let mut names: HashSet<String> = config
-        .accounts
-        .admins
-        .iter()
-        .map(|name| name.to_lowercase())
-        .collect();
-    if let Some(path) = &config.accounts.admin_list_file {
-        let text = fs::read_to_string(path).map_err(|source| StartError::Io {
-            path: path.clone(),
-            source,
-        })?;
-        let lines = text
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty() && !line.starts_with('#'));
-        names.extend(lines.map(str::to_lowercase));
-    }
-    Ok(names)
-}
-
-fn services(config: &Config, store: &Store, clock: &Clock) -> Result<Services, StartError> {
-    let passwords = &config.passwords;
-    let cost = Cost {
-        memory_kib: u32::try_from(passwords.memory / 1024).unwrap_or(u32::MAX),
-        passes: passwords.iterations,
-        lanes: passwords.parallelism,
-    };
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    // One core is left to those who wait for nothing.
-    let threads = passwords
-        .threads
-        .unwrap_or_else(|| cores.saturating_sub(1).clamp(1, 4));
-    let hashing = Hashing::start(cost, threads, passwords.queue)
-        .map_err(|error| StartError::Config(error.to_string()))?;
-    let runtime = tokio::runtime::Handle::current();
-    Ok(Services {
-        store: store.clone(),
-        hashing,
-        clock: clock.clone(),
-        runtime,
-    })
-}
-
-fn wanted(config: &Config) -> Vec<Wanted> {
-    let one = |backend: &crate::config::Backend| Wanted {
-        name: backend.name.clone(),
-        plugin: backend.plugin.clone(),
-        file: backend
-            .path
-            .clone()
-            .unwrap_or_else(|| file_of(&config.server.plugin_dir, &backend.plugin)),
-        sha256: backend.sha256,
-        title: backend.title.clone(),
-        required: backend.required,
-        linking: match backend.accounts {
-            AccountRule::Create | AccountRule::Link => Linking::Create,
-            AccountRule::Existing => Linking::Existing,
-        },
-        deadline: backend.timeout,
-        concurrency: backend.concurrency,
-        config: serde_json::Value::Object(backend.config.expose().clone()),
-    };
-    config.auth.backends.iter().map(one).collect()
-}
-
-fn check_backends(backends: &Backends) -> Result<(), StartError> {
-    for failure in backends
-        .failures()
-        .iter()
-        .filter(|failure| !failure.required)
-    {
-        tracing::error!("{failure}; starting without it");
-    }
-    let missing: Vec<_> = backends
-        .failures()
-        .iter()
-        .filter(|failure| failure.required)
-        .map(Failure::to_string)
-        .collect();
-    if missing.is_empty() {
-        Ok(())
-    } else {
-        Err(StartError::Backends(missing))
-    }
-}
-
-fn limits(config: &Config) -> Limits {
-    let throttle = &config.throttle;
-    Limits {
-        per_pair: throttle.account_failures,
-        per_network: throttle.address_failures,
-        per_account: throttle.account_failures.saturating_mul(10),
-        window_millis: u64::try_from(throttle.window.as_millis()).unwrap_or(u64::MAX),
-        max_entries: throttle.max_tracked,
-    }
-}
-
-fn settings(config: &Config, base_url: String) -> Settings {
-    let server = &config.server;
-    let is_secure = base_url.starts_with("https://");
-    Settings {
-        authority: base_url
-            .split_once("://")
-            .map_or("", |(_, authority)| authority)
-            .to_owned(),
-        cookie_name: if is_secure {
-            "__Host-ap_session"
-        } else {
-            "ap_session"
-        },
-        base_url,
-        is_no_auth: config.is_no_auth(),
-        is_open_to_network: config.auth.allow_no_auth_on_network,
-        sharing_mode: if config.sharing.enabled { "on" } else { "off" },
-        public_sharing: config.sharing.public,
-        max_body: usize::try_from(server.max_body).unwrap_or(usize::MAX),
-        max_connections: server.max_connections,
-        header_timeout: server.header_timeout,
-        body_timeout: server.body_timeout,
-        request_timeout: server.request_timeout,
-        shutdown_timeout: server.shutdown_timeout,
-    }
-}
-
-/// Makes the admin named by the environment, in a server nobody has claimed.
-async fn initial_admin(config: &Config, office: &Office, now: Timestamp) -> Result<(), StartError> {
-    let Some((name, password)) = &config.initial_admin else {
-        return Ok(());
-    };
-    if !office.needs_setup() {
-        return Ok(());
-    }
-    let name = AccountName::parse(name)
-        .map_err(|error| StartError::InitialAdmin(AccountError::from(error).into()))?;
-    let password = Password::new(password.expose().clone());
-    office
-        .add(name, Some(password), true, now)
-        .await
-        .map_err(StartError::InitialAdmin)?;
-    Ok(())
-}
-
-/// The setup code, made when there is none yet.
-fn setup_code(path: &Path) -> Result<Secret<String>, StartError> {
-    let io = |source| StartError::Io {
-        path: path.to_owned(),
-        source,
-    };
-    match fs::read_to_string(path) {
-        Ok(code) if code.trim().len() >= 16 => return Ok(Secret::new(code.trim().to_owned())),
-        Ok(_) => fs::remove_file(path).map_err(io)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(io(error)),
-    }
-    let code = hash::generate_password();
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(io)?;
-    file.write_all(code.expose().as_bytes())
-        .and_then(|()| file.sync_all())
-        .map_err(io)?;
-    Ok(code)
 }
