@@ -6,6 +6,7 @@ mod hostile;
 mod logins;
 mod no_auth;
 mod oauth;
+mod plugins;
 mod restart;
 mod sessions;
 mod tidy;

@@ -5,6 +5,7 @@
 
 mod client;
 mod server;
+pub mod workshop;
 
 pub use client::{Answer, Client};
 pub use server::{Server, ServerBuilder, binary, repository};

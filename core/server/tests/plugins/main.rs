@@ -7,4 +7,5 @@ mod misbehaviour;
 mod outside;
 mod server;
 mod versions;
-mod workshop;
+
+use omnigent_tests::workshop;

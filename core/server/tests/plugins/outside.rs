@@ -138,10 +138,10 @@ fn it_revalidates_says_where_to_sign_out_and_how_it_is() {
 
 #[test]
 fn it_says_what_it_is_and_what_it_can_be_configured_with() {
-    let manifest = inspect(&workshop::built().join("libomnigent_auth_outside.so")).unwrap();
+    let manifest = inspect(&workshop::built().join("libomnigent_auth_keeper.so")).unwrap();
     assert_eq!(
         (manifest.name.as_str(), manifest.title.as_str()),
-        ("outside", "Built elsewhere")
+        ("keeper", "Built elsewhere")
     );
     assert!(manifest.rustc.starts_with("rustc "), "{}", manifest.rustc);
     assert!(manifest.config_schema["properties"]["people"].is_object());

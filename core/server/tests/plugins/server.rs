@@ -95,7 +95,7 @@ async fn open(store: &Store, wanted: Vec<Wanted>) -> Backends {
 fn good() -> Wanted {
     Wanted {
         name: "good".into(),
-        ..fixture("outside", json!({"people": {"alice": "secret"}}))
+        ..fixture("keeper", json!({"people": {"alice": "secret"}}))
     }
 }
 

@@ -12,12 +12,15 @@ use std::{
     sync::OnceLock,
 };
 
-/// The folder with the fixtures' libraries.
-pub(crate) fn built() -> &'static Path {
+use crate::repository;
+
+/// The folder with the libraries of the fixtures in `tests/fixtures/plugins`.
+pub fn built() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let sdk = repository().join("core/plugin");
         let garbage = ("garbage", "garbage.rs", "");
+        let keeper = ("keeper", "outside.rs", "default = [\"keeper\"]");
         let mute = ("mute", "garbage.rs", "default = [\"mute\"]");
         build(
             "today",
@@ -26,6 +29,7 @@ pub(crate) fn built() -> &'static Path {
                 ("outside", "outside.rs", ""),
                 ("misbehaving", "misbehaving.rs", ""),
                 ("panicky", "panicky.rs", ""),
+                keeper,
                 garbage,
                 mute,
             ],
@@ -34,7 +38,7 @@ pub(crate) fn built() -> &'static Path {
 }
 
 /// `outside.rs` built against a copy of the SDK in which `edits` replace texts: file, old, new.
-pub(crate) fn built_against(name: &str, edits: &[(&str, &str, &str)]) -> PathBuf {
+pub fn built_against(name: &str, edits: &[(&str, &str, &str)]) -> PathBuf {
     let copy = workshop().join(format!("sdk-{name}"));
     let root = repository().join("Cargo.toml");
     let manifest = fs::read_to_string(root).unwrap();
@@ -56,7 +60,7 @@ pub(crate) fn built_against(name: &str, edits: &[(&str, &str, &str)]) -> PathBuf
 }
 
 /// A library made by the C compiler.
-pub(crate) fn compiled(name: &str, source: &str, arguments: &[&str]) -> PathBuf {
+pub fn compiled(name: &str, source: &str, arguments: &[&str]) -> PathBuf {
     let folder = workshop().join("c");
     write(&folder.join(format!("{name}.c")), source);
     let library = folder.join(format!("lib{name}.so"));
@@ -91,7 +95,7 @@ fn build(workspace: &str, sdk: &Path, crates: &[(&str, &str, &str)]) -> PathBuf 
     for (name, source, features) in crates {
         let manifest = format!(
             "[package]\nname = \"omnigent-auth-{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n\
-             [lib]\ncrate-type = [\"cdylib\"]\n\n[features]\nmute = []\n{features}\n\n[dependencies]\n\
+             [lib]\ncrate-type = [\"cdylib\"]\n\n[features]\nmute = []\nkeeper = []\n{features}\n\n[dependencies]\n\
              omnigent-plugin = {{ path = {sdk:?} }}\nserde = {{ version = \"1\", features = [\"derive\"] }}\n\
              schemars = \"1\"\nabi_stable = {{ version = \"0.11\", default-features = false }}\n\
              async-ffi = {{ version = \"0.5\", features = [\"abi_stable\"] }}\n"
@@ -128,9 +132,8 @@ fn workshop() -> PathBuf {
     let folder = std::env::temp_dir().join(folder);
     let made = fs::DirBuilder::new().mode(0o700).create(&folder);
     let about = fs::symlink_metadata(&folder).unwrap();
-    let is_ours = about.is_dir()
-        && about.mode() & 0o077 == 0
-        && about.uid() == rustix::process::geteuid().as_raw();
+    let me = fs::metadata("/proc/self").unwrap().uid();
+    let is_ours = about.is_dir() && about.mode() & 0o077 == 0 && about.uid() == me;
     assert!(is_ours, "{} is not ours: {made:?}", folder.display());
     folder
 }
@@ -141,11 +144,4 @@ fn write(path: &Path, text: &str) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
-}
-
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../..")
-        .canonicalize()
-        .unwrap()
 }
