@@ -1,5 +1,6 @@
 //! One binary for all end-to-end tests: they share the linking, and each starts its own server.
 
+mod access;
 mod accounts;
 mod docs;
 mod hostile;

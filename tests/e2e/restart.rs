@@ -137,7 +137,7 @@ fn act(
                 .try_post("/auth/register", &body)?
                 .expect(200);
             note(&mut |all| all.used_invites.push(invite.clone()));
-            if i % 2 == 0 {
+            if i.is_multiple_of(2) {
                 note(&mut |all| all.accounts.push(name.clone()));
             } else {
                 admin

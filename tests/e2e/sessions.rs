@@ -255,7 +255,10 @@ fn sharing_gives_what_its_level_says_and_no_more() {
         house.carol.get(&path).expect(200).json()["permission_level"],
         1
     );
-    assert_eq!(ids(&house.carol.get("/v1/sessions").json()), [id.clone()]);
+    assert_eq!(
+        ids(&house.carol.get("/v1/sessions").json()),
+        std::slice::from_ref(&id)
+    );
     assert_eq!(
         house
             .carol

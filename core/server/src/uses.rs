@@ -19,7 +19,9 @@ const SHARDS: usize = 16;
 pub(crate) type Use = (Uid, LoginId, Timestamp, IpAddr);
 
 #[derive(Default)]
-pub(crate) struct Uses([Mutex<HashMap<LoginId, (Uid, Timestamp, IpAddr)>>; SHARDS]);
+pub(crate) struct Uses([Mutex<Shard>; SHARDS]);
+
+type Shard = HashMap<LoginId, (Uid, Timestamp, IpAddr)>;
 
 impl Uses {
     pub(crate) fn note(&self, uid: Uid, sid: LoginId, now: Timestamp, address: IpAddr) {

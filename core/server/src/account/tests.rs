@@ -121,7 +121,8 @@ fn the_last_enabled_admin_stays() {
     house
         .write(move |live, tx| set_disabled(live, tx, &bob, true, T0))
         .unwrap();
-    let last: [fn(&Live, &mut Tx<'_>, &Uid) -> Result<Account, AccountError>; 3] = [
+    type Attempt = fn(&Live, &mut Tx<'_>, &Uid) -> Result<Account, AccountError>;
+    let last: [Attempt; 3] = [
         |live, tx, uid| set_admin(live, tx, uid, false),
         |live, tx, uid| set_disabled(live, tx, uid, true, T0),
         |live, tx, uid| delete(live, tx, uid, T0),

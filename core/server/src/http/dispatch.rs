@@ -123,6 +123,9 @@ fn check_head(head: &Head) -> Result<(), ApiError> {
 /// Bytes of a body that is too large that are thrown away before the connection is.
 const DRAIN: usize = 4 << 20;
 
+/// How long to wait for more of it.
+const LINGER: Duration = Duration::from_millis(300);
+
 /// Reads a body, no longer and no slower than allowed (THREATS T2, T4).
 async fn read<B: Buf>(
     head: &Head,
@@ -144,7 +147,15 @@ async fn read<B: Buf>(
     let collect = async {
         let (mut bytes, mut seen) = (BytesMut::new(), 0);
         let mut incoming = std::pin::pin!(incoming);
-        while let Some(chunk) = incoming.next().await {
+        loop {
+            let next = if seen > most {
+                tokio::time::timeout(LINGER, incoming.next())
+                    .await
+                    .unwrap_or(None)
+            } else {
+                incoming.next().await
+            };
+            let Some(chunk) = next else { break };
             let mut chunk = chunk
                 .map_err(|_| ApiError::detail(StatusCode::BAD_REQUEST, "the body ends too soon"))?;
             seen += chunk.remaining();

@@ -184,9 +184,4 @@ impl Table {
             .collect();
         Ok((route, params))
     }
-
-    /// Every route there is.
-    pub(super) fn routes(&self) -> &[Route] {
-        &self.routes
-    }
 }

@@ -78,6 +78,9 @@ pub enum Refused {
     Expired,
 }
 
+/// A redeemed grant, and the refresh token that counts from now on.
+pub type Redeemed = (GrantId, Grant, Secret<String>);
+
 /// Begins a grant and returns its first refresh token.
 ///
 /// # Errors
@@ -136,7 +139,7 @@ pub fn redeem(
     tx: &mut Tx<'_>,
     token: &str,
     now: Timestamp,
-) -> Result<Result<(GrantId, Grant, Secret<String>), Refused>, StoreError> {
+) -> Result<Result<Redeemed, Refused>, StoreError> {
     let Some((id, generation)) = parse(&live.hasher, token) else {
         return Ok(Err(Refused::Invalid));
     };
