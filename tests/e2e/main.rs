@@ -3,10 +3,12 @@
 mod access;
 mod accounts;
 mod docs;
+mod environment;
 mod hostile;
 mod logins;
 mod no_auth;
 mod oauth;
+mod pages;
 mod plugins;
 mod restart;
 mod sessions;
