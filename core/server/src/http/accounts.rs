@@ -11,7 +11,10 @@ use super::{
     response::{no_content, no_store, ok, redirect},
 };
 use crate::{
-    account::{ACCOUNTS, AccountError, AccountName, Chosen, MagicLink, issue_magic, redeem_magic},
+    account::{
+        ACCOUNTS, AccountError, AccountName, Chosen, MagicLink, OfficeError, issue_magic,
+        redeem_magic,
+    },
     app::App,
     login::{self, SignedIn},
 };
@@ -168,7 +171,7 @@ async fn setup(app: Arc<App>, request: Request, body: SetupBody) -> Outcome {
     Ok(signed_in(&app, &login))
 }
 
-/// Claims the server. Guesses at the setup code are counted like guesses at a password.
+/// Claims the server.
 pub(super) async fn set_up(
     app: &App,
     request: &Request,
@@ -183,14 +186,16 @@ pub(super) async fn set_up(
         name: AccountName::parse(username).map_err(AccountError::from)?,
         password: Password::new(password),
     };
-    let attempt = app
-        .desk
-        .count("setup code", request.head.address(), request.now)?;
     let established = app
         .office
         .setup(chosen, code, request.guest(None), request.now)
-        .await?;
-    app.desk.uncount(attempt, request.now);
+        .await;
+    if matches!(established, Err(OfficeError::SetupCode)) {
+        // A code can be guessed no faster than a password.
+        app.desk
+            .count_failure("setup code", request.head.address(), request.now)?;
+    }
+    let established = established?;
     app.setup_done();
     Ok(app.desk.hand_out(established))
 }
@@ -229,11 +234,7 @@ pub(super) async fn join(
     username: &str,
     password: &str,
 ) -> Result<SignedIn, ApiError> {
-    let attempt = app
-        .desk
-        .count("invite", request.head.address(), request.now)?;
     app.office.check_invite(invite.clone(), request.now).await?;
-    app.desk.uncount(attempt, request.now);
     let name = AccountName::parse(username).map_err(AccountError::from)?;
     let chosen = Chosen {
         name,
@@ -327,9 +328,8 @@ async fn change_password(app: Arc<App>, request: Request, body: PasswordBody) ->
         .office
         .change_password(uid, keep, &old, &new, request.now)
         .await;
-    if !matches!(changed, Err(crate::account::OfficeError::WrongPassword)) {
-        app.desk.uncount(attempt, request.now);
-    }
+    let is_guess = matches!(changed, Err(OfficeError::WrongPassword));
+    app.desk.come_out(attempt, is_guess, request.now);
     changed?;
     Ok(no_content())
 }

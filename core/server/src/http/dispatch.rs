@@ -41,7 +41,7 @@ pub(super) async fn dispatch<B: Buf>(
     };
     let mut response = outcome.unwrap_or_else(|error| {
         log(&head, &error);
-        error.into_response()
+        error.shaped_for(head.uri.path()).into_response()
     });
     finish(&app.settings, &head, &mut response);
     response

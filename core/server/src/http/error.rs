@@ -104,7 +104,7 @@ impl ApiError {
 
     /// 503: try again after so many seconds.
     pub fn busy(seconds: u64) -> Self {
-        let mut error = Self::detail(
+        let mut error = Self::auth(
             StatusCode::SERVICE_UNAVAILABLE,
             "the server is busy; try again in a moment",
         );
@@ -170,6 +170,21 @@ impl ApiError {
             .unwrap_or("the form is not filled in correctly")
     }
 
+    /// The same error in the shape of `path`: what the domain refuses is told alike, but `/v1/*`
+    /// has a code beside the text.
+    #[must_use]
+    pub fn shaped_for(mut self, path: &str) -> Self {
+        let is_v1 = path.starts_with("/v1/");
+        self.body = match &self.body["error"] {
+            Value::String(text) if is_v1 => {
+                json!({"error": {"code": code(self.status), "message": text}})
+            }
+            Value::Object(error) if !is_v1 => json!({"error": error["message"]}),
+            _ => return self,
+        };
+        self
+    }
+
     /// The answer.
     pub fn into_response(self) -> Response {
         let mut response = json_response(self.status, &self.body);
@@ -190,6 +205,19 @@ impl ApiError {
             );
         }
         response
+    }
+}
+
+/// The code `/v1/*` has for a status (CONTRACT section 1).
+const fn code(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED => "unauthorized",
+        StatusCode::FORBIDDEN => "forbidden",
+        StatusCode::NOT_FOUND => "not_found",
+        StatusCode::CONFLICT => "conflict",
+        StatusCode::SERVICE_UNAVAILABLE => "unavailable",
+        StatusCode::INTERNAL_SERVER_ERROR => "internal_error",
+        _ => "invalid_input",
     }
 }
 

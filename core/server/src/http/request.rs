@@ -197,7 +197,9 @@ impl Request {
 
     fn unauthenticated(&self) -> ApiError {
         let path = self.head.uri.path();
-        if path.starts_with("/auth/") {
+        if path == "/auth/me" && matches!(self.credential, Credential::Bad("no such account")) {
+            ApiError::auth(StatusCode::UNAUTHORIZED, "user no longer exists")
+        } else if path.starts_with("/auth/") {
             ApiError::auth(StatusCode::UNAUTHORIZED, "not authenticated")
         } else if path.starts_with("/oauth/") {
             ApiError::auth(StatusCode::UNAUTHORIZED, "unauthorized")

@@ -210,9 +210,28 @@ impl Desk {
             .map_err(SignInError::Throttled)
     }
 
-    /// The guess was right.
-    pub fn uncount(&self, attempt: Attempt, now: Timestamp) {
-        self.throttle.succeeded(attempt, now);
+    /// How the guess came out.
+    pub fn come_out(&self, attempt: Attempt, is_wrong: bool, now: Timestamp) {
+        if is_wrong {
+            self.throttle.failed(attempt);
+        } else {
+            self.throttle.succeeded(attempt, now);
+        }
+    }
+
+    /// Counts a guess that was wrong.
+    ///
+    /// # Errors
+    /// [`SignInError::Throttled`] when there were too many before.
+    pub fn count_failure(
+        &self,
+        what: &str,
+        address: IpAddr,
+        now: Timestamp,
+    ) -> Result<(), SignInError> {
+        let attempt = self.count(what, address, now)?;
+        self.throttle.failed(attempt);
+        Ok(())
     }
 
     /// Begins a sign-in with the named backend, or the first one.
@@ -324,6 +343,8 @@ impl Desk {
                 establish(&live, tx, &account.uid, origin, &lifetimes, now)
             })
             .await?;
+        let (account, sid) = (established.account.name.as_str(), established.claims.sid);
+        tracing::info!(account, %sid, backend = backend.name(), "signed in");
         Ok(self.hand_out(established))
     }
 
@@ -352,7 +373,7 @@ impl Desk {
             Err(SignInError::Busy | SignInError::Unavailable(_) | SignInError::Store(_)) => {
                 self.throttle.withdrawn(attempt);
             }
-            Err(_) => {}
+            Err(_) => self.throttle.failed(attempt),
         }
     }
 

@@ -57,9 +57,10 @@ pub struct Throttled {
     pub retry_after_seconds: u64,
 }
 
-/// An attempt that has been counted and has not come out yet. Dropping it leaves it counted.
+/// An attempt that has been counted and has not come out yet. One that never does (its client went
+/// away) is counted until its counter's window is over.
 #[derive(Debug)]
-#[must_use = "a success has to be reported, or it stays counted as a failure"]
+#[must_use = "how it came out has to be told"]
 pub struct Attempt {
     keys: [u64; 3],
 }
@@ -68,6 +69,8 @@ pub struct Attempt {
 struct Counter {
     since: Timestamp,
     failures: u32,
+    /// Attempts that have not come out yet.
+    pending: u32,
     /// For a pair: when this network last signed in to this account.
     succeeded: Option<Timestamp>,
 }
@@ -78,6 +81,9 @@ pub struct Throttle {
     counters: Mutex<HashMap<u64, Counter>>,
     hasher: RandomState,
 }
+
+/// How many times as many attempts at once a network may make that signed in to the account lately.
+const KNOWN_AT_ONCE: u32 = 8;
 
 /// For how long a network that signed in to an account counts as its owner's.
 const KNOWN_MILLIS: u64 = 30 * 24 * 3600 * 1000;
@@ -118,9 +124,24 @@ impl Throttle {
                 continue;
             };
             let age = now.millis_since(counter.since);
+            let is_over = age >= self.limits.window_millis;
+            let failures = if is_over { 0 } else { counter.failures };
+            // Programs of one's own may sign in side by side; a stranger's attempts are failures
+            // until they come out.
+            let at_once = if is_known {
+                limit.saturating_mul(KNOWN_AT_ONCE)
+            } else {
+                limit
+            };
             let is_exempt = i == 2 && is_known;
-            if counter.failures >= limit && age < self.limits.window_millis && !is_exempt {
-                let wait = self.limits.window_millis - age;
+            let is_held_up =
+                failures >= limit || failures.saturating_add(counter.pending) >= at_once;
+            if is_held_up && !is_exempt {
+                let wait = if failures >= limit {
+                    self.limits.window_millis - age
+                } else {
+                    1000
+                };
                 return Err(Throttled {
                     retry_after_seconds: wait.div_ceil(1000).max(1),
                 });
@@ -133,40 +154,44 @@ impl Throttle {
             let counter = counters.entry(key).or_insert(Counter {
                 since: now,
                 failures: 0,
+                pending: 0,
                 succeeded: None,
             });
             if now.millis_since(counter.since) >= self.limits.window_millis {
-                (counter.since, counter.failures) = (now, 0);
+                (counter.since, counter.failures, counter.pending) = (now, 0, 0);
             }
-            counter.failures = counter.failures.saturating_add(1);
+            counter.pending = counter.pending.saturating_add(1);
         }
         Ok(Attempt { keys })
     }
 
     /// The attempt was a success: takes its counts back and clears its own pair.
     pub fn succeeded(&self, attempt: Attempt, now: Timestamp) {
-        let mut counters = self.counters.lock();
-        for (i, key) in attempt.keys.iter().enumerate() {
-            if let Some(counter) = counters.get_mut(key) {
-                if i == 0 {
-                    *counter = Counter {
-                        since: now,
-                        failures: 0,
-                        succeeded: Some(now),
-                    };
-                } else {
-                    counter.failures = counter.failures.saturating_sub(1);
-                }
+        self.come_out(&attempt, |counter, is_pair| {
+            if is_pair {
+                (counter.since, counter.failures, counter.succeeded) = (now, 0, Some(now));
             }
-        }
+        });
     }
 
     /// The attempt came to nothing through no fault of the person: takes its counts back.
     pub fn withdrawn(&self, attempt: Attempt) {
+        self.come_out(&attempt, |_, _| {});
+    }
+
+    /// The attempt failed.
+    pub fn failed(&self, attempt: Attempt) {
+        self.come_out(&attempt, |counter, _| {
+            counter.failures = counter.failures.saturating_add(1)
+        });
+    }
+
+    fn come_out(&self, attempt: &Attempt, mut note: impl FnMut(&mut Counter, bool)) {
         let mut counters = self.counters.lock();
-        for key in attempt.keys {
-            if let Some(counter) = counters.get_mut(&key) {
-                counter.failures = counter.failures.saturating_sub(1);
+        for (i, key) in attempt.keys.iter().enumerate() {
+            if let Some(counter) = counters.get_mut(key) {
+                counter.pending = counter.pending.saturating_sub(1);
+                note(counter, i == 0);
             }
         }
     }
@@ -228,7 +253,8 @@ mod tests {
 
     fn fail(throttle: &Throttle, name: &str, from: IpAddr, times: usize) {
         for _ in 0..times {
-            let _counted = throttle.attempt(name, from, T0).unwrap();
+            let attempt = throttle.attempt(name, from, T0).unwrap();
+            throttle.failed(attempt);
         }
     }
 
@@ -348,6 +374,28 @@ mod tests {
     }
 
     #[test]
+    fn an_account_is_signed_in_to_side_by_side_where_it_was_before() {
+        let throttle = Throttle::new(Limits {
+            per_network: 100,
+            ..LIMITS
+        });
+        let first = throttle.attempt("alice", ip(1), T0).unwrap();
+        throttle.succeeded(first, T0);
+        let attempts: Vec<_> = (0..24)
+            .map(|_| throttle.attempt("alice", ip(1), T0).unwrap())
+            .collect();
+        assert!(throttle.attempt("alice", ip(1), T0).is_err());
+        for attempt in attempts {
+            throttle.succeeded(attempt, T0);
+        }
+        fail(&throttle, "alice", ip(1), 3);
+        assert!(
+            throttle.attempt("alice", ip(1), T0).is_err(),
+            "guesses are counted all the same"
+        );
+    }
+
+    #[test]
     fn successes_never_add_up_to_a_refusal() {
         let throttle = Throttle::new(LIMITS);
         for _ in 0..100 {
@@ -361,7 +409,12 @@ mod tests {
         let throttle = Throttle::new(LIMITS);
         fail(&throttle, "alice", ip(1), 3);
         for i in 0..5_000_u32 {
-            let _counted = throttle.attempt(&format!("n{i}"), IpAddr::from(i.to_be_bytes()), T0);
+            fail(
+                &throttle,
+                &format!("n{i}"),
+                IpAddr::from(i.to_be_bytes()),
+                1,
+            );
         }
         assert!(throttle.counters.lock().len() <= LIMITS.max_entries);
         assert!(throttle.attempt("alice", ip(1), T0).is_err());
