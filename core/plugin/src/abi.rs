@@ -133,4 +133,6 @@ pub struct FfiIdentity {
     pub email_verified: bool,
     pub display_name: ROption<RString>,
     pub groups: RVec<RString>,
+    /// What later minor versions may add, as a JSON object; empty for nothing.
+    pub more: RString,
 }

@@ -181,6 +181,7 @@ impl From<Identity> for FfiIdentity {
             email_verified: identity.email_verified,
             display_name: identity.display_name.map(Into::into).into(),
             groups: identity.groups.into_iter().map(Into::into).collect(),
+            more: RString::new(),
         }
     }
 }

@@ -28,6 +28,20 @@ fn works(file: &std::path::Path) {
     });
 }
 
+/// Built on 2026-11-23 with `omnigent-plugin` 1.0.0 and rustc 1.95 from `outside.rs` as it was
+/// (`opt-level = "z"`, stripped), and kept. It is never built again: when it does not load any
+/// more, the contract is broken, whatever its version says.
+#[cfg(all(target_arch = "x86_64", target_env = "gnu"))]
+#[test]
+fn a_plugin_kept_from_an_earlier_build_is_loaded() {
+    let kept = omnigent_tests::repository().join("tests/fixtures/plugins/kept-1.0.so");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("kept.so");
+    // A copy: how a checkout sets modes is the umask's business.
+    std::fs::write(&file, std::fs::read(kept).unwrap()).unwrap();
+    works(&file);
+}
+
 #[test]
 fn a_plugin_of_an_older_contract_is_loaded() {
     works(&built_against(
