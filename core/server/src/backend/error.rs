@@ -115,3 +115,34 @@ impl From<BackendError> for CallError {
         Self::Backend(error)
     }
 }
+
+/// A plugin's words on their way to a log: one line, and not a long one.
+pub(super) fn tamed(mut error: BackendError) -> BackendError {
+    if let BackendError::Misconfigured { message }
+    | BackendError::Unavailable { message, .. }
+    | BackendError::Internal { message } = &mut error
+    {
+        let tame = |c: char| if c.is_control() { ' ' } else { c };
+        *message = message.chars().take(LONGEST_REASON).map(tame).collect();
+    }
+    error
+}
+
+/// In characters.
+const LONGEST_REASON: usize = 500;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plugins_words_are_one_short_line() {
+        let error = BackendError::internal(format!("a\nb\u{1b}[31m{}", "x".repeat(10_000)));
+        let line = tamed(error).to_string();
+        assert!(
+            line.starts_with("internal: a b [31mx") && line.len() < 600,
+            "{line}"
+        );
+        assert_eq!(tamed(BackendError::Busy), BackendError::Busy);
+    }
+}

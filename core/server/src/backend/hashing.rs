@@ -47,7 +47,7 @@ impl Cost {
     }
 }
 
-type Work = Box<dyn FnOnce(&mut Vec<Block>) + Send>;
+type Work = Box<dyn FnOnce(&mut Buffer) + Send>;
 
 /// The pool. Cheap to clone.
 #[derive(Clone)]
@@ -83,7 +83,7 @@ impl Hashing {
     /// [`BackendError::Busy`].
     pub async fn hash(&self, password: Secret<String>) -> Result<String, BackendError> {
         let cost = self.cost;
-        self.run(move |blocks| {
+        self.run(move |buffer| {
             let password = normalised(password.expose());
             let salt = random_bytes::<16>();
             let mut output = [0; 32];
@@ -92,7 +92,7 @@ impl Hashing {
                 password.as_bytes(),
                 &salt,
                 &mut output,
-                blocks,
+                buffer,
             )?;
             phc(cost, &salt, &output)
         })
@@ -109,13 +109,13 @@ impl Hashing {
         stored: Option<String>,
     ) -> Result<Verified, BackendError> {
         let cost = self.cost;
-        self.run(move |blocks| match stored {
-            Some(stored) => verify(cost, password.expose(), &stored, blocks),
+        self.run(move |buffer| match stored {
+            Some(stored) => verify(cost, password.expose(), &stored, buffer),
             None => {
                 let normal = normalised(password.expose());
                 for candidate in candidates(&normal, password.expose()) {
                     let params = cost.params()?;
-                    fill(params, candidate.as_bytes(), &[0; 16], &mut [0; 32], blocks)?;
+                    fill(params, candidate.as_bytes(), &[0; 16], &mut [0; 32], buffer)?;
                 }
                 Ok(Verified::default())
             }
@@ -125,13 +125,13 @@ impl Hashing {
 
     async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Vec<Block>) -> Result<T, BackendError> + Send + 'static,
+        work: impl FnOnce(&mut Buffer) -> Result<T, BackendError> + Send + 'static,
     ) -> Result<T, BackendError> {
         let (say, hear) = oneshot::channel();
-        let work: Work = Box::new(move |blocks| {
+        let work: Work = Box::new(move |buffer| {
             // Nobody waits any more: no work.
             if !say.is_closed() {
-                let outcome = catch_unwind(AssertUnwindSafe(|| work(blocks)));
+                let outcome = catch_unwind(AssertUnwindSafe(|| work(buffer)));
                 let _ = say.send(
                     outcome.unwrap_or_else(|_| Err(BackendError::internal("hashing panicked"))),
                 );
@@ -144,22 +144,28 @@ impl Hashing {
     }
 }
 
+/// The memory of one thread.
+struct Buffer {
+    /// How many blocks a hash of the configured cost takes.
+    usual: usize,
+    /// As many, from the first hash on.
+    kept: Vec<Block>,
+}
+
 fn work(queue: &Mutex<Receiver<Work>>, cost: Cost) {
     // Not being allowed to is fine.
     let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 10);
-    let usual = cost.memory_kib as usize;
-    let mut blocks = Vec::new();
+    let mut buffer = Buffer {
+        usual: cost.params().map_or(0, |params| params.block_count()),
+        kept: Vec::new(),
+    };
     loop {
         let next = match queue.lock() {
             Ok(queue) => queue.recv(),
             Err(_) => return,
         };
         let Ok(work) = next else { return };
-        work(&mut blocks);
-        if blocks.len() > usual {
-            // A stored hash of a higher cost: its memory is not kept.
-            blocks = Vec::new();
-        }
+        work(&mut buffer);
     }
 }
 
@@ -168,16 +174,21 @@ fn fill(
     password: &[u8],
     salt: &[u8],
     output: &mut [u8],
-    blocks: &mut Vec<Block>,
+    buffer: &mut Buffer,
 ) -> Result<(), BackendError> {
     let needed = params.block_count();
-    if blocks.len() < needed {
-        blocks.reserve_exact(needed - blocks.len());
-        blocks.resize(needed, Block::new());
-    }
+    // A stored hash of a higher cost: its memory is its own, and is not kept.
+    let mut own = Vec::new();
+    let blocks = if needed <= buffer.usual {
+        buffer.kept.resize(buffer.usual, Block::new());
+        &mut buffer.kept[..needed]
+    } else {
+        own.resize(needed, Block::new());
+        &mut own
+    };
     let failed = |error: argon2::Error| BackendError::internal(format!("argon2: {error}"));
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-        .hash_password_into_with_memory(password, salt, output, &mut blocks[..needed])
+        .hash_password_into_with_memory(password, salt, output, blocks)
         .map_err(failed)
 }
 
@@ -185,7 +196,7 @@ fn verify(
     cost: Cost,
     password: &str,
     stored: &str,
-    blocks: &mut Vec<Block>,
+    buffer: &mut Buffer,
 ) -> Result<Verified, BackendError> {
     let unreadable = || BackendError::internal("a stored hash cannot be read");
     let hash = PasswordHash::new(stored).map_err(|_| unreadable())?;
@@ -210,7 +221,7 @@ fn verify(
             candidate.as_bytes(),
             salt.as_ref(),
             &mut output,
-            blocks,
+            buffer,
         )?;
         if verify_slices_are_equal(&output, expected.as_bytes()).is_ok() {
             let is_current =

@@ -26,6 +26,7 @@ use tokio::{sync::oneshot, time::timeout};
 
 use super::{
     CallError, LoadError, OpenError, Presented, Services, Wanted,
+    error::tamed,
     fast::{FastLane, Places},
     lane::Lane,
     open_file,
@@ -75,9 +76,8 @@ impl Instance {
             Err(_) => return Err(OpenError::TimedOut(within.as_secs())),
             Ok(RResult::RErr(error)) => {
                 let unreadable = |_| BackendError::internal("it gave no reason");
-                return Err(OpenError::Refused(
-                    serde_json::from_slice(&error).unwrap_or_else(unreadable),
-                ));
+                let error = serde_json::from_slice(&error).unwrap_or_else(unreadable);
+                return Err(OpenError::Refused(tamed(error)));
             }
             Ok(RResult::ROk(object)) => object,
         };
@@ -333,7 +333,7 @@ impl Instance {
             FfiVerdict::Failed(error) => Err(serde_json::from_slice::<BackendError>(&error)
                 .map_or_else(
                     |_| CallError::garbage("an unreadable failure"),
-                    CallError::Backend,
+                    |error| CallError::Backend(tamed(error)),
                 )),
         }
     }
@@ -377,7 +377,7 @@ impl Instance {
             let answer: RVec<u8> = self.object.call(method.into(), payload.into()).await;
             match serde_json::from_slice(&answer) {
                 Ok(Reply::Ok(value)) => Ok(value),
-                Ok(Reply::Error(error)) => Err(CallError::Backend(error)),
+                Ok(Reply::Error(error)) => Err(CallError::Backend(tamed(error))),
                 Err(_) => Err(CallError::garbage("something unreadable")),
             }
         };
