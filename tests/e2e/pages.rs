@@ -150,7 +150,7 @@ fn away_from_loopback_claiming_takes_the_code_the_server_printed() {
     let code = std::fs::read_to_string(&file).expect("the code is kept in a file");
     let mode = std::os::unix::fs::MetadataExt::mode(&file.metadata().expect("a file"));
     assert_eq!(mode & 0o777, 0o600);
-    assert!(server.log().contains(&code), "it is printed once");
+    assert!(server.says(&code), "it is printed once");
     let claim = |code: Option<&str>| {
         let mut body = json!({"username": "admin", "password": PASSWORD});
         if let Some(code) = code {

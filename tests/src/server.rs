@@ -265,6 +265,17 @@ impl Server {
         self.log.lock().expect("a log").clone()
     }
 
+    /// Whether it prints `text`, now or within a few seconds: what it prints comes through a pipe.
+    pub fn says(&self, text: &str) -> bool {
+        (0..500).any(|_| {
+            let said = self.log().contains(text);
+            if !said {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            said
+        })
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()

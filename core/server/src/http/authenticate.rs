@@ -101,3 +101,49 @@ const fn words(refusal: Refusal) -> &'static str {
         Refusal::Disabled => "account disabled",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::bearer;
+
+    #[test]
+    fn the_scheme_is_read_in_any_case_and_the_token_as_it_is() {
+        for line in [
+            "Bearer abc",
+            "bearer abc",
+            "BEARER abc",
+            "Bearer  abc",
+            "Bearer abc ",
+        ] {
+            assert_eq!(bearer(line.as_bytes()), Some(&b"abc"[..]), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_single_bearer_token_is_none() {
+        for line in [
+            "",
+            "Bearer",
+            "Bearer ",
+            "Bearerabc",
+            "Basic abc",
+            "Bearer a b",
+            "Bearer a,Bearer b",
+            " Bearer abc",
+        ] {
+            assert_eq!(bearer(line.as_bytes()), None, "{line:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic_or_give_a_token_that_was_not_there(line in proptest::collection::vec(any::<u8>(), 0..100)) {
+            if let Some(token) = bearer(&line) {
+                prop_assert!(line.len() >= 7 + token.len());
+                prop_assert!(!token.contains(&b' ') && !token.is_empty());
+            }
+        }
+    }
+}

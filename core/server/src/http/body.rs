@@ -117,6 +117,10 @@ impl Fields {
     }
 
     fn of(request: &Request, prefix: &'static [&'static str]) -> Self {
+        Self::of_content(&request.content, prefix)
+    }
+
+    fn of_content(content: &Content, prefix: &'static [&'static str]) -> Self {
         let mut faults = Vec::new();
         let mut broken = |kind: &'static str, msg: &str, loc: Vec<Value>| {
             faults.push(Fault {
@@ -127,7 +131,7 @@ impl Fields {
             Map::new()
         };
         let at = || vec![Value::from("body")];
-        let members = match &request.content {
+        let members = match content {
             Content::Json(Value::Object(members)) => members.clone(),
             Content::Broken("json_invalid") => broken(
                 "json_invalid",
@@ -142,7 +146,7 @@ impl Fields {
             Content::Form(pairs) => text_members(pairs),
             Content::None => Map::new(),
         };
-        let is_text = matches!(request.content, Content::Form(_));
+        let is_text = matches!(content, Content::Form(_));
         let is_broken = !faults.is_empty();
         Self {
             members,
@@ -409,4 +413,95 @@ fn text_members(pairs: &[(String, String)]) -> Map<String, Value> {
             .or_insert_with(|| value.clone().into());
     }
     members
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn fields(json: &str) -> Fields {
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        let content = content(BodyRule::Json, &headers, json.as_bytes()).unwrap();
+        Fields::of_content(&content, &["body"])
+    }
+
+    fn kinds(fields: Fields) -> Vec<&'static str> {
+        fields.faults.iter().map(|fault| fault.kind).collect()
+    }
+
+    #[test]
+    fn every_fault_is_told_at_once_and_no_value_with_it() {
+        let mut read = fields(
+            r#"{"name": 5, "count": "many", "on": "yes", "word": "maybe", "texts": {"a": 1}}"#,
+        );
+        read.string("name", 1..=3);
+        read.string("missing", 1..=3);
+        read.optional_integer("count", 1..=3);
+        read.optional_boolean("on");
+        read.optional_word("word", &["yes", "no"]);
+        read.optional_texts("texts");
+        for fault in &read.faults {
+            assert!(
+                !fault.msg.contains("many") && !fault.msg.contains("maybe"),
+                "{}",
+                fault.msg
+            );
+        }
+        let expected = [
+            "string_type",
+            "missing",
+            "int_type",
+            "bool_type",
+            "literal_error",
+            "string_type",
+        ];
+        assert_eq!(kinds(read), expected);
+    }
+
+    #[test]
+    fn lengths_and_ranges_are_kept() {
+        let mut read = fields(
+            r#"{"short": "", "long": "čřžý", "low": 0, "high": 9, "real": 1.5, "huge": 99999999999999999999}"#,
+        );
+        read.string("short", 1..=3);
+        read.string("long", 1..=3);
+        read.optional_integer("low", 1..=3);
+        read.optional_integer("high", 1..=3);
+        read.optional_integer("real", 1..=3);
+        read.optional_integer("huge", 1..=3);
+        let expected = [
+            "string_too_short",
+            "string_too_long",
+            "greater_than_equal",
+            "less_than_equal",
+            "int_type",
+            "int_type",
+        ];
+        assert_eq!(kinds(read), expected);
+    }
+
+    #[test]
+    fn what_is_no_object_has_one_fault() {
+        for json in ["[]", "null", "5", "\"x\"", "{", ""] {
+            let mut read = fields(json);
+            read.string("a", 1..=3);
+            read.string("b", 1..=3);
+            assert_eq!(kinds(read).len(), 1, "{json}");
+        }
+    }
+
+    #[test]
+    fn extra_members_are_refused_only_where_asked() {
+        let mut read = fields(r#"{"a": "x", "b": 1}"#);
+        read.string("a", 1..=3);
+        read.forbid_others();
+        assert_eq!(kinds(read), ["extra_forbidden"]);
+    }
 }

@@ -95,4 +95,15 @@ mod tests {
         assert_eq!(found(&["ap_session=x; ap_session=x"]), Some(Err(())));
         assert_eq!(found(&["ap_session=x", "ap_session=y"]), Some(Err(())));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(line in proptest::collection::vec(1_u8..=255, 0..200)) {
+            if let Ok(line) = HeaderValue::from_bytes(&line) {
+                let mut headers = HeaderMap::new();
+                headers.insert(header::COOKIE, line);
+                let _ = session(&headers, "ap_session");
+            }
+        }
+    }
 }
