@@ -11,7 +11,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio::{
     sync::Semaphore,
-    time::{Instant, timeout},
+    time::{Instant, timeout_at},
 };
 
 use super::CallError;
@@ -51,11 +51,16 @@ impl Lane {
     ) -> Result<T, CallError> {
         self.admit()?;
         let _queued = self.queue.try_acquire().map_err(|_| CallError::Busy)?;
-        let limited = async {
-            let _place = self.places.acquire().await.map_err(|_| CallError::Busy)?;
-            work.await
+        let deadline = Instant::now() + self.deadline;
+        // Who only waited in line knows nothing of the backend's health.
+        let place = timeout_at(deadline, self.places.acquire()).await;
+        let Ok(Ok(_place)) = place else {
+            return Err(CallError::Busy);
         };
-        let outcome = timeout(self.deadline, limited)
+        if Instant::now() >= deadline {
+            return Err(CallError::Busy);
+        }
+        let outcome = timeout_at(deadline, work)
             .await
             .unwrap_or(Err(CallError::TimedOut));
         self.note(&outcome);
@@ -158,7 +163,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_queue_is_bounded() {
+    async fn waiting_in_line_is_no_failure_of_the_backend() {
         let lane = std::sync::Arc::new(Lane::new(Duration::from_secs(10), 2));
         let calls: Vec<_> = (0..11)
             .map(|_| {
@@ -173,6 +178,26 @@ mod tests {
         for call in calls {
             busy += usize::from(matches!(call.await.unwrap(), Err(CallError::Busy)));
         }
-        assert_eq!(busy, 1);
+        assert_eq!(
+            busy, 9,
+            "two ran into the deadline, nine waited or were turned away"
+        );
+        assert!(!lane.is_paused());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn past_the_queue_nobody_waits() {
+        let lane = std::sync::Arc::new(Lane::new(Duration::from_secs(10), 1));
+        for _ in 0..5 {
+            let lane = std::sync::Arc::clone(&lane);
+            tokio::spawn(async move {
+                lane.run(std::future::pending::<Result<(), CallError>>())
+                    .await
+            });
+        }
+        tokio::task::yield_now().await;
+        let began = Instant::now();
+        assert!(matches!(fail(&lane).await, CallError::Busy));
+        assert_eq!(began.elapsed(), Duration::ZERO);
     }
 }
