@@ -1,16 +1,16 @@
 //! A data directory as after years of use, written with the server's own tables.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use omnigent_server::{
     account::{self, AccountName},
     clock::{Clock, Timestamp},
-    id::{LoginId, Uid, random_bytes},
+    id::{AgentId, LoginId, SessionId, TokenId, Uid, random_bytes},
     live::Live,
     login::{LOGINS, Login},
-    session,
+    session::{self, Session},
     store::{Options, Store, StoreError},
-    token,
+    token::{self, Claims, Keyring, TokenUse, Verifier},
 };
 
 use crate::server::Outcome;
@@ -30,12 +30,16 @@ pub struct Scale {
     pub revoked: usize,
 }
 
-/// Adds `scale` to the store in `data`; sessions go to the account called `owner`.
-pub fn fill(data: &Path, scale: Scale, owner: &str) -> Outcome<()> {
+/// Adds `scale` to the store in `data`; sessions go to the account called `owner`. Returns `tokens`
+/// access tokens of that account.
+pub fn fill(data: &Path, scale: Scale, owner: &str, tokens: usize) -> Outcome<Vec<String>> {
     let store = Store::open(&data.join("store"), &Options::default())?;
-    let live = Live::open(&store, &data.to_owned())?;
     let now = Clock::system().now();
-    let owner = account::by_name(&store.reader(), owner).map_err(|e| e.to_string())?.uid;
+    let keyring = Keyring::load_or_create(data, None)?;
+    let live = Live::load(&store, keyring.hasher(), now)?;
+    let owner = account::by_name(&store.reader(), owner)
+        .map_err(|e| e.to_string())?
+        .uid;
     in_batches(scale.accounts, |range| {
         let live = live.clone();
         store.write_blocking(move |tx| {
@@ -69,17 +73,64 @@ pub fn fill(data: &Path, scale: Scale, owner: &str) -> Outcome<()> {
         store.write_blocking(move |tx| {
             for i in range {
                 let at = Timestamp::from_millis(now.millis() - i as u64);
-                session::create_plain(tx, owner, "reviewer", &format!("session {i}"), at)?;
+                session::create(tx, &session_of(owner, i, at))?;
             }
             Ok::<_, StoreError>(())
         })?;
         Ok(())
     })?;
+    let (accounts, revocations) = (Arc::clone(&live.accounts), Arc::clone(&live.revocations));
+    let verifier = Verifier::new(keyring, "omnigent", "omnigent", accounts, revocations);
+    let tokens = (0..tokens)
+        .map(|_| verifier.sign(&claims(owner, now)).expose().clone())
+        .collect();
+    drop(live);
     store.close();
-    Ok(())
+    Ok(tokens)
 }
 
-fn in_batches(count: usize, mut write: impl FnMut(std::ops::Range<usize>) -> Outcome<()>) -> Outcome<()> {
+fn claims(uid: Uid, now: Timestamp) -> Claims {
+    Claims {
+        issuer: "omnigent".into(),
+        audience: "omnigent".into(),
+        subject: "admin".into(),
+        uid,
+        sid: LoginId::random(),
+        jti: TokenId::random(),
+        issued_at: now,
+        not_before: now,
+        expires_at: Some(now.plus_seconds(86_400)),
+        provider: "accounts".into(),
+        token_use: TokenUse::Access,
+        scope: None,
+        grant: None,
+        client_id: None,
+    }
+}
+
+fn session_of(owner: Uid, i: usize, at: Timestamp) -> Session {
+    Session {
+        id: SessionId::random(),
+        owner,
+        agent: AgentId::from_bytes([1; 16]),
+        agent_name: "reviewer".into(),
+        title: Some(format!("session {i}")),
+        labels: BTreeMap::new(),
+        reasoning_effort: None,
+        model_override: None,
+        workspace: None,
+        parent: None,
+        external_id: None,
+        archived: false,
+        created_at: at,
+        updated_at: at,
+    }
+}
+
+fn in_batches(
+    count: usize,
+    mut write: impl FnMut(std::ops::Range<usize>) -> Outcome<()>,
+) -> Outcome<()> {
     for start in (0..count).step_by(BATCH) {
         write(start..count.min(start + BATCH))?;
     }

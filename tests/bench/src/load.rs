@@ -47,7 +47,10 @@ pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -
         text += &format!("{name}: {value}\r\n");
     }
     if !body.is_empty() {
-        text += &format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len());
+        text += &format!(
+            "content-type: application/json\r\ncontent-length: {}\r\n",
+            body.len()
+        );
     }
     (text + "\r\n" + body).into_bytes()
 }
@@ -98,7 +101,9 @@ async fn connection(
         stream.write_all(&requests[next]).await?;
         next = (next + step) % requests.len();
         let status = answer(&mut stream, &mut buffer).await?;
-        outcome.micros.push(u32::try_from(sent.elapsed().as_micros()).unwrap_or(u32::MAX));
+        outcome
+            .micros
+            .push(u32::try_from(sent.elapsed().as_micros()).unwrap_or(u32::MAX));
         if (200..300).contains(&status) {
             outcome.good += 1;
         } else {
@@ -117,12 +122,22 @@ async fn answer(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<u16> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         length += read;
-        let Some(end) = find(&buffer[..length], b"\r\n\r\n") else { continue };
+        let Some(end) = find(&buffer[..length], b"\r\n\r\n") else {
+            continue;
+        };
         let head = std::str::from_utf8(&buffer[..end]).map_err(io::Error::other)?;
-        let status = head.get(9..12).and_then(|s| s.parse().ok()).ok_or(io::ErrorKind::InvalidData)?;
+        let status = head
+            .get(9..12)
+            .and_then(|s| s.parse().ok())
+            .ok_or(io::ErrorKind::InvalidData)?;
         let body = head
             .lines()
-            .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse::<usize>().ok())
+            .find_map(|line| {
+                line.to_ascii_lowercase()
+                    .strip_prefix("content-length: ")?
+                    .parse::<usize>()
+                    .ok()
+            })
             .unwrap_or(0);
         let mut missing = (end + 4 + body).saturating_sub(length);
         while missing > 0 {
@@ -137,5 +152,7 @@ async fn answer(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<u16> {
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
+    haystack
+        .windows(needle.len())
+        .position(|window| window == needle)
 }

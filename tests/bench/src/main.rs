@@ -22,15 +22,27 @@ struct Plan {
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let plan = Plan { round: Duration::from_millis(1500), rounds: 7, connections: 32 };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let Ok(runtime) = runtime else { return ExitCode::FAILURE };
+    let plan = Plan {
+        round: Duration::from_millis(1500),
+        rounds: 7,
+        connections: 32,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let Ok(runtime) = runtime else {
+        return ExitCode::FAILURE;
+    };
     let outcome = match words.first().map(String::as_str) {
         // The peers are this program again, so that their CPU is theirs alone.
         Some("serve-bare") => runtime.block_on(server::serve_peer(peers::bare)),
         Some("serve-axum") => {
-            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-            runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(server::serve_peer(peers::axum_peer)))
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .enable_all()
+                .build();
+            runtime
+                .map_err(Into::into)
+                .and_then(|runtime| runtime.block_on(server::serve_peer(peers::axum_peer)))
         }
         Some("bearer") => runtime.block_on(rows::bearer(plan)),
         Some("logins") => runtime.block_on(rows::logins(plan)),

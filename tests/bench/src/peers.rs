@@ -18,7 +18,9 @@ pub const SECRET: &[u8] = b"bench-secret-bench-secret-bench-";
 pub async fn bare(listener: TcpListener) {
     const BODY: &[u8] = br#"{"user_id":"admin","is_admin":true}"#;
     loop {
-        let Ok((stream, _)) = listener.accept().await else { continue };
+        let Ok((stream, _)) = listener.accept().await else {
+            continue;
+        };
         let _ = stream.set_nodelay(true);
         tokio::spawn(async move {
             let service = service_fn(|_| async {
@@ -28,7 +30,9 @@ pub async fn bare(listener: TcpListener) {
                     .body(Full::new(Bytes::from_static(BODY)));
                 Ok::<_, Infallible>(answer.unwrap_or_default())
             });
-            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            let _ = http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
         });
     }
 }
@@ -52,13 +56,24 @@ struct Me {
 
 /// Serves `GET /v1/me` the usual way.
 pub async fn axum_peer(listener: TcpListener) {
-    async fn me(State(key): State<Arc<DecodingKey>>, headers: HeaderMap) -> Result<Json<Me>, StatusCode> {
-        let header = headers.get("authorization").and_then(|value| value.to_str().ok());
-        let token = header.and_then(|value| value.strip_prefix("Bearer ")).ok_or(StatusCode::UNAUTHORIZED)?;
+    async fn me(
+        State(key): State<Arc<DecodingKey>>,
+        headers: HeaderMap,
+    ) -> Result<Json<Me>, StatusCode> {
+        let header = headers
+            .get("authorization")
+            .and_then(|value| value.to_str().ok());
+        let token = header
+            .and_then(|value| value.strip_prefix("Bearer "))
+            .ok_or(StatusCode::UNAUTHORIZED)?;
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_issuer(&["bench"]);
-        let data = jsonwebtoken::decode::<Claims>(token, &key, &validation).map_err(|_| StatusCode::UNAUTHORIZED)?;
-        Ok(Json(Me { user_id: data.claims.sub, is_admin: true }))
+        let data = jsonwebtoken::decode::<Claims>(token, &key, &validation)
+            .map_err(|_| StatusCode::UNAUTHORIZED)?;
+        Ok(Json(Me {
+            user_id: data.claims.sub,
+            is_admin: true,
+        }))
     }
     let key = Arc::new(DecodingKey::from_secret(SECRET));
     let app = Router::new().route("/v1/me", get(me)).with_state(key);

@@ -32,15 +32,29 @@ impl Process {
         std::fs::write(&file, config)?;
         let binary = std::env::current_exe()?.with_file_name("omnigent");
         let mut command = Command::new(binary);
-        command.args(["server", "--listen", "127.0.0.1:0", "--config"]).arg(file).arg("--data-dir").arg(data);
-        Self::spawn(command.env_remove("OMNIGENT_AUTH_ENABLED").env_remove("OMNIGENT_AUTH_PROVIDER"))
+        command
+            .args(["server", "--listen", "127.0.0.1:0", "--config"])
+            .arg(file)
+            .arg("--data-dir")
+            .arg(data);
+        Self::spawn(
+            command
+                .env_remove("OMNIGENT_AUTH_ENABLED")
+                .env_remove("OMNIGENT_AUTH_PROVIDER"),
+        )
     }
 
     fn spawn(command: &mut Command) -> Outcome<Self> {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
         let (say, hear) = std::sync::mpsc::channel();
-        let outputs: [Option<Box<dyn std::io::Read + Send>>; 2] =
-            [child.stdout.take().map(|o| Box::new(o) as _), child.stderr.take().map(|e| Box::new(e) as _)];
+        let outputs: [Option<Box<dyn std::io::Read + Send>>; 2] = [
+            child.stdout.take().map(|o| Box::new(o) as _),
+            child.stderr.take().map(|e| Box::new(e) as _),
+        ];
         for output in outputs.into_iter().flatten() {
             let say = say.clone();
             std::thread::spawn(move || {
@@ -57,6 +71,13 @@ impl Process {
         Ok(Self { child, port })
     }
 
+    /// Asks it to stop, and waits until it has.
+    pub fn stop(mut self) -> Outcome<()> {
+        Command::new("kill").arg(self.pid().to_string()).status()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
@@ -71,7 +92,9 @@ impl Drop for Process {
 }
 
 /// Serves as a peer and says where.
-pub async fn serve_peer<F: Future<Output = ()>>(serve: impl FnOnce(TcpListener) -> F) -> Outcome<()> {
+pub async fn serve_peer<F: Future<Output = ()>>(
+    serve: impl FnOnce(TcpListener) -> F,
+) -> Outcome<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("listening on http://{}", listener.local_addr()?);
     serve(listener).await;
