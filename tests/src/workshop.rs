@@ -107,15 +107,37 @@ fn build(workspace: &str, sdk: &Path, crates: &[(&str, &str, &str)]) -> PathBuf 
             &fs::read_to_string(source).unwrap(),
         );
     }
+    cargo_build(&folder)
+}
+
+fn cargo_build(folder: &Path) -> PathBuf {
     let target = workshop().join("target");
     let mut cargo = Command::new(env!("CARGO"));
     cargo
-        .current_dir(&folder)
+        .current_dir(folder)
         .args(["build", "--quiet", "--offline"]);
     run(cargo
         .env("CARGO_TARGET_DIR", &target)
         .env_remove("RUSTFLAGS"));
     target.join("debug")
+}
+
+/// The library of one crate, given as its two files. Its path to the SDK is made the real one.
+pub fn of_files(name: &str, manifest: &str, source: &str) -> PathBuf {
+    let folder = workshop().join(name);
+    let sdk = repository().join("core/plugin").display().to_string();
+    let manifest = manifest.replace("../omnigent/core/plugin", &sdk);
+    assert!(manifest.contains(&sdk), "the manifest names the SDK");
+    write(&folder.join("Cargo.toml"), &manifest);
+    write(&folder.join("src/lib.rs"), source);
+    if !folder.join("Cargo.lock").exists() {
+        fs::copy(repository().join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
+    }
+    let library = manifest
+        .lines()
+        .find_map(|line| line.strip_prefix("name = "));
+    let library = library.unwrap().trim_matches('"').replace('-', "_");
+    cargo_build(&folder).join(format!("lib{library}.so"))
 }
 
 fn run(command: &mut Command) {

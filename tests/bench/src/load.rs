@@ -55,19 +55,43 @@ pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -
     (text + "\r\n" + body).into_bytes()
 }
 
-/// Sends `requests` in rotation over `connections` for as long as `duration`.
+/// Sends `requests` in rotation over `connections` for as long as `duration`, each connection as
+/// fast as it is answered.
 pub async fn run(
     port: u16,
     connections: usize,
     duration: Duration,
     requests: Arc<Vec<Vec<u8>>>,
 ) -> io::Result<Outcome> {
+    drive(port, connections, duration, requests, Duration::ZERO).await
+}
+
+/// The same with a pause after each answer: a load that leaves the machine idle most of the time.
+pub async fn run_paced(
+    port: u16,
+    connections: usize,
+    duration: Duration,
+    requests: Arc<Vec<Vec<u8>>>,
+    pause: Duration,
+) -> io::Result<Outcome> {
+    drive(port, connections, duration, requests, pause).await
+}
+
+async fn drive(
+    port: u16,
+    connections: usize,
+    duration: Duration,
+    requests: Arc<Vec<Vec<u8>>>,
+    pause: Duration,
+) -> io::Result<Outcome> {
     let stop = Arc::new(AtomicBool::new(false));
     let began = Instant::now();
     let tasks: Vec<_> = (0..connections)
         .map(|i| {
             let (stop, requests) = (Arc::clone(&stop), Arc::clone(&requests));
-            tokio::spawn(async move { connection(port, i, connections, &stop, &requests).await })
+            tokio::spawn(
+                async move { connection(port, i, connections, &stop, &requests, pause).await },
+            )
         })
         .collect();
     tokio::time::sleep(duration).await;
@@ -90,6 +114,7 @@ async fn connection(
     step: usize,
     stop: &AtomicBool,
     requests: &[Vec<u8>],
+    pause: Duration,
 ) -> io::Result<Outcome> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     stream.set_nodelay(true)?;
@@ -108,6 +133,9 @@ async fn connection(
             outcome.good += 1;
         } else {
             outcome.bad += 1;
+        }
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
         }
     }
     Ok(outcome)

@@ -228,29 +228,18 @@ pub async fn logins(plan: Plan) -> Outcome<()> {
     let server = house.server()?;
     let idle = process::resident(server.pid());
     let token = text(&login(server.port)?["token"]);
-    let quiet_plan = Plan {
-        connections: 8,
-        ..plan
-    };
     let bearer = Arc::new(vec![with_token(&token)]);
     let password = json!({"username": "admin", "password": PASSWORD}).to_string();
     let sign_in = Arc::new(vec![request("POST", "/auth/login", &[], &password)]);
     let (mut quiet, mut busy, mut logins, mut peak) = (vec![], vec![], vec![], 0);
     for _ in 0..plan.rounds {
-        let alone = load::run(
-            server.port,
-            quiet_plan.connections,
-            plan.round,
-            Arc::clone(&bearer),
-        )
-        .await?;
+        let bearers = || {
+            let pause = Duration::from_millis(4);
+            load::run_paced(server.port, 8, plan.round, Arc::clone(&bearer), pause)
+        };
+        let alone = bearers().await?;
         let (with, signing) = tokio::join!(
-            load::run(
-                server.port,
-                quiet_plan.connections,
-                plan.round,
-                Arc::clone(&bearer)
-            ),
+            bearers(),
             load::run(server.port, 8, plan.round, Arc::clone(&sign_in)),
         );
         let (with, signing) = (with?, signing?);

@@ -154,7 +154,7 @@ struct Buffer {
 
 fn work(queue: &Mutex<Receiver<Work>>, cost: Cost) {
     // Not being allowed to is fine.
-    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 10);
+    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 19);
     let mut buffer = Buffer {
         usual: cost.params().map_or(0, |params| params.block_count()),
         kept: Vec::new(),
