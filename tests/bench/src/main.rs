@@ -35,15 +35,8 @@ fn main() -> ExitCode {
     };
     let outcome = match words.first().map(String::as_str) {
         // The peers are this program again, so that their CPU is theirs alone.
-        Some("serve-bare") => runtime.block_on(server::serve_peer(peers::bare)),
-        Some("serve-axum") => {
-            let runtime = tokio::runtime::Builder::new_multi_thread()
-                .enable_all()
-                .build();
-            runtime
-                .map_err(Into::into)
-                .and_then(|runtime| runtime.block_on(server::serve_peer(peers::axum_peer)))
-        }
+        Some("serve-bare") => peer(peers::bare),
+        Some("serve-axum") => peer(peers::axum_peer),
         Some("bearer") => runtime.block_on(rows::bearer(plan)),
         Some("logins") => runtime.block_on(rows::logins(plan)),
         Some("writes") => runtime.block_on(rows::writes(plan)),
@@ -65,4 +58,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// A peer on the runtime everybody uses, as the server is.
+fn peer<F: Future<Output = ()>>(serve: fn(tokio::net::TcpListener) -> F) -> server::Outcome<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(server::serve_peer(serve))
 }
