@@ -93,6 +93,9 @@ pub struct FfiRequest<'a> {
 /// What [`FfiRequest::more`] calls the client's TLS certificate, in DER form.
 pub const CLIENT_CERTIFICATE: &str = "tls.client_certificate";
 
+/// What [`FfiRequest::more`] holds when the request came through a proxy the operator trusts.
+pub const TRUSTED_PROXY: &str = "proxy.trusted";
+
 /// A header line.
 #[repr(C)]
 #[derive(StableAbi, Clone, Copy)]

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    BackendError, Change, DirectoryError, Entry, Host, Identity, IdentityRef, LoginRequest,
+    BackendError, Change, DirectoryError, Ended, Entry, Host, Identity, IdentityRef, LoginRequest,
     LogoutTarget, Password, RequestView, Standing, State, Step, Verdict, step::Answer,
 };
 
@@ -119,14 +119,30 @@ pub trait Directory: Backend {
     ) -> impl Future<Output = Result<Vec<Entry>, DirectoryError>> + Send;
 }
 
-/// Knows where people who sign out should go.
+/// Knows where people who sign out should go, and hears when an issuer signs them out.
 pub trait Logout: Backend {
+    /// Where to send this person, who has just signed out here.
+    ///
     /// # Errors
     /// When the backend cannot tell. The person is signed out all the same.
     fn logout(
         &self,
         identity: &Identity,
     ) -> impl Future<Output = Result<LogoutTarget, BackendError>> + Send;
+
+    /// What has ended, by a notice the issuer posted to
+    /// `<public URL>/auth/backchannel-logout/<backend>` (OpenID Connect Back-Channel Logout 1.0:
+    /// the `logout_token`). Nothing when the notice is no good.
+    ///
+    /// # Errors
+    /// When the backend cannot tell. The issuer is asked to try again.
+    fn ended(
+        &self,
+        notice: &str,
+    ) -> impl Future<Output = Result<Option<Ended>, BackendError>> + Send {
+        let _ = notice;
+        async { Err(BackendError::NotSupported) }
+    }
 }
 
 /// Can say how it is.

@@ -21,6 +21,9 @@ pub struct Identity {
     pub display_name: Option<String>,
     /// The groups the person is in.
     pub groups: Vec<String>,
+    /// The issuer's own id of the session this was said in, where it may end it (OpenID Connect's
+    /// `sid`).
+    pub session: Option<String>,
 }
 
 impl Identity {

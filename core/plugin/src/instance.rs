@@ -203,6 +203,7 @@ impl From<FfiIdentity> for Identity {
                 .into_iter()
                 .map(RString::into_string)
                 .collect(),
+            session: None,
         }
     }
 }

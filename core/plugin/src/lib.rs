@@ -74,13 +74,16 @@ pub use identity::{Identity, IdentityRef, Standing};
 #[doc(hidden)]
 pub use methods::Methods;
 pub use request::{RequestView, Verdict};
-pub use step::{Answer, Field, FieldKind, Form, LoginRequest, LogoutTarget, Purpose, State, Step};
+pub use step::{
+    Answer, Ended, Field, FieldKind, Form, LoginRequest, LogoutTarget, Purpose, State, Step,
+};
 
 /// Everything a backend needs, for one `use`.
 pub mod prelude {
     pub use crate::{
-        Answer, Backend, BackendError, Change, Directory, DirectoryError, Entry, Field, FieldKind,
-        Form, Health, Host, Identify, Identity, IdentityRef, Level, Login, LoginRequest, Logout,
-        LogoutTarget, Password, Purpose, RequestView, Revalidate, Standing, State, Step, Verdict,
+        Answer, Backend, BackendError, Change, Directory, DirectoryError, Ended, Entry, Field,
+        FieldKind, Form, Health, Host, Identify, Identity, IdentityRef, Level, Login, LoginRequest,
+        Logout, LogoutTarget, Password, Purpose, RequestView, Revalidate, Standing, State, Step,
+        Verdict,
     };
 }

@@ -124,6 +124,9 @@ impl<B: Backend> Methods<B> {
         self.add("logout", |b, identity: Identity| async move {
             reply(b.logout(&identity).await)
         });
+        self.add("logout.ended", |b, notice: String| async move {
+            reply(b.ended(&notice).await)
+        });
         self
     }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     Identity,
-    abi::{CLIENT_CERTIFICATE, FfiRequest},
+    abi::{CLIENT_CERTIFICATE, FfiRequest, TRUSTED_PROXY},
 };
 
 /// A borrowed view of one request. Nothing is copied.
@@ -31,6 +31,13 @@ impl<'a> RequestView<'a> {
             .iter()
             .filter(move |header| header.name.as_str() == name)
             .map(|header| header.value.as_slice())
+    }
+
+    /// Whether the TCP peer is a proxy the operator trusts (`server.trusted_proxies`). What a proxy
+    /// vouches for in a plain header counts only then.
+    pub fn is_from_trusted_proxy(&self) -> bool {
+        let mut more = self.0.more.as_slice().iter();
+        more.any(|header| header.name.as_str() == TRUSTED_PROXY)
     }
 
     /// The certificate the client has proved to hold in TLS, in DER form.

@@ -33,6 +33,9 @@ pub enum Step {
         /// Why, for the log only: people are told nothing they could learn from.
         #[serde(default)]
         reason: String,
+        /// What the person may be told instead of "denied": nothing a stranger could learn from.
+        #[serde(default)]
+        message: Option<String>,
     },
     /// The backend does not know the person; another one may.
     NotMine,
@@ -69,6 +72,15 @@ impl Step {
     pub fn denied(reason: impl Into<String>) -> Self {
         Self::Denied {
             reason: reason.into(),
+            message: None,
+        }
+    }
+
+    /// The person may not come in and is told `message`; `reason` is for the log.
+    pub fn refused(message: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Denied {
+            reason: reason.into(),
+            message: Some(message.into()),
         }
     }
 }
@@ -279,6 +291,9 @@ pub struct LoginRequest {
     pub user_agent: String,
     /// Where people come back to after a redirect.
     pub callback_url: String,
+    /// What has to come back with them, unguessable and good for this sign-in only: OAuth's
+    /// `state`, SAML's `RelayState`. Put it into the URL of [`Step::Redirect`].
+    pub return_state: String,
     /// What for.
     pub purpose: Purpose,
 }
@@ -297,6 +312,18 @@ pub enum Purpose {
     /// Something this version does not know.
     #[serde(other)]
     Other,
+}
+
+/// What an issuer says has ended: a person's session there, or all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Ended {
+    /// As in [`Identity::issuer`].
+    pub issuer: Option<String>,
+    /// As in [`Identity::subject`], if the issuer named one.
+    pub subject: Option<String>,
+    /// As in [`Identity::session`]; nothing for all of the person's.
+    pub session: Option<String>,
 }
 
 /// Where to send somebody who signs out.

@@ -139,13 +139,19 @@ impl App {
         let data_dir = &config.server.data_dir;
         parts::make_private(data_dir)?;
         let folder = data_dir.join("store");
+        let began = tokio::time::Instant::now();
         let opened =
             tokio::task::spawn_blocking(move || Store::open(&folder, &Options::default())).await;
         let store =
             opened.map_err(|_| StartError::Config("opening the store panicked".into()))??;
+        tracing::debug!(millis = began.elapsed().as_millis(), "store opened");
         let keyring = Keyring::load_or_create(data_dir, config.tokens.secret.clone())?;
         let now = clock.now();
         let mut live = Live::load(&store, keyring.hasher(), now)?;
+        tracing::debug!(
+            millis = began.elapsed().as_millis(),
+            "accounts and revocations loaded"
+        );
         live.admin_list = Arc::new(parts::admin_list(config)?);
 
         let base_url = config.base_url(listening).to_string();
@@ -167,6 +173,7 @@ impl App {
         let verifier = Arc::new(verifier);
         let services = parts::services(config, &store, &clock)?;
         let backends = Arc::new(Backends::open(parts::wanted(config), &services, &base_url).await);
+        tracing::debug!(millis = began.elapsed().as_millis(), "backends opened");
         parts::check_backends(&backends)?;
 
         let seconds = |duration: Duration| duration.as_secs();

@@ -314,7 +314,7 @@ impl Desk {
                 let signed_in = self.sign_in(backend, &identity, guest.clone(), now).await?;
                 Ok(Progress::SignedIn(Box::new(signed_in)))
             }
-            Step::Denied { reason } => {
+            Step::Denied { reason, .. } => {
                 tracing::info!(backend = backend.name(), address = %guest.address, reason, "sign-in denied");
                 Err(SignInError::Denied)
             }
