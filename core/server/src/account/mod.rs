@@ -9,12 +9,14 @@
 //! at least one admin is enabled; the in-memory [`AccountIndex`](crate::token::AccountIndex) changes after the commit
 //! and before the caller hears of it.
 
+mod admission;
 mod identity;
 mod invite;
 mod magic;
 mod name;
 mod office;
 mod roster;
+pub mod swap;
 #[cfg(test)]
 mod tests;
 
@@ -26,7 +28,11 @@ use crate::{
     store::{Record, StoreError, Table},
 };
 
-pub use identity::{Asserted, IdentityKey, LinkedIdentity, Linking, identify, link};
+pub use admission::{
+    Asserted, EXPECTED, Expectation, Expected, Linking, Mark, PROVEN, Rules, admit, check, expect,
+    expected_of, map_admin,
+};
+pub use identity::{IdentityKey, LinkedIdentity, link, unlink};
 pub use invite::{INVITES, Invite, issue_invite, redeem_invite, verify_invite};
 pub use magic::{MAGIC_LINKS, MagicLink, issue_magic, redeem_magic};
 pub use name::{AccountName, InvalidName, MAX_LENGTH, is_reserved};
@@ -104,6 +110,15 @@ pub enum AccountError {
     /// The backend's rule does not admit an identity that is not linked yet.
     #[error("this identity has no account on this server; ask an administrator for an invite")]
     NotAdmitted,
+    /// The backend asserted a name nobody can have.
+    #[error("Reserved user name '{0}'")]
+    Reserved(String),
+    /// The e-mail address is of a domain the backend's rules do not admit.
+    #[error("Email domain '{0}' is not permitted on this server")]
+    Domain(String),
+    /// The person is in none of the groups the backend's rules admit.
+    #[error("your groups do not permit signing in to this server")]
+    Group,
     /// The plugin's own data changed meanwhile.
     #[error("the change collided with another one; try again")]
     Collision,

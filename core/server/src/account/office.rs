@@ -204,12 +204,17 @@ impl Office {
         let live = self.live.clone();
         self.store
             .write(move |tx| {
-                let Some((backend, key, change)) = prepared else {
-                    return Ok(create(&live, tx, name, is_admin, None, now)?);
+                let key = match prepared {
+                    None => None,
+                    Some((backend, key, change)) => {
+                        backend::apply_change(tx, &backend, &change).map_err(name_taken)?;
+                        tx.mark_initialised();
+                        Some(key)
+                    }
                 };
-                backend::apply_change(tx, &backend, &change).map_err(name_taken)?;
-                tx.mark_initialised();
-                Ok(create(&live, tx, name, is_admin, Some(key), now)?)
+                let account = create(&live, tx, name, is_admin, key, now)?;
+                super::admission::vouch(tx, &account)?;
+                Ok(account)
             })
             .await
     }

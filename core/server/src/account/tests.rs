@@ -47,6 +47,13 @@ fn identity(subject: &str) -> IdentityKey {
     }
 }
 
+fn rules(linking: Linking) -> Rules {
+    Rules {
+        linking,
+        ..Rules::default()
+    }
+}
+
 #[test]
 fn a_name_has_one_account() {
     let house = House::new();
@@ -62,14 +69,15 @@ fn an_identity_leads_to_one_account_for_ever() {
     let asserted = |name: &str| Asserted {
         key: identity("1"),
         name: name.into(),
+        ..Asserted::default()
     };
     let first = asserted("alice");
     let alice = house
-        .write(move |live, tx| identify(live, tx, &first, Linking::Create, T0))
+        .write(move |live, tx| admit(live, tx, &rules(Linking::Create), &first, None, T0))
         .unwrap();
     let renamed = asserted("alice-has-married");
     let again = house
-        .write(move |live, tx| identify(live, tx, &renamed, Linking::Create, T0))
+        .write(move |live, tx| admit(live, tx, &rules(Linking::Create), &renamed, None, T0))
         .unwrap();
     assert_eq!(alice.uid, again.uid);
     let bob = house.account("bob", false);
@@ -84,8 +92,10 @@ fn an_identity_is_never_merged_into_an_account_that_has_its_name() {
     let asserted = Asserted {
         key: identity("666"),
         name: "alice".into(),
+        ..Asserted::default()
     };
-    let taken = house.write(move |live, tx| identify(live, tx, &asserted, Linking::Create, T0));
+    let taken =
+        house.write(move |live, tx| admit(live, tx, &rules(Linking::Create), &asserted, None, T0));
     assert!(matches!(taken, Err(AccountError::NameTaken)));
 }
 
@@ -95,8 +105,10 @@ fn where_nobody_is_admitted_a_new_identity_is_refused() {
     let asserted = Asserted {
         key: identity("1"),
         name: "alice".into(),
+        ..Asserted::default()
     };
-    let refused = house.write(move |live, tx| identify(live, tx, &asserted, Linking::Existing, T0));
+    let refused = house
+        .write(move |live, tx| admit(live, tx, &rules(Linking::Existing), &asserted, None, T0));
     assert!(matches!(refused, Err(AccountError::NotAdmitted)));
 }
 
@@ -107,9 +119,10 @@ fn a_backend_cannot_assert_a_reserved_name() {
         let asserted = Asserted {
             key: identity(name),
             name: name.into(),
+            ..Asserted::default()
         };
-        let refused =
-            house.write(move |live, tx| identify(live, tx, &asserted, Linking::Create, T0));
+        let refused = house
+            .write(move |live, tx| admit(live, tx, &rules(Linking::Create), &asserted, None, T0));
         assert!(matches!(refused, Err(AccountError::Name(_))), "{name}");
     }
 }
