@@ -13,5 +13,7 @@ mod pages;
 mod plugins;
 mod restart;
 mod sessions;
+mod swap;
+mod tickets;
 mod tidy;
 mod tokens;

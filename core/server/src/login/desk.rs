@@ -54,8 +54,8 @@ pub struct Desk {
 
 impl Desk {
     /// Signs in with a name and a password in one go: what scripts and the stock command line do.
-    /// Backends that ask for exactly these are asked in their configured order, until one of them
-    /// knows the person.
+    /// Asked is the named backend, or those that ask for exactly these, in their configured order,
+    /// until one of them knows the person.
     ///
     /// # Errors
     /// See [`SignInError`].
@@ -63,6 +63,7 @@ impl Desk {
         &self,
         name: &str,
         password: &str,
+        backend: Option<&str>,
         guest: Guest,
         now: Timestamp,
     ) -> Result<Progress, SignInError> {
@@ -71,7 +72,7 @@ impl Desk {
             .attempt(name, guest.address, now)
             .map_err(SignInError::Throttled)?;
         let answer = Answer::password(name, password);
-        let outcome = self.try_password(&answer, &guest, now).await;
+        let outcome = self.try_password(&answer, backend, &guest, now).await;
         self.settle(attempt, &outcome, now);
         outcome
     }
@@ -79,11 +80,13 @@ impl Desk {
     async fn try_password(
         &self,
         answer: &Answer,
+        named: Option<&str>,
         guest: &Guest,
         now: Timestamp,
     ) -> Result<Progress, SignInError> {
         let mut asked = false;
-        for backend in self.backends.interactive() {
+        let is_meant = |backend: &&Instance| named.is_none_or(|name| backend.name() == name);
+        for backend in self.backends.interactive().filter(is_meant) {
             let Step::Ask { form, state } = backend.begin(&self.request(backend, guest)).await?
             else {
                 continue;

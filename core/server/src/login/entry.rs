@@ -161,10 +161,12 @@ pub(crate) fn asserted(backend: &Instance, identity: &Identity) -> Result<Assert
             name.to_lowercase(),
         )));
     }
+    // A subject that is also a name is one to recognise somebody by.
+    let by_subject = || (name == key.subject).then(|| name.clone());
     Ok(Asserted {
+        username: identity.username.clone().or_else(by_subject),
         key,
         name,
-        username: identity.username.clone(),
         email,
         email_verified: identity.email_verified,
         groups: identity.groups.clone(),
