@@ -5,6 +5,7 @@ mod accounts;
 mod backend;
 mod docs;
 mod environment;
+mod header;
 mod hostile;
 mod logins;
 mod no_auth;

@@ -1,7 +1,7 @@
 //! The accounts that identities of requests were found to lead to: what a header sign-in is decided
 //! on without reading the store.
 //!
-//! **Invariants:** an entry holds for exactly the facts it was found for; it is bounded; a deleted or
+//! **Invariants:** an entry holds for exactly the facts it was found for last; they are bounded; a deleted or
 //! disabled account is seen through its state at once; a change of a link or a rule empties it.
 
 use std::sync::Arc;
@@ -14,7 +14,14 @@ use crate::token::AccountState;
 const AT_MOST: usize = 16_384;
 
 /// See the module.
-pub struct KnownIdentities(Cache<Box<[u8]>, Arc<AccountState>>);
+pub struct KnownIdentities(Cache<Box<[u8]>, Known>);
+
+/// What an identity was when it was looked up last, and whom it led to.
+#[derive(Clone)]
+struct Known {
+    facts: Arc<[u8]>,
+    account: Arc<AccountState>,
+}
 
 impl Default for KnownIdentities {
     fn default() -> Self {
@@ -23,14 +30,17 @@ impl Default for KnownIdentities {
 }
 
 impl KnownIdentities {
-    /// The account, if this very identity led to one that is still active.
-    pub(crate) fn get(&self, key: &[u8]) -> Option<Arc<AccountState>> {
-        self.0.get(key).filter(|account| account.is_active())
+    /// The account, if the identity led to one that is still active, with these very facts.
+    pub(crate) fn get(&self, key: &IdentityFacts) -> Option<Arc<AccountState>> {
+        let known = self.0.get(key.who())?;
+        let holds = *known.facts == *key.bytes && known.account.is_active();
+        holds.then_some(known.account)
     }
 
-    /// Remembers what was found.
-    pub(crate) fn put(&self, key: &[u8], account: Arc<AccountState>) {
-        self.0.insert(key.into(), account);
+    /// Remembers what was found. What was known of the identity before is forgotten.
+    pub(crate) fn put(&self, key: &IdentityFacts, account: Arc<AccountState>) {
+        let facts = key.bytes.as_slice().into();
+        self.0.insert(key.who().into(), Known { facts, account });
     }
 
     /// Forgets everything.
@@ -39,24 +49,36 @@ impl KnownIdentities {
     }
 }
 
-/// All facts of an identity in one key, lengths first.
-pub(crate) fn key_of(backend: &str, identity: &Identity) -> Vec<u8> {
-    let mut key = Vec::with_capacity(128);
-    let mut add = |part: Option<&str>| {
-        let length = part.map_or(u32::MAX, |part| {
-            u32::try_from(part.len()).unwrap_or(u32::MAX - 1)
-        });
-        key.extend_from_slice(&length.to_be_bytes());
-        key.extend_from_slice(part.unwrap_or_default().as_bytes());
-    };
-    add(Some(backend));
-    add(Some(&identity.subject));
-    for part in [&identity.issuer, &identity.username, &identity.email] {
-        add(part.as_deref());
+/// All facts of an identity as bytes, lengths first: backend, subject and issuer, then the others.
+pub(crate) struct IdentityFacts {
+    bytes: Vec<u8>,
+    who: usize,
+}
+
+impl IdentityFacts {
+    pub(crate) fn new(backend: &str, identity: &Identity) -> Self {
+        let mut bytes = Vec::with_capacity(160);
+        let mut add = |part: Option<&str>| {
+            let length = part.map_or(u32::MAX, |part| {
+                u32::try_from(part.len()).unwrap_or(u32::MAX - 1)
+            });
+            bytes.extend_from_slice(&length.to_be_bytes());
+            bytes.extend_from_slice(part.unwrap_or_default().as_bytes());
+            bytes.len()
+        };
+        add(Some(backend));
+        add(Some(&identity.subject));
+        let who = add(identity.issuer.as_deref());
+        add(identity.username.as_deref());
+        add(identity.email.as_deref());
+        add(identity.email_verified.then_some("verified"));
+        for group in &identity.groups {
+            add(Some(group));
+        }
+        Self { bytes, who }
     }
-    add(identity.email_verified.then_some("verified"));
-    for group in &identity.groups {
-        add(Some(group));
+
+    fn who(&self) -> &[u8] {
+        self.bytes.get(..self.who).unwrap_or_default()
     }
-    key
 }

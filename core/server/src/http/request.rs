@@ -17,7 +17,7 @@ use crate::{
     account::IdentityKey,
     app::{App, Running},
     clock::Timestamp,
-    id::RequestId,
+    id::{RequestId, Uid},
     login::Guest,
     token::{AccountState, Scope, TokenUse, VerifiedToken},
 };
@@ -86,6 +86,14 @@ impl Principal {
         match &self.authority {
             Authority::Token(token) => Some(token),
             Authority::NoAuth | Authority::Operator | Authority::Asserted(_) => None,
+        }
+    }
+
+    /// The account behind it, when it is somebody's.
+    pub fn person(&self) -> Option<Uid> {
+        match self.authority {
+            Authority::Token(_) | Authority::Asserted(_) => Some(self.account.uid),
+            Authority::NoAuth | Authority::Operator => None,
         }
     }
 

@@ -12,7 +12,7 @@ use crate::{
     backend::{CallError, Instance},
     clock::Timestamp,
     id::Uid,
-    known,
+    known::IdentityFacts,
     token::AccountState,
 };
 
@@ -54,7 +54,7 @@ impl Desk {
         identity: &Identity,
         now: Timestamp,
     ) -> Result<Arc<AccountState>, SignInError> {
-        let key = known::key_of(backend.name(), identity);
+        let key = IdentityFacts::new(backend.name(), identity);
         if let Some(account) = self.live.known.get(&key) {
             return Ok(account);
         }
