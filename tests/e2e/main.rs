@@ -7,6 +7,7 @@ mod docs;
 mod environment;
 mod header;
 mod hostile;
+mod htpasswd;
 mod logins;
 mod no_auth;
 mod oauth;

@@ -8,7 +8,7 @@ use omnigent_plugin::Identity;
 
 use super::{Desk, Established, Guest, Lifetimes, Origin, SignInError, SignedIn, establish};
 use crate::{
-    account::{self, AccountError, Asserted, IdentityKey, Linking, Rules},
+    account::{self, ACCOUNTS, AccountError, Asserted, IdentityKey, Linking, Rules},
     backend::{CallError, Instance},
     clock::Timestamp,
     id::Uid,
@@ -71,6 +71,36 @@ impl Desk {
         let state = found.ok_or(SignInError::Denied)?;
         self.live.known.put(&key, Arc::clone(&state));
         Ok(state)
+    }
+
+    /// Holds new facts of an identity that is signed in against the backend's rules, and takes them
+    /// over. False when it would not be admitted any more.
+    ///
+    /// # Errors
+    /// When that cannot be told.
+    pub async fn renew(
+        &self,
+        backend: &Instance,
+        identity: &Identity,
+        uid: Uid,
+    ) -> Result<bool, SignInError> {
+        let asserted = asserted(backend, identity)?;
+        let (live, rules) = (self.live.clone(), rules(backend));
+        let renewed = self
+            .store
+            .write(move |tx| {
+                let account = ACCOUNTS.get(tx, &uid)?.ok_or(AccountError::NotFound)?;
+                account::check(&live, tx, &rules, &asserted, Some(&account))?;
+                account::map_admin(&live, tx, &rules, &asserted, account)
+            })
+            .await;
+        match renewed {
+            Ok(_) => Ok(true),
+            Err(AccountError::Domain(_) | AccountError::Group | AccountError::NotFound) => {
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Begins a login for somebody who acts already: what a command line gets after its person

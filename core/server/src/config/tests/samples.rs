@@ -18,9 +18,10 @@ const SAMPLES: &[(&str, &str)] = &[
         include_str!("../../../../../config/header.toml"),
     ),
     (
-        "oidc.toml",
-        include_str!("../../../../../config/oidc.toml"),
+        "htpasswd.toml",
+        include_str!("../../../../../config/htpasswd.toml"),
     ),
+    ("oidc.toml", include_str!("../../../../../config/oidc.toml")),
 ];
 
 /// The reference with the keys and tables that are comments in it made real.
