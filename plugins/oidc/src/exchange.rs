@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, pin::Pin};
 
-use http::Response;
+use http::{Response, StatusCode};
 use omnigent_plugin::BackendError;
 use openidconnect::{
     AsyncHttpClient, AuthType, AuthUrl, AuthenticationFlow, AuthorizationCode, Client, ClientId,
@@ -189,7 +189,14 @@ impl<'c> AsyncHttpClient<'c> for Http {
     type Future = Pin<Box<dyn Future<Output = Result<Response<Vec<u8>>, Failure>> + Send + 'c>>;
 
     fn call(&'c self, request: HttpRequest) -> Self::Future {
-        Box::pin(async { self.send_json(request).await.map(|(_, answer)| answer) })
+        Box::pin(async {
+            let (object, mut answer) = self.send_json(request).await?;
+            // GitHub says no with a 200; RFC 6749 section 5.2 wants a 400.
+            if object.contains_key("error") && !object.contains_key("access_token") {
+                *answer.status_mut() = StatusCode::BAD_REQUEST;
+            }
+            Ok(answer)
+        })
     }
 }
 

@@ -14,19 +14,28 @@ use serde_json::{Map, Value};
 /// An object.
 pub(crate) type Object = Map<String, Value>;
 
-/// Reads one object. serde_json bounds its depth (128).
+/// Reads one object.
 ///
 /// # Errors
 /// What is wrong, without what it says.
 pub(crate) fn object(bytes: &[u8]) -> Result<Object, String> {
+    match value(bytes)? {
+        Value::Object(object) => Ok(object),
+        _ => Err("not a JSON object".into()),
+    }
+}
+
+/// Reads one value. serde_json bounds its depth (128).
+///
+/// # Errors
+/// What is wrong, without what it says.
+pub(crate) fn value(bytes: &[u8]) -> Result<Value, String> {
     let wrong = |error: serde_json::Error| match error.classify() {
         serde_json::error::Category::Data => format!("not acceptable JSON: {error}"),
         _ => "not JSON".to_owned(),
     };
-    match serde_json::from_slice::<Unique>(bytes).map_err(wrong)?.0 {
-        Value::Object(object) => Ok(object),
-        _ => Err("not a JSON object".into()),
-    }
+    let unique = serde_json::from_slice::<Unique>(bytes).map_err(wrong)?;
+    Ok(unique.0)
 }
 
 /// A value in which no object has a member twice.

@@ -14,11 +14,11 @@ const LONGEST: usize = 64 * 1024;
 /// A token that says what it says, signed or not.
 pub(crate) struct Unverified {
     /// The algorithm of the signature, by the token's own word.
-    pub(crate) alg: Algorithm,
+    alg: Algorithm,
     /// Which key, by the token's own word.
-    pub(crate) kid: Option<String>,
+    kid: Option<String>,
     /// `typ`, lower-case, without `application/` (RFC 7515 section 4.1.9).
-    pub(crate) typ: Option<String>,
+    typ: Option<String>,
     claims: Object,
     signed: String,
     signature: Vec<u8>,
@@ -32,6 +32,8 @@ pub(crate) struct Verified {
     pub(crate) key: Key,
     /// How.
     pub(crate) alg: Algorithm,
+    /// As in [`Unverified`].
+    pub(crate) typ: Option<String>,
 }
 
 /// Why a token's signature is not good.
@@ -114,6 +116,7 @@ impl Unverified {
                 claims: self.claims,
                 key: key.clone(),
                 alg: self.alg,
+                typ: self.typ,
             }),
             None if self.kid.is_none() => Err(Unsigned::UnknownKey),
             None => Err(Unsigned::Refused("the token's signature is wrong".into())),

@@ -9,98 +9,139 @@
 //! secret and no `none` signs anything.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod algorithm;
 mod config;
 mod discovery;
 mod exchange;
 mod facts;
+mod github;
 mod groups;
 mod http;
 mod id_token;
 mod json;
 mod jws;
 mod keys;
+mod logout;
+mod open;
 mod provider;
+mod refresh;
 mod sign_in;
 mod text;
 mod urls;
 mod userinfo;
+mod vault;
+
+use std::sync::Arc;
 
 use omnigent_plugin::{
-    Answer, Backend, BackendError, Host, Login, LoginRequest, State, Step, export_backend,
+    Answer, Backend, BackendError, Ended, Health, Host, Identity, IdentityRef, Level, Login,
+    LoginRequest, Logout, LogoutTarget, Revalidate, Standing, State, Step, export_backend,
 };
 
 pub use algorithm::Algorithm;
 pub use config::{AuthMethod, Config, Kind, Userinfo};
 
-use exchange::Credentials;
-use facts::Rules;
-use http::Http;
-use provider::Provider;
+use github::Github;
+use provider::BadToken;
 use sign_in::OpenId;
 
 /// One configured provider.
-pub struct Oidc(OpenId);
+pub struct Oidc(Provider);
+
+enum Provider {
+    OpenId(Arc<OpenId>),
+    Github(Box<Github>),
+}
 
 impl Backend for Oidc {
     type Config = Config;
 
     async fn open(config: Config, host: Host) -> Result<Self, BackendError> {
-        OpenId::open(config, host).map(Self)
+        Ok(Self(match config.kind {
+            Kind::Oidc => Provider::OpenId(Arc::new(OpenId::open(config, host)?)),
+            Kind::Github => Provider::Github(Box::new(Github::open(&config, host)?)),
+        }))
     }
 }
 
 impl Login for Oidc {
     async fn begin(&self, request: &LoginRequest) -> Result<Step, BackendError> {
-        self.0.begin(request).await
+        match &self.0 {
+            Provider::OpenId(openid) => openid.begin(request).await,
+            Provider::Github(github) => github.begin(request),
+        }
     }
 
     async fn resume(&self, state: &State, answer: &Answer) -> Result<Step, BackendError> {
-        self.0.resume(state, answer).await
-    }
-}
-
-impl OpenId {
-    fn open(config: Config, host: Host) -> Result<Self, BackendError> {
-        let Some(issuer) = config.issuer.clone() else {
-            return Err(BackendError::misconfigured(
-                "`issuer` is missing: set it to the provider's issuer URL, such as \
-                 https://accounts.example.com",
-            ));
-        };
-        let url = config::provider_url("issuer", &issuer)?;
-        let http = Http::new(config.timeout()?, urls::is_loopback(&url))?;
-        let secret = config.secret()?;
-        if secret.is_none()
-            && config
-                .token_endpoint_auth_method
-                .is_some_and(|m| m != AuthMethod::None)
-        {
-            return Err(BackendError::misconfigured(
-                "`token_endpoint_auth_method` needs a `client_secret`: set one, or write \"none\"",
-            ));
+        match &self.0 {
+            Provider::OpenId(openid) => openid.resume(state, answer).await,
+            Provider::Github(github) => github.resume(state, answer).await,
         }
-        config.logout_redirect_uri()?;
-        Ok(Self {
-            credentials: Credentials {
-                client_id: config.client_id()?,
-                secret,
-                method: config.token_endpoint_auth_method,
-            },
-            scopes: config.scopes(&["openid", "email", "profile"])?,
-            rules: Rules {
-                skip_email_verification: config.skip_email_verification,
-                email_verified_as_string: config.email_verified_as_string,
-                email_claim: config.email_claim.filter(|claim| claim != "email"),
-                groups_claim: config.groups_claim,
-            },
-            userinfo: config.userinfo,
-            revalidate: config.revalidate,
-            provider: Provider::new(issuer, config.id_token_algorithms, http),
-            host,
-        })
     }
 }
 
-export_backend!(Oidc: Login; name = "oidc", title = "OpenID Connect");
+impl Revalidate for Oidc {
+    async fn revalidate(&self, identity: &IdentityRef) -> Result<Standing, BackendError> {
+        match &self.0 {
+            Provider::OpenId(openid) => openid.revalidate(identity).await,
+            Provider::Github(_) => Ok(Standing::holds()),
+        }
+    }
+}
+
+impl Logout for Oidc {
+    async fn logout(&self, _: &Identity) -> Result<LogoutTarget, BackendError> {
+        let openid = match &self.0 {
+            Provider::OpenId(openid) => openid,
+            Provider::Github(github) => {
+                let url = github.logout_redirect_uri.as_ref();
+                let url = url.map(ToString::to_string);
+                return Ok(LogoutTarget { url });
+            }
+        };
+        let metadata = openid.provider.metadata().await.ok();
+        Ok(logout::target(
+            metadata.as_deref(),
+            &openid.credentials.client_id,
+            openid.logout_redirect_uri.as_ref(),
+            openid.host.public_url(),
+        ))
+    }
+
+    async fn ended(&self, notice: &str) -> Result<Option<Ended>, BackendError> {
+        let Provider::OpenId(openid) = &self.0 else {
+            return Ok(None);
+        };
+        let metadata = openid.provider.metadata().await?;
+        let told = match openid.provider.verify(notice, &metadata).await {
+            Err(BadToken::CannotTell(failure)) => return Err(failure.into()),
+            Err(BadToken::Refused(why)) => Err(why),
+            Ok(token) => logout::ended(
+                &token.claims,
+                token.typ.as_deref(),
+                openid.provider.issuer(),
+                &openid.credentials.client_id,
+                sign_in::seconds(openid.host.now()),
+                &openid.seen,
+            ),
+        };
+        if let Err(why) = &told {
+            let text = format!("a logout notice is refused: {why}");
+            openid.host.log(Level::Warn, &text);
+        }
+        Ok(told.ok())
+    }
+}
+
+impl Health for Oidc {
+    async fn health(&self) -> Result<(), BackendError> {
+        match &self.0 {
+            Provider::OpenId(openid) => openid.provider.health().await.map_err(Into::into),
+            Provider::Github(_) => Ok(()),
+        }
+    }
+}
+
+export_backend!(Oidc: Login, Revalidate, Logout, Health; name = "oidc", title = "OpenID Connect");

@@ -20,6 +20,8 @@ use crate::{
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
 /// How often it is asked for what is there already.
 const EVERY: Duration = Duration::from_secs(3600);
+/// How often whoever looks at the server's health makes it be asked.
+const HEALTH_EVERY: Duration = Duration::from_secs(60);
 /// How often an unknown key id may make it be asked for its keys.
 const UNKNOWN_KEY_EVERY: Duration = Duration::from_secs(10);
 
@@ -76,6 +78,14 @@ impl<T> Cached<T> {
     }
 }
 
+impl<T> Cached<T> {
+    /// The last attempt's failure.
+    async fn failure(&self) -> Option<Failure> {
+        let slot = self.0.lock().await;
+        slot.failure.as_ref().map(|(failure, _)| failure.clone())
+    }
+}
+
 /// One provider.
 pub(crate) struct Provider {
     issuer: String,
@@ -117,6 +127,10 @@ impl Provider {
     /// # Errors
     /// When there is none, or none that may be used.
     pub(crate) async fn metadata(&self) -> Result<Arc<Metadata>, Failure> {
+        self.metadata_within(EVERY).await
+    }
+
+    async fn metadata_within(&self, oldest: Duration) -> Result<Arc<Metadata>, Failure> {
         let fetch = async {
             let url = discovery::location(&self.issuer)
                 .map_err(|error| Failure(format!("the issuer is no URL: {error}")))?;
@@ -124,7 +138,16 @@ impl Provider {
             Metadata::read(document, &self.issuer, &self.wanted)
                 .map_err(|why| Failure(format!("the provider's metadata {why}")))
         };
-        self.metadata.get(EVERY, fetch).await
+        self.metadata.get(oldest, fetch).await
+    }
+
+    /// Whether the provider answers.
+    ///
+    /// # Errors
+    /// When it did not, last.
+    pub(crate) async fn health(&self) -> Result<(), Failure> {
+        self.metadata_within(HEALTH_EVERY).await?;
+        self.metadata.failure().await.map_or(Ok(()), Err)
     }
 
     async fn keys(&self, metadata: &Metadata, oldest: Duration) -> Result<Arc<KeySet>, Failure> {

@@ -13,6 +13,7 @@ use omnigent_plugin::{
     Answer, BackendError, Host, Identity, Level, LoginRequest, Purpose, State, Step,
 };
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use crate::{
     config::Userinfo,
@@ -21,7 +22,9 @@ use crate::{
     facts::{NoIdentity, Rules},
     id_token::{self, Expected},
     json::Object,
+    logout::Seen,
     provider::{BadToken, Provider},
+    refresh::Keeper,
     text::sanitised,
     userinfo,
 };
@@ -30,7 +33,7 @@ use crate::{
 pub(crate) const CANCELLED: &str = "Sign-in was cancelled at the identity provider";
 const PROVIDER_REFUSED: &str = "The identity provider refused the sign-in";
 const WRONG_ISSUER: &str = "The answer came from another identity provider";
-const EXCHANGE_FAILED: &str = "Token exchange failed";
+pub(crate) const EXCHANGE_FAILED: &str = "Token exchange failed";
 const BAD_TOKEN: &str = "The identity provider's answer could not be verified";
 pub(crate) const NO_EMAIL: &str = "Could not determine user email from IdP";
 const TOO_MANY_GROUPS: &str = "The identity provider did not say which groups you are in";
@@ -44,6 +47,17 @@ pub(crate) struct OpenId {
     pub(crate) rules: Rules,
     pub(crate) userinfo: Userinfo,
     pub(crate) revalidate: bool,
+    pub(crate) logout_redirect_uri: Option<Url>,
+    pub(crate) keeper: Keeper,
+    pub(crate) seen: Seen,
+}
+
+/// Why a provider's word leads to nobody.
+pub(crate) enum NoOne {
+    /// The word is not believed.
+    Unverified(String),
+    /// It is, and there is nobody to go by it.
+    Person(NoIdentity),
 }
 
 /// What is remembered while somebody is at the provider.
@@ -146,10 +160,17 @@ impl OpenId {
             Ok(claims) => claims,
             Err(why) => return Ok(Step::refused(BAD_TOKEN, why)),
         };
-        match self.who(metadata, tokens, &claims).await? {
-            Ok(identity) => Ok(Step::accept(identity)),
-            Err(refusal) => Ok(refusal),
-        }
+        Ok(match self.who(metadata, tokens, &claims).await? {
+            Ok(identity) => {
+                self.keep(&identity.subject, tokens).await;
+                Step::accept(identity)
+            }
+            Err(NoOne::Unverified(why)) => Step::refused(BAD_TOKEN, why),
+            Err(NoOne::Person(no)) => {
+                let (message, why) = self.explained(no);
+                Step::refused(message, why)
+            }
+        })
     }
 
     pub(crate) fn expected<'a>(&'a self, tokens: &'a Tokens) -> Expected<'a> {
@@ -185,10 +206,10 @@ impl OpenId {
         metadata: &Metadata,
         tokens: &Tokens,
         claims: &Object,
-    ) -> Result<Result<Identity, Step>, BackendError> {
+    ) -> Result<Result<Identity, NoOne>, BackendError> {
         let subject = match id_token::subject(claims) {
             Ok(subject) => subject,
-            Err(why) => return Ok(Err(Step::refused(BAD_TOKEN, why))),
+            Err(why) => return Ok(Err(NoOne::Unverified(why))),
         };
         let wanted = match self.userinfo {
             Userinfo::Always => true,
@@ -204,26 +225,27 @@ impl OpenId {
                     more = claims;
                     sources.push(&more);
                 }
-                Err(why) => return Ok(Err(Step::refused(BAD_TOKEN, why))),
+                Err(why) => return Ok(Err(NoOne::Unverified(why))),
             }
         }
         let identity = self
             .rules
             .identity(self.provider.issuer(), subject, &sources);
-        Ok(identity.map_err(|no| self.refusal(no)))
+        Ok(identity.map_err(NoOne::Person))
     }
 
-    fn refusal(&self, no: NoIdentity) -> Step {
+    /// What the person is told, and what the log is.
+    pub(crate) fn explained(&self, no: NoIdentity) -> (&'static str, String) {
         match no {
-            NoIdentity::NoName(why) => Step::refused(NO_EMAIL, why),
-            NoIdentity::Wrong(why) => Step::refused(BAD_TOKEN, why),
+            NoIdentity::NoName(why) => (NO_EMAIL, why),
+            NoIdentity::Wrong(why) => (BAD_TOKEN, why),
             NoIdentity::TooManyGroups => {
                 let why = "the provider left the groups out, as a person is in too many (Entra ID: \
                            group overage). Let it send only groups assigned to the application, or \
                            app roles with `groups_claim = \"roles\"`; or write `groups_claim = \
                            \"\"` if nothing here goes by groups";
                 self.host.log(Level::Error, why);
-                Step::refused(TOO_MANY_GROUPS, why)
+                (TOO_MANY_GROUPS, why.to_owned())
             }
         }
     }
