@@ -1,0 +1,147 @@
+//! The OpenID Connect backend: sign-in at an identity provider, or at GitHub.
+//!
+//! Owns: the relying party's half of OpenID Connect (discovery, PKCE, nonce, exchange, keys, tokens)
+//! and what a provider's claims make of a person. Does not: keep the state cookie, admit anybody
+//! (domains, groups, invites) or know accounts: the server does.
+//!
+//! **Invariants:** a provider that cannot be reached stops nothing but its own sign-ins; nothing it
+//! writes reaches a person or, unsanitised, a log; no signature is checked but by aws-lc; no shared
+//! secret and no `none` signs anything.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod algorithm;
+mod config;
+mod discovery;
+mod exchange;
+mod facts;
+mod github;
+mod groups;
+mod http;
+mod id_token;
+mod json;
+mod jws;
+mod keys;
+mod logout;
+mod open;
+mod provider;
+mod refresh;
+mod sign_in;
+mod text;
+mod urls;
+mod userinfo;
+mod vault;
+
+use std::sync::Arc;
+
+use omnigent_plugin::{
+    Answer, Backend, BackendError, Ended, Health, Host, Identity, IdentityRef, Level, Login,
+    LoginRequest, Logout, LogoutTarget, Revalidate, Standing, State, Step, export_backend,
+};
+
+pub use algorithm::Algorithm;
+pub use config::{AuthMethod, Config, Kind, Userinfo};
+
+use github::Github;
+use provider::BadToken;
+use sign_in::OpenId;
+
+/// One configured provider.
+pub struct Oidc(Provider);
+
+enum Provider {
+    OpenId(Arc<OpenId>),
+    Github(Box<Github>),
+}
+
+impl Backend for Oidc {
+    type Config = Config;
+
+    async fn open(config: Config, host: Host) -> Result<Self, BackendError> {
+        Ok(Self(match config.kind {
+            Kind::Oidc => Provider::OpenId(Arc::new(OpenId::open(config, host)?)),
+            Kind::Github => Provider::Github(Box::new(Github::open(&config, host)?)),
+        }))
+    }
+}
+
+impl Login for Oidc {
+    async fn begin(&self, request: &LoginRequest) -> Result<Step, BackendError> {
+        match &self.0 {
+            Provider::OpenId(openid) => openid.begin(request).await,
+            Provider::Github(github) => github.begin(request),
+        }
+    }
+
+    async fn resume(&self, state: &State, answer: &Answer) -> Result<Step, BackendError> {
+        match &self.0 {
+            Provider::OpenId(openid) => openid.resume(state, answer).await,
+            Provider::Github(github) => github.resume(state, answer).await,
+        }
+    }
+}
+
+impl Revalidate for Oidc {
+    async fn revalidate(&self, identity: &IdentityRef) -> Result<Standing, BackendError> {
+        match &self.0 {
+            Provider::OpenId(openid) => openid.revalidate(identity).await,
+            Provider::Github(_) => Ok(Standing::holds()),
+        }
+    }
+}
+
+impl Logout for Oidc {
+    async fn logout(&self, _: &Identity) -> Result<LogoutTarget, BackendError> {
+        let openid = match &self.0 {
+            Provider::OpenId(openid) => openid,
+            Provider::Github(github) => {
+                let url = github.logout_redirect_uri.as_ref();
+                let url = url.map(ToString::to_string);
+                return Ok(LogoutTarget { url });
+            }
+        };
+        let metadata = openid.provider.metadata().await.ok();
+        Ok(logout::target(
+            metadata.as_deref(),
+            &openid.credentials.client_id,
+            openid.logout_redirect_uri.as_ref(),
+            openid.host.public_url(),
+        ))
+    }
+
+    async fn ended(&self, notice: &str) -> Result<Option<Ended>, BackendError> {
+        let Provider::OpenId(openid) = &self.0 else {
+            return Ok(None);
+        };
+        let metadata = openid.provider.metadata().await?;
+        let told = match openid.provider.verify(notice, &metadata).await {
+            Err(BadToken::CannotTell(failure)) => return Err(failure.into()),
+            Err(BadToken::Refused(why)) => Err(why),
+            Ok(token) => logout::ended(
+                &token.claims,
+                token.typ.as_deref(),
+                openid.provider.issuer(),
+                &openid.credentials.client_id,
+                sign_in::seconds(openid.host.now()),
+                &openid.seen,
+            ),
+        };
+        if let Err(why) = &told {
+            let text = format!("a logout notice is refused: {why}");
+            openid.host.log(Level::Warn, &text);
+        }
+        Ok(told.ok())
+    }
+}
+
+impl Health for Oidc {
+    async fn health(&self) -> Result<(), BackendError> {
+        match &self.0 {
+            Provider::OpenId(openid) => openid.provider.health().await.map_err(Into::into),
+            Provider::Github(_) => Ok(()),
+        }
+    }
+}
+
+export_backend!(Oidc: Login, Revalidate, Logout, Health; name = "oidc", title = "OpenID Connect");

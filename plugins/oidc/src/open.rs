@@ -1,0 +1,63 @@
+//! From a configuration to a provider.
+
+use omnigent_plugin::{BackendError, Host};
+
+use crate::{
+    config::{AuthMethod, Config, provider_url},
+    exchange::Credentials,
+    facts::Rules,
+    http::Http,
+    logout::Seen,
+    provider::Provider,
+    refresh::Keeper,
+    sign_in::OpenId,
+    urls,
+};
+
+impl OpenId {
+    /// # Errors
+    /// [`BackendError::Misconfigured`], naming the key and the remedy.
+    pub(crate) fn open(config: Config, host: Host) -> Result<Self, BackendError> {
+        let Some(issuer) = config.issuer.clone() else {
+            return Err(BackendError::misconfigured(
+                "`issuer` is missing: set it to the provider's issuer URL, such as \
+                 https://accounts.example.com",
+            ));
+        };
+        let url = provider_url("issuer", &issuer)?;
+        let http = Http::new(config.timeout()?, urls::is_loopback(&url))?;
+        let secret = config.secret()?;
+        let method = config.token_endpoint_auth_method;
+        if secret.is_none() && method.is_some_and(|method| method != AuthMethod::None) {
+            return Err(BackendError::misconfigured(
+                "`token_endpoint_auth_method` needs a `client_secret`: set one, or write \"none\"",
+            ));
+        }
+        if !config.allowed_orgs.is_empty() {
+            return Err(BackendError::misconfigured(
+                "`allowed_orgs` is for `type = \"github\"`: use `allowed_groups` here",
+            ));
+        }
+        Ok(Self {
+            credentials: Credentials {
+                client_id: config.client_id()?,
+                secret,
+                method,
+            },
+            scopes: config.scopes(&["openid", "email", "profile"])?,
+            logout_redirect_uri: config.logout_redirect_uri()?,
+            rules: Rules {
+                skip_email_verification: config.skip_email_verification,
+                email_verified_as_string: config.email_verified_as_string,
+                email_claim: config.email_claim.filter(|claim| claim != "email"),
+                groups_claim: config.groups_claim,
+            },
+            userinfo: config.userinfo,
+            revalidate: config.revalidate,
+            provider: Provider::new(issuer, config.id_token_algorithms, http),
+            keeper: Keeper::new(),
+            seen: Seen::default(),
+            host,
+        })
+    }
+}

@@ -1,0 +1,263 @@
+//! Whether a person still may, asked with the refresh token the provider gave (OpenID Connect Core
+//! 1.0 section 12).
+//!
+//! **Invariants:** at most one question per person at a time (a provider that rotates tokens takes a
+//! second use of one for theft); a rotated token is written even if nobody waits for the answer any
+//! more; a token written by a sign-in meanwhile is never overwritten.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{self, digest};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use omnigent_plugin::{BackendError, Host, IdentityRef, Level, Standing};
+use tokio::sync::{Mutex, OnceCell};
+
+use crate::{
+    exchange::{NoTokens, Tokens},
+    id_token::Expected,
+    sign_in::{NoOne, OpenId},
+    vault::{Fault, Vault},
+};
+
+/// Where a public client's key is kept.
+const KEY: &str = "refresh-key";
+/// The longest refresh token that is kept: the store takes records of 16 KiB.
+const LONGEST: usize = 12 * 1024;
+/// People share locks, not many at a time.
+const LOCKS: usize = 64;
+
+/// The refresh tokens of one provider.
+pub(crate) struct Keeper {
+    vault: OnceCell<Vault>,
+    locks: [Mutex<()>; LOCKS],
+}
+
+impl Keeper {
+    pub(crate) fn new() -> Self {
+        Self {
+            vault: OnceCell::new(),
+            locks: std::array::from_fn(|_| Mutex::new(())),
+        }
+    }
+
+    async fn vault(&self, of: &OpenId) -> Result<&Vault, BackendError> {
+        let make = || async {
+            let secret = match &of.credentials.secret {
+                Some(secret) => secret.clone().into_bytes(),
+                None => own_key(&of.host).await?,
+            };
+            let client_id = &of.credentials.client_id;
+            Vault::new(&secret, of.provider.issuer(), client_id).map_err(fault)
+        };
+        self.vault.get_or_try_init(make).await
+    }
+}
+
+/// A key of the instance's own, for a client that has no secret.
+async fn own_key(host: &Host) -> Result<Vec<u8>, BackendError> {
+    let kv = host.kv();
+    if let Some(key) = kv.get(KEY).await? {
+        return Ok(key);
+    }
+    let fresh = host.random::<32>()?;
+    kv.compare_and_swap(KEY, None, Some(&fresh)).await?;
+    let key = kv.get(KEY).await?;
+    key.ok_or_else(|| BackendError::internal("the key for refresh tokens was not kept"))
+}
+
+fn fault(fault: Fault) -> BackendError {
+    BackendError::internal(fault.to_string())
+}
+
+/// Where a person's token is: a subject may be longer than a key.
+fn place(subject: &str) -> (String, usize) {
+    let hash = digest(&digest::SHA256, subject.as_bytes());
+    let first = hash.as_ref().first().copied().unwrap_or_default();
+    let place = format!("refresh/{}", BASE64.encode(hash.as_ref()));
+    (place, usize::from(first) % LOCKS)
+}
+
+/// What came of asking.
+enum Outcome {
+    Tokens(Tokens),
+    Gone(String),
+}
+
+impl OpenId {
+    /// Keeps the refresh token of a sign-in, if there is one. A sign-in does not fail by it.
+    pub(crate) async fn keep(&self, subject: &str, tokens: &Tokens) {
+        let Some(token) = tokens.refresh_token.as_ref().filter(|_| self.revalidate) else {
+            return;
+        };
+        if let Err(error) = self.try_keep(subject, token).await {
+            let text =
+                format!("a refresh token was not kept, so its owner is not asked for: {error}");
+            self.host.log(Level::Warn, &text);
+        }
+    }
+
+    async fn try_keep(&self, subject: &str, token: &str) -> Result<(), BackendError> {
+        if token.len() > LONGEST {
+            return Err(BackendError::internal("it is too long"));
+        }
+        let (place, lock) = place(subject);
+        let _alone = self.lock(lock).await;
+        let vault = self.keeper.vault(self).await?;
+        let sealed = vault.seal(&place, token).map_err(fault)?;
+        self.host.kv().put(&place, &sealed).await
+    }
+
+    async fn lock(&self, lock: usize) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        match self.keeper.locks.get(lock) {
+            Some(lock) => Some(lock.lock().await),
+            None => None,
+        }
+    }
+
+    /// Whether the identity still holds. Runs to its end even if the caller does not wait.
+    pub(crate) async fn revalidate(
+        self: &Arc<Self>,
+        identity: &IdentityRef,
+    ) -> Result<Standing, BackendError> {
+        if !self.revalidate {
+            return Ok(Standing::holds());
+        }
+        let issuer = self.provider.issuer();
+        if identity
+            .issuer
+            .as_deref()
+            .is_some_and(|theirs| theirs != issuer)
+        {
+            return Ok(Standing::gone(
+                "vouched for by an issuer that is configured no more",
+            ));
+        }
+        let (this, subject) = (self.clone(), identity.subject.clone());
+        let asking = tokio::spawn(async move { this.ask(&subject).await });
+        let failed = |error: tokio::task::JoinError| BackendError::internal(error.to_string());
+        asking.await.map_err(failed)?
+    }
+
+    async fn ask(&self, subject: &str) -> Result<Standing, BackendError> {
+        let (place, lock) = place(subject);
+        let _alone = self.lock(lock).await;
+        let kv = self.host.kv();
+        let Some(sealed) = kv.get(&place).await? else {
+            return Ok(Standing::holds());
+        };
+        let vault = self.keeper.vault(self).await?;
+        let Some(token) = vault.open(&place, &sealed) else {
+            let text =
+                "a kept refresh token does not open (has `client_secret` changed?): forgotten";
+            self.host.log(Level::Warn, text);
+            kv.compare_and_swap(&place, Some(&sealed), None).await?;
+            return Ok(Standing::holds());
+        };
+        let metadata = self.provider.metadata().await?;
+        let exchange = self.exchange(&metadata)?;
+        let answer = exchange.refresh(self.provider.http(), &token).await;
+        let tokens = match outcome(answer)? {
+            Outcome::Tokens(tokens) => tokens,
+            Outcome::Gone(why) => {
+                // Signed in anew meanwhile: that holds.
+                let ours = kv.compare_and_swap(&place, Some(&sealed), None).await?;
+                return Ok(if ours {
+                    Standing::gone(why)
+                } else {
+                    Standing::holds()
+                });
+            }
+        };
+        if let Some(rotated) = tokens.refresh_token.as_ref().filter(|new| **new != token) {
+            let new = vault.seal(&place, rotated).map_err(fault)?;
+            kv.compare_and_swap(&place, Some(&sealed), Some(&new))
+                .await?;
+        }
+        let Some(id_token) = &tokens.id_token else {
+            return Ok(Standing::holds());
+        };
+        let expected: Expected<'_> = self.expected(&tokens);
+        let claims = match self.verified(id_token, &metadata, &expected).await? {
+            Ok(claims) => claims,
+            Err(why) => return Err(not_believed(&why)),
+        };
+        if claims.get("sub").and_then(|sub| sub.as_str()) != Some(subject) {
+            return Err(not_believed("it is about somebody else (`sub`)"));
+        }
+        match self.who(&metadata, &tokens, &claims).await? {
+            Ok(identity) => Ok(Standing::Holds {
+                identity: Some(identity),
+            }),
+            Err(NoOne::Unverified(why)) => Err(not_believed(&why)),
+            Err(NoOne::Person(no)) => Ok(Standing::gone(self.explained(no).1)),
+        }
+    }
+}
+
+fn not_believed(why: &str) -> BackendError {
+    BackendError::unavailable(format!(
+        "the provider's refresh answer is not believed: {why}"
+    ))
+}
+
+/// Only the provider's word about the *grant* ends it (RFC 6749 section 5.2; OpenID Connect Core
+/// 3.1.2.6): a wrong client secret says nothing of the person.
+fn outcome(answer: Result<Tokens, NoTokens>) -> Result<Outcome, BackendError> {
+    match answer {
+        Ok(tokens) => Ok(Outcome::Tokens(tokens)),
+        Err(NoTokens::CannotTell(failure)) => Err(failure.into()),
+        Err(NoTokens::Refused { code, why }) => match code.as_str() {
+            "invalid_grant"
+            | "interaction_required"
+            | "login_required"
+            | "consent_required"
+            | "access_denied" => Ok(Outcome::Gone(why)),
+            _ => Err(BackendError::unavailable(why)),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Failure;
+
+    fn refused(code: &str) -> Result<Tokens, NoTokens> {
+        Err(NoTokens::Refused {
+            code: code.into(),
+            why: "because".into(),
+        })
+    }
+
+    #[test]
+    fn only_the_providers_word_on_the_grant_ends_it() {
+        for code in ["invalid_grant", "interaction_required", "access_denied"] {
+            assert!(
+                matches!(outcome(refused(code)), Ok(Outcome::Gone(_))),
+                "{code}"
+            );
+        }
+        for code in [
+            "invalid_client",
+            "invalid_request",
+            "server_error",
+            "",
+            "invalid_grants",
+        ] {
+            let told = outcome(refused(code));
+            assert!(
+                matches!(told, Err(BackendError::Unavailable { .. })),
+                "{code}"
+            );
+        }
+        let silent = outcome(Err(NoTokens::CannotTell(Failure("down".into()))));
+        assert!(matches!(silent, Err(BackendError::Unavailable { .. })));
+    }
+
+    #[test]
+    fn a_place_is_short_and_names_nobody() {
+        let (place, lock) = place(&"alice@example.com".repeat(15));
+        assert!(place.len() < 64 && !place.contains("alice") && lock < LOCKS);
+        assert_ne!(super::place("a").0, super::place("b").0);
+    }
+}
