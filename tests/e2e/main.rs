@@ -11,6 +11,7 @@ mod htpasswd;
 mod logins;
 mod no_auth;
 mod oauth;
+mod oidc;
 mod pages;
 mod plugins;
 mod restart;

@@ -3,7 +3,9 @@
 //! The tests start the built `omnigent` binary and the plugins beside it, so build first:
 //! `cargo build --workspace` (`scripts/test` does).
 
+pub mod browser;
 mod client;
+pub mod idp;
 pub mod proxy;
 mod server;
 pub mod workshop;

@@ -4,7 +4,11 @@
 //! after a failure none for [`AFTER_FAILURE`]; what is there is kept while a newer one cannot be had
 //! or cannot be used, but metadata that contradicts the issuer is never used (THREATS O7, O9, O10).
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use tokio::{sync::Mutex, time::Instant};
 
@@ -93,6 +97,31 @@ pub(crate) struct Provider {
     http: Http,
     metadata: Cached<Metadata>,
     keys: Cached<KeySet>,
+    refetches: Refetches,
+}
+
+/// How often unknown keys make us ask the provider: a few times at once, for keys that have just
+/// changed, then once in [`UNKNOWN_KEY_EVERY`], for whoever makes keys up (THREATS O7).
+struct Refetches(std::sync::Mutex<(u32, Option<Instant>)>);
+
+/// Refetches there may be at once.
+const BURST: u32 = 3;
+
+impl Refetches {
+    /// The oldest keys that will do.
+    fn oldest(&self) -> Duration {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (left, since) = &mut *state;
+        if since.is_none_or(|since| since.elapsed() >= UNKNOWN_KEY_EVERY) {
+            *since = Some(Instant::now());
+            *left = (*left + 1).min(BURST);
+        }
+        if *left == 0 {
+            return UNKNOWN_KEY_EVERY;
+        }
+        *left -= 1;
+        Duration::ZERO
+    }
 }
 
 /// Why a token is not good.
@@ -111,6 +140,7 @@ impl Provider {
             http,
             metadata: Cached::new(),
             keys: Cached::new(),
+            refetches: Refetches(std::sync::Mutex::new((BURST, None))),
         }
     }
 
@@ -176,7 +206,7 @@ impl Provider {
             Err(Unsigned::Refused(why)) => return Err(BadToken::Refused(why)),
             Err(Unsigned::UnknownKey) => "the token is signed by a key the provider does not name",
         };
-        let newer = self.keys(metadata, UNKNOWN_KEY_EVERY).await;
+        let newer = self.keys(metadata, self.refetches.oldest()).await;
         let newer = newer.map_err(BadToken::CannotTell)?;
         read()?
             .verify(&newer, &metadata.algorithms)
