@@ -4,6 +4,7 @@
 //! `cargo build --workspace` (`scripts/test` does).
 
 mod client;
+pub mod proxy;
 mod server;
 pub mod workshop;
 

@@ -260,6 +260,30 @@ impl Server {
         self.client().bearer(token(&answer.expect(200).json()))
     }
 
+    /// Writes another configuration into its file, for a reload.
+    pub fn reconfigure(&self, toml: &str) {
+        std::fs::write(self.dir.path().join("omnigent.toml"), toml).expect("a writable folder");
+    }
+
+    /// Runs `omnigent` with these arguments on its configuration: exit code, what it printed, and what
+    /// it complained about.
+    pub fn operator(&self, args: &[&str]) -> (i32, String, String) {
+        let output = Command::new(binary())
+            .args(args)
+            .arg("--data-dir")
+            .arg(self.dir.path().join("data"))
+            .arg("--config")
+            .arg(self.dir.path().join("omnigent.toml"))
+            .current_dir(self.dir.path())
+            .env_clear()
+            .env("HOME", self.dir.path())
+            .output()
+            .expect("the command runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let code = output.status.code().unwrap_or(-1);
+        (code, text(&output.stdout), text(&output.stderr))
+    }
+
     /// Everything it printed so far.
     pub fn log(&self) -> String {
         self.log.lock().expect("a log").clone()

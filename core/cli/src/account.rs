@@ -8,6 +8,7 @@ use crate::{
     failure::Failure,
     output, password,
     settings::Settings,
+    swap,
 };
 
 /// Manages accounts, through the running server or, when it is down, on its data directory
@@ -72,6 +73,33 @@ enum Command {
         /// The account
         id: String,
     },
+    /// Shows by what identities an account signs in
+    Identities {
+        /// The account
+        id: String,
+    },
+    /// Lets an identity of a backend lead to an account, from its first sign-in on
+    Link {
+        /// The account
+        id: String,
+        /// The backend that will assert the identity
+        backend: String,
+        #[command(flatten)]
+        by: By,
+    },
+    /// Takes an account's identities at a backend away, and ends what was signed in with them
+    Unlink {
+        /// The account
+        id: String,
+        /// The backend
+        backend: String,
+    },
+    Migrate(swap::Migrate),
+    /// Shows a link that signs an account in once: for when its backend is down
+    ResetLink {
+        /// The account
+        id: String,
+    },
     /// Makes an account an admin
     Promote {
         /// The account
@@ -82,6 +110,21 @@ enum Command {
         /// The account
         id: String,
     },
+}
+
+/// What an identity is recognised by.
+#[derive(clap::Args)]
+#[group(required = true, multiple = false)]
+struct By {
+    /// Its unchanging subject at the issuer
+    #[arg(long)]
+    subject: Option<String>,
+    /// Its verified e-mail address
+    #[arg(long)]
+    email: Option<String>,
+    /// Its username
+    #[arg(long)]
+    username: Option<String>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
@@ -169,6 +212,46 @@ fn perform(
             done(id, "deleted");
             Ok(())
         }
+        Command::Identities { id } => {
+            let found = admin.identities(id)?;
+            if json {
+                output::json(&found);
+            } else {
+                output::say(show_identities(&found));
+            }
+            Ok(())
+        }
+        Command::Link { id, backend, by } => {
+            let by = match by {
+                By {
+                    subject: Some(subject),
+                    ..
+                } => json!({"subject": subject}),
+                By {
+                    email: Some(email), ..
+                } => json!({"email": email}),
+                By { username, .. } => json!({"username": username}),
+            };
+            admin.link(id, &json!({"backend": backend, "by": by}))?;
+            done(id, &format!("expected at {backend}"));
+            Ok(())
+        }
+        Command::Unlink { id, backend } => {
+            admin.unlink(id, backend)?;
+            done(id, &format!("unlinked from {backend}"));
+            Ok(())
+        }
+        Command::Migrate(args) => swap::migrate(admin, args, json),
+        Command::ResetLink { id } => {
+            let link = admin.reset_link(id)?;
+            if json {
+                output::json(&link);
+            } else {
+                let url = link["redeem_url"].as_str().unwrap_or_default();
+                output::say(output::plain(url));
+            }
+            Ok(())
+        }
         Command::ResetPassword { id } => {
             let password = admin.reset_password(id)?;
             if json {
@@ -179,6 +262,34 @@ fn perform(
             Ok(())
         }
     }
+}
+
+fn show_identities(found: &serde_json::Value) -> String {
+    let text = |value: &serde_json::Value| output::plain(value.as_str().unwrap_or_default());
+    let list = |key: &str| found[key].as_array().cloned().unwrap_or_default();
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    for key in list("linked") {
+        let what = format!("{} {}", text(&key["issuer"]), text(&key["subject"]));
+        rows.push(vec![
+            text(&key["backend"]),
+            "linked".to_owned(),
+            what.trim().to_owned(),
+        ]);
+    }
+    for expectation in list("expected") {
+        let by = expectation["by"]
+            .as_object()
+            .and_then(|by| by.iter().next());
+        let what = by.map_or_else(String::new, |(kind, value)| {
+            format!("{kind} {}", text(value))
+        });
+        rows.push(vec![
+            text(&expectation["backend"]),
+            "expected".to_owned(),
+            what,
+        ]);
+    }
+    output::table(&["backend", "state", "identity"], &rows)
 }
 
 fn show(rows: &[Row]) -> String {

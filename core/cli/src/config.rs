@@ -6,9 +6,9 @@ use clap::Subcommand;
 use omnigent_server::config::{Config, Env, Overrides, Problem};
 use serde::Serialize;
 
-use crate::{failure::Failure, output};
+use crate::{failure::Failure, output, swap};
 
-/// Checks a configuration
+/// Checks a configuration, plans a change of it, and puts it in force
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -18,6 +18,8 @@ pub(crate) struct Args {
 #[derive(Subcommand)]
 enum Command {
     Check(Check),
+    Plan(swap::Plan),
+    Reload(swap::Reload),
 }
 
 /// Reports every fault of a configuration at once
@@ -41,7 +43,14 @@ struct Check {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let Command::Check(check) = &args.command;
+    match &args.command {
+        Command::Check(args) => check(args),
+        Command::Plan(args) => swap::plan(args),
+        Command::Reload(args) => swap::reload(args),
+    }
+}
+
+fn check(check: &Check) -> Result<(), Failure> {
     let file = check.file.as_deref();
     let loaded = Config::load(file, &Env::of_process(), &Overrides::default());
     if check.json {

@@ -13,6 +13,7 @@ mod password;
 mod plugin;
 mod server;
 mod settings;
+mod swap;
 mod version;
 
 use std::process::ExitCode;

@@ -1,10 +1,14 @@
 //! `omnigent server`: configuration, then listeners, then the server, then the way down.
 
-use std::{fmt::Write, net::SocketAddr, time::Duration};
+use std::{fmt::Write, net::SocketAddr, sync::Arc, time::Duration};
 
-use omnigent_server::{app::App, clock::Clock, config::Config};
+use omnigent_server::{
+    app::{App, Loader, Running},
+    clock::Clock,
+    config::Config,
+};
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, UnixListener},
     runtime::{Builder, Runtime},
     signal::unix::{SignalKind, signal},
 };
@@ -38,14 +42,16 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    let (settings, listen) = (args.settings.clone(), args.listen.clone());
+    let load = Box::new(move || settings.read(listen.as_deref()));
     let runtime = runtime()?;
-    let outcome = runtime.block_on(serve(config));
+    let outcome = runtime.block_on(serve(config, load));
     // A plugin's call that never returns must not keep the process.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
 
-async fn serve(config: Config) -> Result<(), Failure> {
+async fn serve(config: Config, load: Loader) -> Result<(), Failure> {
     let listener = bind(config.server.listen).await?;
     let listening = listener
         .local_addr()
@@ -64,7 +70,57 @@ async fn serve(config: Config) -> Result<(), Failure> {
     if config.is_no_auth() {
         tracing::warn!("no-auth mode: everybody who reaches this server is an admin");
     }
-    app.serve(Some(listener), operator, stop).await?;
+    let unix = config.server.unix_socket.as_deref().map(unix_socket);
+    let running = Running::new(app, load);
+    reload_on_hangup(&running)?;
+    let unix = unix.transpose()?;
+    running.serve(Some(listener), unix, operator, stop).await?;
+    Ok(())
+}
+
+/// The socket for proxies of this machine. Who may connect is decided by the kernel's word on each
+/// peer's user, not by the socket's mode.
+fn unix_socket(path: &std::path::Path) -> Result<UnixListener, Failure> {
+    use std::{
+        io::ErrorKind,
+        os::unix::fs::{FileTypeExt, PermissionsExt},
+    };
+
+    let bind = || {
+        match std::fs::symlink_metadata(path) {
+            Ok(about) if about.file_type().is_socket() => std::fs::remove_file(path)?,
+            Ok(_) => return Err(ErrorKind::AlreadyExists.into()),
+            Err(_) => {}
+        }
+        let socket = UnixListener::bind(path)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
+        Ok(socket)
+    };
+    bind().map_err(|error: std::io::Error| {
+        Failure::Failed(format!("cannot listen on {}: {error}", path.display()))
+    })
+}
+
+/// Reads the configuration anew at every SIGHUP.
+fn reload_on_hangup(running: &Arc<Running>) -> Result<(), Failure> {
+    let mut hangup = signal(SignalKind::hangup())
+        .map_err(|error| Failure::Failed(format!("no signals: {error}")))?;
+    let running = Arc::clone(running);
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            match running.reload().await {
+                Ok(reloaded) => {
+                    for warning in &reloaded.warnings {
+                        tracing::warn!("{warning}");
+                    }
+                    tracing::info!(changes = reloaded.changes.len(), "configuration reloaded");
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the configuration in force stays: the new one cannot work")
+                }
+            }
+        }
+    });
     Ok(())
 }
 

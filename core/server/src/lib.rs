@@ -12,6 +12,7 @@ pub mod clock;
 pub mod config;
 pub mod http;
 pub mod id;
+mod known;
 pub mod live;
 pub mod login;
 pub mod secret;

@@ -10,6 +10,7 @@ use std::{collections::HashSet, sync::Arc};
 use crate::{
     account::{self, AccountName},
     clock::Timestamp,
+    known::KnownIdentities,
     store::{Store, StoreError, Tx},
     token::{self, AccountIndex, RevocationIndex, hash::Hasher},
 };
@@ -23,6 +24,8 @@ pub struct Live {
     pub revocations: Arc<RevocationIndex>,
     /// Keyed hashes of what must not be stored in the clear.
     pub hasher: Arc<Hasher>,
+    /// Whom the identities of requests lead to.
+    pub known: Arc<KnownIdentities>,
     /// The operator's admin list.
     pub admin_list: Arc<HashSet<String>>,
 }
@@ -38,6 +41,7 @@ impl Live {
             accounts: Arc::new(account::load_index(&reader)?),
             revocations: Arc::new(token::load(&reader, now)?),
             hasher: Arc::new(hasher),
+            known: Arc::default(),
             admin_list: Arc::default(),
         })
     }
@@ -45,6 +49,12 @@ impl Live {
     /// Whether the operator's list makes this account an admin.
     pub fn is_listed_admin(&self, name: &AccountName) -> bool {
         self.admin_list.contains(name.as_str())
+    }
+
+    /// From this commit on, identities of requests are looked up anew.
+    pub fn forget_identities(&self, tx: &mut Tx<'_>) {
+        let known = Arc::clone(&self.known);
+        tx.on_commit(move || known.clear());
     }
 
     /// Refuses every token that carries `id` from this commit on, until `expires_at`, after which

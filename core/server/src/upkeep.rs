@@ -5,17 +5,26 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{app::App, login, store::StoreError, token};
+use crate::{
+    app::{App, Running},
+    login,
+    store::StoreError,
+    token,
+};
 
 const BUDGET: usize = 2000;
 
 /// Goes on until it is aborted.
-pub(crate) async fn run(app: Arc<App>) {
+pub(crate) async fn run(running: Arc<Running>) {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let (mut logins, mut revocations) = (None, None);
+    let (mut logins, mut revocations, mut sessions) = (None, None, None);
     for second in 0_u64.. {
         tick.tick().await;
+        let app = running.current();
+        if second % 10 == 0 {
+            look_after_backends(Arc::clone(&running));
+        }
         let round = async {
             retire(&app).await?;
             if second % 60 == 59 {
@@ -31,6 +40,11 @@ pub(crate) async fn run(app: Arc<App>) {
                     .store
                     .write(move |tx| token::sweep(&index, tx, from, BUDGET))
                     .await?;
+                let from: Option<Vec<u8>> = sessions.take();
+                sessions = app
+                    .store
+                    .write(move |tx| login::sweep_issuer_sessions(tx, from, BUDGET))
+                    .await?;
                 app.live.revocations.purge(now);
             }
             Ok::<_, StoreError>(())
@@ -39,6 +53,24 @@ pub(crate) async fn run(app: Arc<App>) {
             tracing::warn!(%error, "upkeep failed; it is tried again");
         }
     }
+}
+
+/// Asks the backends how they are, and opens what did not open before. On its own: a backend may
+/// take its time.
+fn look_after_backends(running: Arc<Running>) {
+    tokio::spawn(async move {
+        let app = running.current();
+        let checks = app.backends.shared().iter().map(|backend| {
+            let backend = Arc::clone(backend);
+            tokio::spawn(async move { backend.check_health().await })
+        });
+        let checks: Vec<_> = checks.collect();
+        drop(app);
+        for check in checks {
+            let _ = check.await;
+        }
+        running.heal().await;
+    });
 }
 
 async fn retire(app: &App) -> Result<(), StoreError> {

@@ -52,9 +52,13 @@ impl Login for Accounts {
         let stored = self.read(&name).await?;
         let phc = stored.as_ref().map(|(_, record)| record.phc.as_str());
         let verified = self.host.verify_password(&password, phc).await?;
-        let Some((bytes, _)) = stored.filter(|_| verified.ok) else {
-            return Ok(Step::denied("unknown name or wrong password"));
+        // An unknown name took as long as a wrong password, and is told alike in the end.
+        let Some((bytes, _)) = stored else {
+            return Ok(Step::NotMine);
         };
+        if !verified.ok {
+            return Ok(Step::denied("wrong password"));
+        }
         if verified.needs_rehash {
             // Losing this race to another sign-in or a password change is fine: theirs is as good.
             let upgraded = encode(&self.host.hash_password(&password).await?)?;

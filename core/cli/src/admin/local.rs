@@ -3,7 +3,11 @@
 
 use std::{sync::Arc, thread::JoinHandle};
 
-use omnigent_server::{app::App, clock::Clock, config::Config};
+use omnigent_server::{
+    app::{App, Running},
+    clock::Clock,
+    config::Config,
+};
 use tokio::sync::oneshot;
 
 use crate::failure::Failure;
@@ -59,7 +63,11 @@ async fn serve(
     let stop = async {
         let _ = stopped.await;
     };
-    app.serve(None, socket, stop).await
+    let config = app.config.clone();
+    let load = Box::new(move || Ok(config.clone()));
+    Running::new(app, load)
+        .serve(None, None, socket, stop)
+        .await
 }
 
 impl Drop for Local {

@@ -37,6 +37,11 @@ pub(crate) struct Change {
     pub(crate) disabled: Option<bool>,
 }
 
+/// The server that runs on this configuration's data directory, if one does.
+pub(crate) fn running(config: &Config) -> Result<Option<Admin>, Failure> {
+    Admin::connect(&config.server.data_dir)
+}
+
 /// The way to the accounts of this configuration's data directory.
 pub(crate) fn reach(config: Config) -> Result<Admin, Failure> {
     if let Some(admin) = Admin::connect(&config.server.data_dir)? {

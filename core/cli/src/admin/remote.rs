@@ -182,6 +182,56 @@ impl Remote {
     }
 }
 
+/// What only an operator does.
+impl Remote {
+    /// Puts the changed configuration in force.
+    pub(crate) fn reload(&self) -> Result<Value, Failure> {
+        parse(&self.call(Method::POST, "/auth/operator/reload", None)?)
+    }
+
+    /// A page of a plan.
+    pub(crate) fn plan<T: for<'de> Deserialize<'de>>(
+        &self,
+        what: &Value,
+    ) -> Result<Vec<T>, Failure> {
+        #[derive(Deserialize)]
+        struct Page<T> {
+            accounts: Vec<T>,
+        }
+        let page: Page<T> = parse(&self.call(Method::POST, "/auth/operator/plan", Some(what))?)?;
+        Ok(page.accounts)
+    }
+
+    /// Carries a page of accounts over.
+    pub(crate) fn migrate<T: for<'de> Deserialize<'de>>(&self, what: &Value) -> Result<T, Failure> {
+        parse(&self.call(Method::POST, "/auth/operator/migrate", Some(what))?)
+    }
+
+    /// The identities of an account.
+    pub(crate) fn identities(&self, id: &str) -> Result<Value, Failure> {
+        let path = format!("/auth/users/{}/identities", escape(id));
+        parse(&self.call(Method::GET, &path, None)?)
+    }
+
+    /// Expects an identity for an account.
+    pub(crate) fn link(&self, id: &str, what: &Value) -> Result<(), Failure> {
+        let path = format!("/auth/users/{}/identities", escape(id));
+        self.call(Method::POST, &path, Some(what)).map(drop)
+    }
+
+    /// Takes a backend's identities from an account.
+    pub(crate) fn unlink(&self, id: &str, backend: &str) -> Result<(), Failure> {
+        let path = format!("/auth/users/{}/identities/{}", escape(id), escape(backend));
+        self.call(Method::DELETE, &path, None).map(drop)
+    }
+
+    /// A link that signs an account in once.
+    pub(crate) fn reset_link(&self, id: &str) -> Result<Value, Failure> {
+        let path = format!("/auth/users/{}/reset-link", escape(id));
+        parse(&self.call(Method::POST, &path, None)?)
+    }
+}
+
 fn parse<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(body)
         .map_err(|error| Failure::Failed(format!("the server's answer makes no sense: {error}")))

@@ -1,8 +1,8 @@
-//! Linked identities: which account a backend's assertion leads to (DESIGN section 5).
+//! Linked identities: what names a person at a backend, and the account it leads to.
 
 use serde::{Deserialize, Serialize};
 
-use super::{ACCOUNTS, Account, AccountError, AccountName, IDENTITIES, roster};
+use super::{ACCOUNTS, AccountError, IDENTITIES, roster};
 use crate::{
     clock::Timestamp,
     id::Uid,
@@ -12,7 +12,7 @@ use crate::{
 
 /// What names a person at a backend. The backend's name is the operator's, given by the host: a
 /// plugin cannot speak for another backend.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct IdentityKey {
     /// The configured name of the backend.
     pub backend: String,
@@ -45,48 +45,6 @@ impl Record for LinkedIdentity {
     const VERSION: u8 = 1;
 }
 
-/// What becomes of an identity that is not linked yet: the backend's `accounts` key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Linking {
-    /// A new account named after it; refused, never merged, when the name is taken.
-    Create,
-    /// Refused: it must have been linked or invited before.
-    Existing,
-}
-
-/// An identity as the backend asserted it.
-#[derive(Clone, Debug)]
-pub struct Asserted {
-    /// Who, at which backend.
-    pub key: IdentityKey,
-    /// The name a new account would get: the username, or the verified e-mail address.
-    pub name: String,
-}
-
-/// The account `asserted` leads to, made by the rule `linking` when it is new.
-///
-/// # Errors
-/// [`AccountError::NameTaken`], [`AccountError::Name`] or [`AccountError::NotAdmitted`].
-pub fn identify(
-    live: &Live,
-    tx: &mut Tx<'_>,
-    asserted: &Asserted,
-    linking: Linking,
-    now: Timestamp,
-) -> Result<Account, AccountError> {
-    if let Some(linked) = IDENTITIES.get(tx, &asserted.key)? {
-        return ACCOUNTS.get(tx, &linked.uid)?.ok_or(AccountError::NotFound);
-    }
-    match linking {
-        Linking::Existing => Err(AccountError::NotAdmitted),
-        Linking::Create => {
-            let name = AccountName::parse(&asserted.name)?;
-            let is_admin = live.is_listed_admin(&name);
-            roster::create(live, tx, name, is_admin, Some(asserted.key.clone()), now)
-        }
-    }
-}
-
 /// Lets the identity `key` lead to the account from now on.
 ///
 /// # Errors
@@ -114,5 +72,34 @@ pub fn link(
     )?;
     account.identities.push(key);
     roster::save(live, tx, &account)?;
+    Ok(())
+}
+
+/// Takes the identity away from the account it leads to. What its person signed in with ends.
+///
+/// # Errors
+/// [`AccountError::NotFound`] when it does not lead to this account.
+pub fn unlink(
+    live: &Live,
+    tx: &mut Tx<'_>,
+    uid: &Uid,
+    key: &IdentityKey,
+) -> Result<(), AccountError> {
+    match IDENTITIES.get(tx, key)? {
+        Some(linked) if linked.uid == *uid => {}
+        _ => return Err(AccountError::NotFound),
+    }
+    let mut account = ACCOUNTS.get(tx, uid)?.ok_or(AccountError::NotFound)?;
+    account.identities.retain(|own| own != key);
+    IDENTITIES.delete(tx, key)?;
+    roster::save(live, tx, &account)?;
+    for (sid, login) in crate::login::list(tx, uid)? {
+        if login.backend == key.backend
+            && login.identity == (key.issuer.clone(), key.subject.clone())
+        {
+            crate::login::end(live, tx, uid, &sid)?;
+        }
+    }
+    live.forget_identities(tx);
     Ok(())
 }

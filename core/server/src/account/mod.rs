@@ -9,12 +9,15 @@
 //! at least one admin is enabled; the in-memory [`AccountIndex`](crate::token::AccountIndex) changes after the commit
 //! and before the caller hears of it.
 
+mod admission;
+mod error;
 mod identity;
 mod invite;
 mod magic;
 mod name;
 mod office;
 mod roster;
+pub mod swap;
 #[cfg(test)]
 mod tests;
 
@@ -23,14 +26,19 @@ use serde::{Deserialize, Serialize};
 use crate::{
     clock::Timestamp,
     id::Uid,
-    store::{Record, StoreError, Table},
+    store::{Record, Table},
 };
 
-pub use identity::{Asserted, IdentityKey, LinkedIdentity, Linking, identify, link};
+pub use admission::{
+    Asserted, EXPECTED, Expectation, Expected, Linking, Mark, PROVEN, Rules, admit, check, expect,
+    expected_of, map_admin,
+};
+pub use error::{AccountError, OfficeError};
+pub use identity::{IdentityKey, LinkedIdentity, link, unlink};
 pub use invite::{INVITES, Invite, issue_invite, redeem_invite, verify_invite};
 pub use magic::{MAGIC_LINKS, MagicLink, issue_magic, redeem_magic};
 pub use name::{AccountName, InvalidName, MAX_LENGTH, is_reserved};
-pub use office::{Chosen, Office, OfficeError};
+pub use office::{Chosen, Office};
 pub use roster::{
     by_name, create, delete, list, load_index, record_login, set_admin, set_disabled,
 };
@@ -69,45 +77,4 @@ impl Record for Account {
 
 impl Record for Uid {
     const VERSION: u8 = 1;
-}
-
-/// Why an account could not be made, changed or reached.
-#[derive(Debug, thiserror::Error)]
-pub enum AccountError {
-    /// The text is no account name.
-    #[error(transparent)]
-    Name(#[from] InvalidName),
-    /// Another account has the name: choose another.
-    #[error("username already taken")]
-    NameTaken,
-    /// Another account has the identity.
-    #[error("this identity belongs to another account")]
-    IdentityTaken,
-    /// No such account.
-    #[error("not found")]
-    NotFound,
-    /// The account is disabled.
-    #[error("this account is disabled")]
-    Disabled,
-    /// Would leave no enabled admin: promote somebody else first.
-    #[error("cannot delete the last admin; make somebody else an admin first")]
-    LastAdmin,
-    /// Unknown, used or past its time.
-    #[error("invite invalid or expired")]
-    Invite,
-    /// Unknown, used or past its time.
-    #[error("magic link invalid or expired")]
-    Magic,
-    /// The server has been claimed already.
-    #[error("setup already completed")]
-    AlreadySetUp,
-    /// The backend's rule does not admit an identity that is not linked yet.
-    #[error("this identity has no account on this server; ask an administrator for an invite")]
-    NotAdmitted,
-    /// The plugin's own data changed meanwhile.
-    #[error("the change collided with another one; try again")]
-    Collision,
-    /// The store could not tell.
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }

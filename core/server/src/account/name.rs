@@ -51,6 +51,27 @@ impl AccountName {
         Ok(Self(text))
     }
 
+    /// As [`AccountName::parse`], for a name an issuer asserts: an e-mail address may have up to 254
+    /// characters and a `+` in its first part.
+    ///
+    /// # Errors
+    /// As [`AccountName::parse`].
+    pub fn asserted(text: &str) -> Result<Self, InvalidName> {
+        let Some((user, domain)) = text.split_once('@') else {
+            return Self::parse(text);
+        };
+        let text = text.to_ascii_lowercase();
+        let plain = user.replace('+', "-").to_ascii_lowercase();
+        let fits = text.is_ascii()
+            && text.len() <= 254
+            && matches_grammar(&format!("{plain}@{}", domain.to_ascii_lowercase()));
+        if fits {
+            Ok(Self(text))
+        } else {
+            Err(InvalidName::Grammar)
+        }
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -9,78 +9,23 @@
 
 use std::sync::Arc;
 
-use omnigent_plugin::{Change, DirectoryError, Password};
+use omnigent_plugin::{Change, Password};
 
 use super::{
-    ACCOUNTS, Account, AccountError, AccountName, IdentityKey, NAMES, by_name, create,
+    ACCOUNTS, Account, AccountError, AccountName, IdentityKey, NAMES, OfficeError, by_name, create,
     redeem_invite, verify_invite,
 };
 use crate::{
-    backend::{self, Backends, CallError, Instance},
+    backend::{self, Backends, Instance},
     clock::Timestamp,
     config::Registration,
     id::{LoginId, Uid},
     live::Live,
     login::{self, Established, Guest, Lifetimes, establish, origin},
     secret::Secret,
-    store::{Store, StoreError},
+    store::Store,
     token::{self, hash},
 };
-
-/// Why the office could not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum OfficeError {
-    /// The account, name, invite or identity says no.
-    #[error(transparent)]
-    Account(#[from] AccountError),
-    /// No backend of this server keeps passwords.
-    #[error("no backend of this server keeps passwords")]
-    NoDirectory,
-    /// Registration is closed.
-    #[error("registration is closed on this server")]
-    Closed,
-    /// The one-time setup code is missing or wrong.
-    #[error("setup code missing or wrong; the server printed it when it started")]
-    SetupCode,
-    /// The old password is wrong.
-    #[error("old password incorrect")]
-    WrongPassword,
-    /// The account has no password here.
-    #[error("no password set for this account")]
-    NoPassword,
-    /// The backend refuses the new password, and says why.
-    #[error("{0}")]
-    PasswordRefused(String),
-    /// Too much at once: try again soon.
-    #[error("the server is busy; try again in a moment")]
-    Busy,
-    /// The backend cannot tell.
-    #[error("the backend that keeps passwords is unavailable")]
-    Unavailable(#[source] CallError),
-}
-
-impl From<StoreError> for OfficeError {
-    fn from(error: StoreError) -> Self {
-        Self::Account(AccountError::Store(error))
-    }
-}
-
-impl From<CallError> for OfficeError {
-    fn from(error: CallError) -> Self {
-        if error.is_busy() {
-            return Self::Busy;
-        }
-        match error.into_directory() {
-            Ok(DirectoryError::Taken) => Self::Account(AccountError::NameTaken),
-            Ok(DirectoryError::NotFound) => Self::Account(AccountError::NotFound),
-            Ok(DirectoryError::WrongPassword) => Self::WrongPassword,
-            Ok(DirectoryError::NoPassword) => Self::NoPassword,
-            Ok(DirectoryError::Refused { reason }) => Self::PasswordRefused(reason),
-            Ok(DirectoryError::Backend { error }) => Self::Unavailable(error.into()),
-            Err(error) => Self::Unavailable(error),
-        }
-    }
-}
 
 /// Makes and changes accounts with a password.
 pub struct Office {
@@ -204,12 +149,17 @@ impl Office {
         let live = self.live.clone();
         self.store
             .write(move |tx| {
-                let Some((backend, key, change)) = prepared else {
-                    return Ok(create(&live, tx, name, is_admin, None, now)?);
+                let key = match prepared {
+                    None => None,
+                    Some((backend, key, change)) => {
+                        backend::apply_change(tx, &backend, &change).map_err(name_taken)?;
+                        tx.mark_initialised();
+                        Some(key)
+                    }
                 };
-                backend::apply_change(tx, &backend, &change).map_err(name_taken)?;
-                tx.mark_initialised();
-                Ok(create(&live, tx, name, is_admin, Some(key), now)?)
+                let account = create(&live, tx, name, is_admin, key, now)?;
+                super::admission::vouch(tx, &account)?;
+                Ok(account)
             })
             .await
     }

@@ -218,6 +218,15 @@ pub(super) fn save(live: &Live, tx: &mut Tx<'_>, account: &Account) -> Result<()
     Ok(())
 }
 
+/// Whether nobody but this account is an enabled admin.
+pub(super) fn is_last_admin(from: &impl Read, uid: &Uid) -> Result<bool, StoreError> {
+    let mut admins = ADMINS.scan(from, &[], None, Order::Ascending);
+    Ok(match (admins.next().transpose()?, admins.next()) {
+        (Some((key, ())), None) => key == uid.as_bytes(),
+        _ => false,
+    })
+}
+
 fn any_admin(from: &impl Read) -> Result<bool, StoreError> {
     Ok(ADMINS
         .scan(from, &[], None, Order::Ascending)

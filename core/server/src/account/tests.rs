@@ -47,6 +47,13 @@ fn identity(subject: &str) -> IdentityKey {
     }
 }
 
+fn rules(linking: Linking) -> Rules {
+    Rules {
+        linking,
+        ..Rules::default()
+    }
+}
+
 #[test]
 fn a_name_has_one_account() {
     let house = House::new();
@@ -62,14 +69,15 @@ fn an_identity_leads_to_one_account_for_ever() {
     let asserted = |name: &str| Asserted {
         key: identity("1"),
         name: name.into(),
+        ..Asserted::default()
     };
     let first = asserted("alice");
     let alice = house
-        .write(move |live, tx| identify(live, tx, &first, Linking::Create, T0))
+        .write(move |live, tx| admit(live, tx, &rules(Linking::Create), &first, None, T0))
         .unwrap();
     let renamed = asserted("alice-has-married");
     let again = house
-        .write(move |live, tx| identify(live, tx, &renamed, Linking::Create, T0))
+        .write(move |live, tx| admit(live, tx, &rules(Linking::Create), &renamed, None, T0))
         .unwrap();
     assert_eq!(alice.uid, again.uid);
     let bob = house.account("bob", false);
@@ -84,8 +92,10 @@ fn an_identity_is_never_merged_into_an_account_that_has_its_name() {
     let asserted = Asserted {
         key: identity("666"),
         name: "alice".into(),
+        ..Asserted::default()
     };
-    let taken = house.write(move |live, tx| identify(live, tx, &asserted, Linking::Create, T0));
+    let taken =
+        house.write(move |live, tx| admit(live, tx, &rules(Linking::Create), &asserted, None, T0));
     assert!(matches!(taken, Err(AccountError::NameTaken)));
 }
 
@@ -95,8 +105,10 @@ fn where_nobody_is_admitted_a_new_identity_is_refused() {
     let asserted = Asserted {
         key: identity("1"),
         name: "alice".into(),
+        ..Asserted::default()
     };
-    let refused = house.write(move |live, tx| identify(live, tx, &asserted, Linking::Existing, T0));
+    let refused = house
+        .write(move |live, tx| admit(live, tx, &rules(Linking::Existing), &asserted, None, T0));
     assert!(matches!(refused, Err(AccountError::NotAdmitted)));
 }
 
@@ -107,9 +119,10 @@ fn a_backend_cannot_assert_a_reserved_name() {
         let asserted = Asserted {
             key: identity(name),
             name: name.into(),
+            ..Asserted::default()
         };
-        let refused =
-            house.write(move |live, tx| identify(live, tx, &asserted, Linking::Create, T0));
+        let refused = house
+            .write(move |live, tx| admit(live, tx, &rules(Linking::Create), &asserted, None, T0));
         assert!(matches!(refused, Err(AccountError::Name(_))), "{name}");
     }
 }
@@ -265,4 +278,252 @@ fn a_magic_link_works_once_and_in_time() {
         redeem(&house, &late, T0.plus_seconds(60)),
         Err(AccountError::Magic)
     ));
+}
+
+const ADA: &str = "ada@example.com";
+
+/// Ada as the company's identity provider asserts her.
+fn ada(email_verified: bool) -> Asserted {
+    Asserted {
+        key: identity("ada-1"),
+        name: ADA.into(),
+        username: Some("ada".into()),
+        email: Some(ADA.into()),
+        email_verified,
+        groups: vec!["staff".into()],
+    }
+}
+
+fn linking() -> Rules {
+    Rules {
+        linking: Linking::Link,
+        link_domains: vec!["example.com".into()],
+        ..Rules::default()
+    }
+}
+
+impl House {
+    fn admit(&self, rules: Rules, asserted: Asserted) -> Result<Account, AccountError> {
+        self.write(move |live, tx| admit(live, tx, &rules, &asserted, None, T0))
+    }
+
+    fn expect(&self, uid: Uid, by: Mark) -> Result<(), AccountError> {
+        let expected = Expected {
+            backend: "corp".into(),
+            by,
+        };
+        self.write(move |_, tx| expect(tx, &expected, &uid))
+    }
+
+    /// An account that an admin made, whose name is an address.
+    fn vouched(&self, name: &str) -> Uid {
+        let name = AccountName::parse(name).unwrap();
+        self.write(move |live, tx| {
+            let account = create(live, tx, name, false, None, T0)?;
+            admission::vouch(tx, &account)?;
+            Ok(account.uid)
+        })
+        .unwrap()
+    }
+}
+
+#[test]
+fn an_account_is_joined_by_an_address_both_sides_prove() {
+    let house = House::new();
+    let uid = house.vouched(ADA);
+    assert_eq!(house.admit(linking(), ada(true)).unwrap().uid, uid);
+    // From then on it is the identity that counts, whatever the address is.
+    let mut moved = ada(false);
+    moved.email = Some("ada@elsewhere.example".into());
+    assert_eq!(house.admit(linking(), moved).unwrap().uid, uid);
+}
+
+#[test]
+fn no_account_is_joined_by_an_address_that_is_not_proven() {
+    let unverified = ada(false);
+    let mut elsewhere = ada(true);
+    elsewhere.email = Some("ada@elsewhere.example".into());
+    let not_authoritative = Rules {
+        link_domains: vec!["other.example".into()],
+        ..linking()
+    };
+    let creating = Rules {
+        linking: Linking::Create,
+        ..linking()
+    };
+    for (rules, asserted) in [
+        (linking(), unverified),
+        (linking(), elsewhere),
+        (not_authoritative, ada(true)),
+        (creating, ada(true)),
+    ] {
+        let house = House::new();
+        house.vouched(ADA);
+        let refused = house.admit(rules, asserted);
+        assert!(
+            matches!(refused, Err(AccountError::NameTaken)),
+            "{refused:?}"
+        );
+    }
+    // Whoever registered under the address before has not proven it.
+    let house = House::new();
+    house.account(ADA, false);
+    let refused = house.admit(linking(), ada(true));
+    assert!(
+        matches!(refused, Err(AccountError::NameTaken)),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn what_the_operator_expects_is_linked_once() {
+    for by in [
+        Mark::Subject("ada-1".into()),
+        Mark::Email(ADA.into()),
+        Mark::Username("ada".into()),
+    ] {
+        let house = House::new();
+        let (alice, bob) = (house.account("alice", false), house.account("bob", false));
+        house.expect(alice, by.clone()).unwrap();
+        let again = house.expect(bob, by.clone());
+        assert!(matches!(again, Err(AccountError::IdentityTaken)));
+        let existing = || rules(Linking::Existing);
+        assert_eq!(house.admit(existing(), ada(true)).unwrap().uid, alice);
+        let mut another = ada(true);
+        another.key = identity("another");
+        let refused = house.admit(existing(), another);
+        assert!(matches!(refused, Err(AccountError::NotAdmitted)), "{by:?}");
+    }
+}
+
+#[test]
+fn an_expected_address_has_to_be_verified() {
+    let house = House::new();
+    let alice = house.account("alice", false);
+    house.expect(alice, Mark::Email(ADA.into())).unwrap();
+    let refused = house.admit(rules(Linking::Existing), ada(false));
+    assert!(matches!(refused, Err(AccountError::NotAdmitted)));
+}
+
+#[test]
+fn domains_and_groups_admit_whom_they_name() {
+    let domains = |domain: &str| Rules {
+        allowed_domains: vec![domain.into()],
+        ..Rules::default()
+    };
+    let groups = |group: &str| Rules {
+        allowed_groups: vec![group.into()],
+        ..Rules::default()
+    };
+    assert!(
+        House::new()
+            .admit(domains("example.com"), ada(true))
+            .is_ok()
+    );
+    assert!(House::new().admit(groups("staff"), ada(true)).is_ok());
+    for near in [
+        "xample.com",
+        "example.co",
+        "sub.example.com",
+        "ada@example.com",
+        "",
+    ] {
+        let refused = House::new().admit(domains(near), ada(true));
+        assert!(matches!(refused, Err(AccountError::Domain(_))), "{near}");
+    }
+    for near in ["Staff", "staf", "staff2", ""] {
+        let refused = House::new().admit(groups(near), ada(true));
+        assert!(matches!(refused, Err(AccountError::Group)), "{near}");
+    }
+    // Rules hold for those who have been here before, too.
+    let house = House::new();
+    house.admit(Rules::default(), ada(true)).unwrap();
+    let refused = house.admit(groups("board"), ada(true));
+    assert!(matches!(refused, Err(AccountError::Group)));
+}
+
+#[test]
+fn an_invite_lets_in_whom_the_domains_do_not_and_is_used_up() {
+    let house = House::new();
+    let invite = house
+        .write(|live, tx| {
+            let invite = Invite {
+                is_admin: false,
+                invited_by: None,
+                expires_at: T0.plus_seconds(60),
+            };
+            issue_invite(live, tx, &invite)
+        })
+        .unwrap();
+    let strict = |allow_invites| Rules {
+        linking: Linking::Existing,
+        allowed_domains: vec!["other.example".into()],
+        allow_invites,
+        ..Rules::default()
+    };
+    let with = |rules: Rules, asserted: Asserted| {
+        let token = invite.expose().clone();
+        house.write(move |live, tx| admit(live, tx, &rules, &asserted, Some(&token), T0))
+    };
+    let refused = with(strict(false), ada(true));
+    assert!(
+        matches!(refused, Err(AccountError::Domain(_))),
+        "{refused:?}"
+    );
+    with(strict(true), ada(true)).unwrap();
+    house.admit(strict(true), ada(true)).unwrap();
+    let mut bob = ada(true);
+    (bob.key, bob.name) = (identity("bob-1"), "bob".into());
+    let used = with(strict(true), bob);
+    assert!(matches!(used, Err(AccountError::Invite)), "{used:?}");
+}
+
+#[test]
+fn a_group_makes_an_admin_and_takes_back_only_what_it_gave() {
+    let house = House::new();
+    house.account("root", true);
+    let admins = || Rules {
+        admin_groups: vec!["staff".into()],
+        ..Rules::default()
+    };
+    let without = || Asserted {
+        groups: Vec::new(),
+        ..ada(true)
+    };
+    assert!(house.admit(admins(), ada(true)).unwrap().is_admin);
+    assert!(!house.admit(admins(), without()).unwrap().is_admin);
+    let uid = house.admit(admins(), without()).unwrap().uid;
+    house
+        .write(move |live, tx| set_admin(live, tx, &uid, true))
+        .unwrap();
+    assert!(house.admit(admins(), without()).unwrap().is_admin);
+}
+
+#[test]
+fn the_last_admin_stays_one_outside_the_group() {
+    let house = House::new();
+    let admins = || Rules {
+        admin_groups: vec!["staff".into()],
+        ..Rules::default()
+    };
+    assert!(house.admit(admins(), ada(true)).unwrap().is_admin);
+    let mut left = ada(true);
+    left.groups.clear();
+    assert!(house.admit(admins(), left).unwrap().is_admin);
+}
+
+#[test]
+fn an_unlinked_identity_leads_nowhere() {
+    let house = House::new();
+    let uid = house.admit(Rules::default(), ada(true)).unwrap().uid;
+    let key = identity("ada-1");
+    let stranger = house.account("bob", false);
+    let wrong = key.clone();
+    let refused = house.write(move |live, tx| unlink(live, tx, &stranger, &wrong));
+    assert!(matches!(refused, Err(AccountError::NotFound)));
+    house
+        .write(move |live, tx| unlink(live, tx, &uid, &key))
+        .unwrap();
+    let refused = house.admit(Rules::default(), ada(true));
+    assert!(matches!(refused, Err(AccountError::NameTaken)));
 }

@@ -2,7 +2,9 @@
 //!
 //! **Invariant:** everything that can be wrong is found before anything is served.
 
+mod ground;
 mod parts;
+mod running;
 
 use std::{
     fs, io,
@@ -13,24 +15,26 @@ use std::{
     time::Duration,
 };
 
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::UnixListener;
 
 use crate::{
     account::{Office, OfficeError},
     backend::Backends,
     clock::{Clock, Timestamp},
     config::Config,
-    http::{self, Listeners, Settings},
+    http::Settings,
     id::{AgentId, Uid},
     live::Live,
-    login::{Desk, Lifetimes, conversation::Conversations, throttle::Throttle},
+    login::{Desk, Lifetimes},
     secret::Secret,
-    store::{self, Options, Store, StoreError},
-    token::{self, AccountState, Keyring, KeyringError, TokenUse, VerifiedToken, Verifier},
-    uses::Uses,
+    store::{self, Store, StoreError},
+    token::{self, AccountState, KeyringError, TokenUse, VerifiedToken, Verifier},
 };
 
-/// Why the server does not start.
+use ground::Ground;
+pub use running::{Loader, ReloadError, Reloaded, Running};
+
+/// Why the server does not start, or not go on with another configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The store does not open; see [`store::OpenError`].
@@ -85,7 +89,7 @@ impl Agent {
     }
 }
 
-/// A server with all its parts.
+/// A server with all its parts, as one configuration wants them.
 pub struct App {
     /// What must survive.
     pub store: Store,
@@ -121,9 +125,9 @@ pub struct App {
     pub api_allow_unlimited: bool,
     /// Seconds after signing in during which API tokens can be made.
     pub token_login_age: u64,
-    uses: Uses,
-    setup_code_file: PathBuf,
-    data_dir: PathBuf,
+    /// What it was made from.
+    pub config: Config,
+    ground: Arc<Ground>,
 }
 
 impl App {
@@ -136,113 +140,98 @@ impl App {
         listening: SocketAddr,
         clock: Clock,
     ) -> Result<Arc<Self>, StartError> {
-        let data_dir = &config.server.data_dir;
-        parts::make_private(data_dir)?;
-        let folder = data_dir.join("store");
-        let began = tokio::time::Instant::now();
-        let opened =
-            tokio::task::spawn_blocking(move || Store::open(&folder, &Options::default())).await;
-        let store =
-            opened.map_err(|_| StartError::Config("opening the store panicked".into()))??;
-        tracing::debug!(millis = began.elapsed().as_millis(), "store opened");
-        let keyring = Keyring::load_or_create(data_dir, config.tokens.secret.clone())?;
-        let now = clock.now();
-        let mut live = Live::load(&store, keyring.hasher(), now)?;
-        tracing::debug!(
-            millis = began.elapsed().as_millis(),
-            "accounts and revocations loaded"
-        );
-        live.admin_list = Arc::new(parts::admin_list(config)?);
-
-        let base_url = config.base_url(listening).to_string();
-        let issuer = config
-            .tokens
-            .issuer
-            .clone()
-            .unwrap_or_else(|| "omnigent".to_owned());
-        let audience = config.tokens.audience.clone();
-        let (accounts, revocations) = (Arc::clone(&live.accounts), Arc::clone(&live.revocations));
-        let verifier = Verifier::new(
-            keyring,
-            issuer.as_str(),
-            audience.as_str(),
-            accounts,
-            revocations,
-        )
-        .allow_endless_api_tokens(config.tokens.api_allow_unlimited);
-        let verifier = Arc::new(verifier);
-        let services = parts::services(config, &store, &clock)?;
-        let backends = Arc::new(Backends::open(parts::wanted(config), &services, &base_url).await);
-        tracing::debug!(millis = began.elapsed().as_millis(), "backends opened");
-        parts::check_backends(&backends)?;
-
-        let seconds = |duration: Duration| duration.as_secs();
-        let lifetimes = Lifetimes {
-            access: seconds(config.tokens.access_ttl),
-            refreshed: seconds(config.tokens.refreshed_ttl),
-            grant: seconds(config.tokens.grant_max_lifetime),
-            issuer: issuer.into(),
-            audience: audience.into(),
-        };
-        let desk = Desk {
-            store: store.clone(),
-            live: live.clone(),
-            backends: Arc::clone(&backends),
-            throttle: Throttle::new(parts::limits(config)),
-            conversations: Conversations::default(),
-            lifetimes: lifetimes.clone(),
-            verifier: Arc::clone(&verifier),
-        };
-        let setup_code_file = data_dir.join("setup-code");
-        let mut office = Office {
-            store: store.clone(),
-            live: live.clone(),
-            backends: Arc::clone(&backends),
-            lifetimes: lifetimes.clone(),
-            registration: config.accounts.registration,
-            setup_code: None,
-        };
-        parts::initial_admin(config, &office, now).await?;
+        let ground = Arc::new(Ground::open(config, listening, clock).await?);
+        let url = config.base_url(listening).to_string();
+        let wanted = parts::wanted(config);
+        let backends = Backends::open(wanted, &ground.services, &url).await;
+        let mut app = Self::on(ground, config, backends)?;
+        let now = app.started_at;
+        parts::initial_admin(config, &app.office, now).await?;
         let is_loopback_only = listening.ip().is_loopback()
             && config
                 .server
                 .public_url
                 .as_ref()
                 .is_none_or(|url| url.is_loopback());
-        if office.needs_setup() && !is_loopback_only {
-            office.setup_code = Some(parts::setup_code(&setup_code_file)?);
+        if app.office.needs_setup() && !is_loopback_only {
+            let code = parts::setup_code(&app.ground.setup_code_file)?;
+            app.office.setup_code = Some(code);
         }
-        let app = Self {
+        if !app.office.needs_setup() {
+            app.setup_done();
+        }
+        Ok(Arc::new(app))
+    }
+
+    /// The same server by another configuration: on the same ground, with the backends that have
+    /// not changed.
+    ///
+    /// # Errors
+    /// See [`StartError`]: then nothing has changed.
+    pub(crate) async fn reopen(&self, config: &Config) -> Result<Self, StartError> {
+        let ground = Arc::clone(&self.ground);
+        let url = config.base_url(ground.listening).to_string();
+        let wanted = parts::wanted(config);
+        let backends = self.backends.reopen(wanted, &ground.services, &url).await;
+        let mut app = Self::on(ground, config, backends)?;
+        app.office.setup_code.clone_from(&self.office.setup_code);
+        Ok(app)
+    }
+
+    fn on(ground: Arc<Ground>, config: &Config, backends: Backends) -> Result<Self, StartError> {
+        parts::check_backends(&backends)?;
+        let backends = Arc::new(backends);
+        let mut live = ground.live.clone();
+        live.admin_list = Arc::new(parts::admin_list(config)?);
+        live.known = Arc::default();
+        let base_url = config.base_url(ground.listening).to_string();
+        let seconds = |duration: Duration| duration.as_secs();
+        let lifetimes = Lifetimes {
+            access: seconds(config.tokens.access_ttl),
+            refreshed: seconds(config.tokens.refreshed_ttl),
+            grant: seconds(config.tokens.grant_max_lifetime),
+            issuer: ground.issuer.clone(),
+            audience: ground.audience.clone(),
+        };
+        let desk = Desk {
+            store: ground.store.clone(),
+            live: live.clone(),
+            backends: Arc::clone(&backends),
+            throttle: Arc::clone(&ground.throttle),
+            conversations: Arc::clone(&ground.conversations),
+            lifetimes: lifetimes.clone(),
+            verifier: Arc::clone(&ground.verifier),
+        };
+        let office = Office {
+            store: ground.store.clone(),
+            live: live.clone(),
+            backends: Arc::clone(&backends),
+            lifetimes: lifetimes.clone(),
+            registration: config.accounts.registration,
+            setup_code: None,
+        };
+        let nobody = Uid::from_bytes([0; 16]);
+        Ok(Self {
             settings: parts::settings(config, base_url),
-            local: Arc::new(AccountState::new(
-                Uid::from_bytes([0; 16]),
-                "local",
-                true,
-                false,
-            )),
+            local: Arc::new(AccountState::new(nobody, "local", true, false)),
             agents: config.agents.iter().map(Agent::new).collect(),
-            started_at: now,
+            started_at: ground.started_at,
             invite_ttl: seconds(config.accounts.invite_ttl),
             magic_ttl: seconds(config.accounts.magic_ttl),
             api_max_ttl: seconds(config.tokens.api_max_ttl),
             api_allow_unlimited: config.tokens.api_allow_unlimited,
             token_login_age: seconds(config.tokens.api_creation_login_age),
-            uses: Uses::default(),
-            setup_code_file,
-            data_dir: data_dir.clone(),
-            store,
+            store: ground.store.clone(),
+            verifier: Arc::clone(&ground.verifier),
+            clock: ground.clock.clone(),
+            config: config.clone(),
             live,
-            verifier,
             backends,
             desk,
             office,
-            clock,
             lifetimes,
-        };
-        if !app.office.needs_setup() {
-            app.setup_done();
-        }
-        Ok(Arc::new(app))
+            ground,
+        })
     }
 
     /// The operator's socket, `admin.sock` in the data directory: only this user may connect.
@@ -250,7 +239,7 @@ impl App {
     /// # Errors
     /// [`StartError::Io`].
     pub fn operator_socket(&self) -> Result<UnixListener, StartError> {
-        let path = self.data_dir.join("admin.sock");
+        let path = self.ground.data_dir.join("admin.sock");
         let bind = || {
             // The data directory is ours alone: what is there is from a server that was killed.
             match fs::remove_file(&path) {
@@ -263,41 +252,6 @@ impl App {
         };
         bind().map_err(|source| StartError::Io {
             path: path.clone(),
-            source,
-        })
-    }
-
-    /// Serves on `tcp`, if given, and on the operator's socket until `shutdown` resolves or the
-    /// store turns out to be damaged; then lets running requests end, and lets go of everything.
-    ///
-    /// # Errors
-    /// [`StartError::Damaged`].
-    pub async fn serve(
-        self: Arc<Self>,
-        tcp: Option<TcpListener>,
-        operator: UnixListener,
-        shutdown: impl Future<Output = ()>,
-    ) -> Result<(), StartError> {
-        let listeners = Listeners { tcp, operator };
-        let upkeep = tokio::spawn(crate::upkeep::run(Arc::clone(&self)));
-        let mut damage = None;
-        let stop = async {
-            tokio::select! {
-                () = shutdown => {}
-                found = self.store.damaged() => damage = Some(found),
-            }
-        };
-        let served = http::serve(Arc::clone(&self), listeners, stop).await;
-        upkeep.abort();
-        let _ = upkeep.await;
-        let _ = fs::remove_file(self.data_dir.join("admin.sock"));
-        if let Some(damage) = damage {
-            return Err(StartError::Damaged(damage.to_string()));
-        }
-        self.flush_uses().await;
-        self.backends.shutdown();
-        served.map_err(|source| StartError::Io {
-            path: self.data_dir.clone(),
             source,
         })
     }
@@ -324,19 +278,19 @@ impl App {
 
     /// The server is claimed: its setup code is worth nothing any more.
     pub fn setup_done(&self) {
-        let _ = fs::remove_file(&self.setup_code_file);
+        let _ = fs::remove_file(&self.ground.setup_code_file);
     }
 
     /// Remembers that an API token was used. Written to disk a minute's worth at a time.
     pub(crate) fn note_use(&self, token: &VerifiedToken, address: IpAddr, now: Timestamp) {
         if token.token_use == TokenUse::Api {
-            self.uses.note(token.uid, token.sid, now, address);
+            self.ground.uses.note(token.uid, token.sid, now, address);
         }
     }
 
     /// Writes the uses of API tokens noted so far.
     pub(crate) async fn flush_uses(&self) {
-        let uses = self.uses.take();
+        let uses = self.ground.uses.take();
         if !uses.is_empty() {
             let written = self
                 .store

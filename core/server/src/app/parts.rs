@@ -12,7 +12,7 @@ use omnigent_plugin::Password;
 
 use super::StartError;
 use crate::{
-    account::{AccountError, AccountName, Linking, Office},
+    account::{AccountError, AccountName, Linking, Office, Rules},
     backend::{Backends, Cost, Failure, Hashing, Services, Wanted, file_of},
     clock::{Clock, Timestamp},
     config::{AccountRule, Config},
@@ -93,15 +93,28 @@ pub(super) fn wanted(config: &Config) -> Vec<Wanted> {
         sha256: backend.sha256,
         title: backend.title.clone(),
         required: backend.required,
-        linking: match backend.accounts {
-            AccountRule::Create | AccountRule::Link => Linking::Create,
-            AccountRule::Existing => Linking::Existing,
-        },
+        rules: rules(backend),
+        session_ttl: backend.session_ttl.map(|ttl| ttl.as_secs()),
         deadline: backend.timeout,
         concurrency: backend.concurrency,
         config: serde_json::Value::Object(backend.config.expose().clone()),
     };
     config.auth.backends.iter().map(one).collect()
+}
+
+pub(super) fn rules(backend: &crate::config::Backend) -> Rules {
+    Rules {
+        linking: match backend.accounts {
+            AccountRule::Create => Linking::Create,
+            AccountRule::Link => Linking::Link,
+            AccountRule::Existing => Linking::Existing,
+        },
+        link_domains: backend.link_domains.clone(),
+        allowed_domains: backend.allowed_domains.clone(),
+        allowed_groups: backend.allowed_groups.clone(),
+        admin_groups: backend.admin_groups.clone(),
+        allow_invites: backend.allow_invites,
+    }
 }
 
 pub(super) fn check_backends(backends: &Backends) -> Result<(), StartError> {
@@ -150,6 +163,9 @@ pub(super) fn settings(config: &Config, base_url: String) -> Settings {
             "ap_session"
         },
         base_url,
+        is_secure,
+        trusted_proxies: server.trusted_proxies.clone(),
+        unix_socket_uids: server.unix_socket_uids.clone(),
         is_no_auth: config.is_no_auth(),
         is_open_to_network: config.auth.allow_no_auth_on_network,
         sharing_mode: if config.sharing.enabled { "on" } else { "off" },

@@ -24,17 +24,25 @@ use super::LoadError;
 const MAX_SIZE: u64 = 128 << 20;
 
 /// A plugin's bytes in memory that nobody can change.
-pub(super) struct Sealed(OwnedFd);
+pub(super) struct Sealed {
+    bytes: OwnedFd,
+    digest: String,
+}
 
 impl Sealed {
     /// Where the dynamic linker finds it.
     pub(super) fn path(&self) -> PathBuf {
-        format!("/proc/self/fd/{}", self.0.as_raw_fd()).into()
+        format!("/proc/self/fd/{}", self.bytes.as_raw_fd()).into()
     }
 
     /// Keeps it for as long as the process lives: a library is never unloaded.
     pub(super) fn keep(self) {
-        std::mem::forget(self.0);
+        std::mem::forget(self.bytes);
+    }
+
+    /// Their SHA-256, in hexadecimal.
+    pub(super) fn digest(&self) -> &str {
+        &self.digest
     }
 }
 
@@ -51,7 +59,11 @@ pub(super) fn seal(path: &Path, pin: Option<&[u8; 32]>) -> Result<Sealed, LoadEr
             found: hex::encode(hash),
         });
     }
-    copy(&bytes).map_err(|source| LoadError::Io { source })
+    let sealed = copy(&bytes).map_err(|source| LoadError::Io { source })?;
+    Ok(Sealed {
+        bytes: sealed,
+        digest: hex::encode(hash),
+    })
 }
 
 /// The SHA-256 of the file, as `sha256 = "…"` pins it.
@@ -171,7 +183,7 @@ const MACHINE: u16 = goblin::elf::header::EM_AARCH64;
 #[cfg(target_arch = "riscv64")]
 const MACHINE: u16 = goblin::elf::header::EM_RISCV;
 
-fn copy(bytes: &[u8]) -> io::Result<Sealed> {
+fn copy(bytes: &[u8]) -> io::Result<OwnedFd> {
     let memory = rustix::fs::memfd_create(
         "omnigent-plugin",
         MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING,
@@ -180,5 +192,5 @@ fn copy(bytes: &[u8]) -> io::Result<Sealed> {
     file.write_all(bytes)?;
     let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
     rustix::fs::fcntl_add_seals(&file, seals)?;
-    Ok(Sealed(file.into()))
+    Ok(file.into())
 }

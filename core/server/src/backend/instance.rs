@@ -3,6 +3,7 @@
 use std::{
     sync::{
         Arc,
+        atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, channel},
     },
     thread,
@@ -13,26 +14,26 @@ use abi_stable::{
     std_types::{RResult, RSlice, RVec},
 };
 use omnigent_plugin::{
-    Answer, BackendError, Change, DirectoryError, Entry, Identity, IdentityRef, LoginRequest,
-    LogoutTarget, Password, Standing, State, Step, Verdict,
+    Answer, BackendError, Ended, Identity, IdentityRef, LoginRequest, LogoutTarget, Standing,
+    State, Step, Verdict,
     abi::{
         BackendObject, CLIENT_CERTIFICATE, FfiHeader, FfiHost_TO, FfiRequest, FfiVerdict,
-        PluginRootRef,
+        TRUSTED_PROXY,
     },
-    contract::{Manifest, Opening, Person, Reply, Resume},
+    contract::{Manifest, Opening, Reply, Resume},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{sync::oneshot, time::timeout};
 
 use super::{
-    CallError, LoadError, OpenError, Presented, Services, Wanted,
+    CallError, LoadError, Loaded, OpenError, Presented, Services, Shelf, Wanted,
     error::tamed,
     fast::{FastLane, Places},
     lane::Lane,
     open_file,
     services::HostFor,
 };
-use crate::account::Linking;
+use crate::account::Rules;
 
 /// How many times as long as a call a plugin may take to load, and a backend to open.
 const PATIENCE: u32 = 3;
@@ -42,7 +43,11 @@ pub struct Instance {
     name: String,
     title: String,
     manifest: Manifest,
-    linking: Linking,
+    wanted: Wanted,
+    digest: String,
+    is_ill: AtomicBool,
+    rules: Rules,
+    session_ttl: Option<u64>,
     callback_url: String,
     object: Arc<BackendObject>,
     lane: Lane,
@@ -54,14 +59,19 @@ impl Instance {
         wanted: &Wanted,
         services: &Services,
         places: &Arc<Places>,
+        shelf: &Arc<Shelf>,
         public_url: &str,
     ) -> Result<Self, OpenError> {
-        let (root, manifest) = loaded(wanted).await?;
+        let Loaded {
+            root,
+            manifest,
+            digest,
+        } = loaded(wanted, shelf).await?;
         if manifest.name != wanted.plugin {
             let (expected, found) = (wanted.plugin.clone(), manifest.name);
             return Err(LoadError::WrongName { expected, found }.into());
         }
-        let callback_url = format!("{public_url}/auth/callback");
+        let callback_url = callback_url(public_url);
         let opening = Opening {
             name: wanted.name.clone(),
             config: wanted.config.clone(),
@@ -87,13 +97,27 @@ impl Instance {
                 .title
                 .clone()
                 .unwrap_or_else(|| manifest.title.clone()),
-            linking: wanted.linking,
+            wanted: wanted.clone(),
+            digest,
+            is_ill: AtomicBool::new(false),
+            rules: wanted.rules.clone(),
+            session_ttl: wanted.session_ttl,
             callback_url,
             object: Arc::new(object),
             lane: Lane::new(wanted.deadline, wanted.concurrency),
             fast: manifest.can("identify").then(|| places.lane(&wanted.name)),
             manifest,
         })
+    }
+
+    /// Whether it is what opening `wanted` would give again.
+    pub(super) fn is_as(&self, wanted: &Wanted, public_url: &str) -> bool {
+        self.wanted == *wanted && self.callback_url == callback_url(public_url)
+    }
+
+    /// Whether it runs the plugin whose file has this digest.
+    pub(super) fn is_of(&self, digest: Option<String>) -> bool {
+        digest.as_ref() == Some(&self.digest)
     }
 
     /// The configured name.
@@ -121,9 +145,14 @@ impl Instance {
         &self.callback_url
     }
 
-    /// What becomes of identities that have no account.
-    pub const fn linking(&self) -> Linking {
-        self.linking
+    /// Who may come in by it, and as what.
+    pub const fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Seconds its logins last, when not the server's own.
+    pub const fn session_ttl(&self) -> Option<u64> {
+        self.session_ttl
     }
 
     /// Whether it has a capability.
@@ -193,93 +222,6 @@ impl Instance {
         self.call("revalidate", identity).await
     }
 
-    /// Prepares a new person.
-    ///
-    /// # Errors
-    /// [`CallError::Directory`] with the directory's refusal, or when it cannot tell.
-    pub async fn directory_create(
-        &self,
-        name: &str,
-        password: &Password,
-    ) -> Result<Change, CallError> {
-        self.directory(
-            "directory.create",
-            name,
-            Password::default(),
-            password.clone(),
-        )
-        .await
-    }
-
-    /// Prepares a new password on an admin's word.
-    ///
-    /// # Errors
-    /// As [`Instance::directory_create`].
-    pub async fn directory_set_password(
-        &self,
-        subject: &str,
-        new: &Password,
-    ) -> Result<Change, CallError> {
-        self.directory(
-            "directory.set_password",
-            subject,
-            Password::default(),
-            new.clone(),
-        )
-        .await
-    }
-
-    /// Prepares a new password on its owner's word.
-    ///
-    /// # Errors
-    /// As [`Instance::directory_create`].
-    pub async fn directory_change_password(
-        &self,
-        subject: &str,
-        old: &Password,
-        new: &Password,
-    ) -> Result<Change, CallError> {
-        self.directory(
-            "directory.change_password",
-            subject,
-            old.clone(),
-            new.clone(),
-        )
-        .await
-    }
-
-    /// Prepares the removal of a person.
-    ///
-    /// # Errors
-    /// As [`Instance::directory_create`].
-    pub async fn directory_remove(&self, subject: &str) -> Result<Change, CallError> {
-        self.directory(
-            "directory.remove",
-            subject,
-            Password::default(),
-            Password::default(),
-        )
-        .await
-    }
-
-    /// What is known of these people, in their order.
-    ///
-    /// # Errors
-    /// As [`Instance::directory_create`].
-    pub async fn directory_describe(&self, subjects: &[String]) -> Result<Vec<Entry>, CallError> {
-        if subjects.is_empty() {
-            return Ok(Vec::new());
-        }
-        let entries: Vec<Entry> = self.decided("directory.describe", subjects).await?;
-        if entries.len() == subjects.len() {
-            Ok(entries)
-        } else {
-            Err(CallError::garbage(
-                "about other people than it was asked about",
-            ))
-        }
-    }
-
     /// Where somebody who signs out should go.
     ///
     /// # Errors
@@ -289,6 +231,32 @@ impl Instance {
             return Ok(LogoutTarget::default());
         }
         self.call("logout", identity).await
+    }
+
+    /// What an issuer's notice says has ended; nothing when the notice is no good.
+    ///
+    /// # Errors
+    /// When the backend cannot tell.
+    pub async fn ended(&self, notice: &str) -> Result<Option<Ended>, CallError> {
+        self.call("logout.ended", notice).await
+    }
+
+    /// Whether it is not asked, or was not well when it was last asked how it is.
+    pub fn is_degraded(&self) -> bool {
+        self.is_paused() || self.is_ill.load(Ordering::Relaxed)
+    }
+
+    /// Asks it how it is, and notes a change.
+    pub async fn check_health(&self) {
+        let outcome = self.health().await;
+        let was_ill = self.is_ill.swap(outcome.is_err(), Ordering::Relaxed);
+        match outcome {
+            Err(error) if !was_ill => {
+                tracing::warn!(backend = self.name, %error, "the backend is degraded");
+            }
+            Ok(()) if was_ill => tracing::info!(backend = self.name, "the backend is well again"),
+            _ => {}
+        }
     }
 
     /// Whether it is well, as far as it can tell.
@@ -316,12 +284,20 @@ impl Instance {
         let certificate = presented
             .client_certificate
             .map(|der| FfiHeader::new(CLIENT_CERTIFICATE, der));
+        let trusted = presented
+            .is_from_trusted_proxy
+            .then_some(FfiHeader::new(TRUSTED_PROXY, b"1"));
+        let more = match (certificate, trusted) {
+            (Some(certificate), Some(trusted)) => &[certificate, trusted] as &[_],
+            (Some(one), None) | (None, Some(one)) => &[one],
+            (None, None) => &[],
+        };
         let request = FfiRequest {
             method: presented.method.into(),
             path: presented.path.into(),
             peer: presented.peer.into(),
             headers: RSlice::from_slice(presented.headers),
-            more: RSlice::from_slice(certificate.as_slice()),
+            more: RSlice::from_slice(more),
         };
         match fast.run(|| self.object.identify(request))? {
             FfiVerdict::NotMine => Ok(Verdict::NotMine),
@@ -338,35 +314,8 @@ impl Instance {
         }
     }
 
-    async fn directory(
-        &self,
-        method: &str,
-        subject: &str,
-        old: Password,
-        new: Password,
-    ) -> Result<Change, CallError> {
-        self.decided(
-            method,
-            &Person {
-                subject: subject.to_owned(),
-                old,
-                new,
-            },
-        )
-        .await
-    }
-
-    async fn decided<T: DeserializeOwned>(
-        &self,
-        method: &str,
-        message: &(impl Serialize + ?Sized),
-    ) -> Result<T, CallError> {
-        let outcome: Result<T, DirectoryError> = self.call(method, message).await?;
-        outcome.map_err(CallError::Directory)
-    }
-
     /// One call in the slow lane.
-    async fn call<T: DeserializeOwned>(
+    pub(super) async fn call<T: DeserializeOwned>(
         &self,
         method: &str,
         message: &(impl Serialize + ?Sized),
@@ -391,12 +340,17 @@ impl Instance {
     }
 }
 
+fn callback_url(public_url: &str) -> String {
+    format!("{public_url}/auth/callback")
+}
+
 /// Loads a plugin on a thread of its own: reading is slow, and its constructors and its manifest
 /// are foreign code that may never return.
-async fn loaded(wanted: &Wanted) -> Result<(PluginRootRef, Manifest), OpenError> {
+async fn loaded(wanted: &Wanted, shelf: &Arc<Shelf>) -> Result<Loaded, OpenError> {
     let (file, pin) = (wanted.file.clone(), wanted.sha256);
     let (say, hear) = oneshot::channel();
-    let load = move || drop(say.send(open_file(&file, pin.as_ref())));
+    let (name, shelf) = (wanted.name.clone(), Arc::clone(shelf));
+    let load = move || drop(say.send(open_file(&file, pin.as_ref(), &name, &shelf)));
     thread::Builder::new()
         .name("plugin-load".into())
         .spawn(load)

@@ -6,6 +6,7 @@
 //! **Invariants:** a file is checked before it is loaded; an error is never read as "denied" and
 //! never as "not mine"; no backend can hold up another one or a request that does not need it.
 
+mod directory;
 mod error;
 mod fast;
 mod file;
@@ -17,14 +18,17 @@ mod load;
 mod services;
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use omnigent_plugin::abi::PluginRootRef;
+use parking_lot::Mutex;
 
 use self::fast::Places;
-use crate::account::Linking;
+use crate::account::Rules;
 
 pub use error::{CallError, LoadError, OpenError};
 pub use file::sha256_of;
@@ -45,12 +49,14 @@ pub struct Presented<'a> {
     pub peer: &'a str,
     /// All header lines, names in lower case: [`Header::new`].
     pub headers: &'a [Header<'a>],
+    /// Whether the peer is a proxy the operator trusts.
+    pub is_from_trusted_proxy: bool,
     /// The TLS client's certificate in DER form.
     pub client_certificate: Option<&'a [u8]>,
 }
 
 /// One backend to open.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Wanted {
     /// The configured name.
     pub name: String,
@@ -64,8 +70,10 @@ pub struct Wanted {
     pub title: Option<String>,
     /// Whether the server must not start without it.
     pub required: bool,
-    /// What becomes of identities that have no account.
-    pub linking: Linking,
+    /// Who may come in by it, and as what.
+    pub rules: Rules,
+    /// Seconds its logins last, when not the server's own.
+    pub session_ttl: Option<u64>,
     /// Longest a call may take.
     pub deadline: Duration,
     /// Calls at once.
@@ -93,9 +101,10 @@ pub struct Failure {
 const STOP_WITHIN: Duration = Duration::from_secs(2);
 
 /// All configured backends, in their configured order.
-#[derive(Default)]
 pub struct Backends {
-    instances: Vec<Instance>,
+    places: Arc<Places>,
+    shelf: Arc<Shelf>,
+    instances: Vec<Arc<Instance>>,
     failures: Vec<Failure>,
 }
 
@@ -109,17 +118,49 @@ pub fn file_of(folder: &Path, name: &str) -> PathBuf {
 /// # Errors
 /// Why it is not a plugin of this server.
 pub fn inspect(file: &Path) -> Result<Manifest, LoadError> {
-    open_file(file, None).map(|(_, manifest)| manifest)
+    open_file(file, None, "", &Shelf::default()).map(|loaded| loaded.manifest)
+}
+
+impl Default for Backends {
+    /// None.
+    fn default() -> Self {
+        Self {
+            places: Places::new(1),
+            shelf: Arc::default(),
+            instances: Vec::new(),
+            failures: Vec::new(),
+        }
+    }
 }
 
 impl Backends {
     /// Opens all of `wanted`, one after the other. What does not open is among the failures.
     pub async fn open(wanted: Vec<Wanted>, services: &Services, public_url: &str) -> Self {
-        let mut backends = Self::default();
-        let places = Places::new(services.runtime.metrics().num_workers());
+        let nobody = Self {
+            places: Places::new(services.runtime.metrics().num_workers()),
+            ..Self::default()
+        };
+        nobody.reopen(wanted, services, public_url).await
+    }
+
+    /// As [`Backends::open`], going on with the instances in force whose configuration, file and
+    /// public URL are the same.
+    pub async fn reopen(&self, wanted: Vec<Wanted>, services: &Services, public_url: &str) -> Self {
+        let mut backends = Self {
+            places: Arc::clone(&self.places),
+            shelf: Arc::clone(&self.shelf),
+            ..Self::default()
+        };
         for wanted in wanted {
-            match Instance::open(&wanted, services, &places, public_url).await {
-                Ok(instance) => backends.instances.push(instance),
+            let mut same = self.instances.iter();
+            if let Some(instance) = same.find(|instance| instance.is_as(&wanted, public_url))
+                && instance.is_of(digest_of(wanted.file.clone()).await)
+            {
+                backends.instances.push(Arc::clone(instance));
+                continue;
+            }
+            match Instance::open(&wanted, services, &self.places, &self.shelf, public_url).await {
+                Ok(instance) => backends.instances.push(Arc::new(instance)),
                 Err(error) => {
                     let Wanted {
                         name,
@@ -154,9 +195,19 @@ impl Backends {
         self.iter().find(|instance| instance.name() == name)
     }
 
+    /// As [`Backends::iter`], to keep.
+    pub(crate) fn shared(&self) -> &[Arc<Instance>] {
+        &self.instances
+    }
+
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Instance> {
-        self.instances.iter()
+        self.instances.iter().map(|instance| &**instance)
+    }
+
+    /// Those that say who a request is from.
+    pub fn request(&self) -> impl Iterator<Item = &Instance> {
+        self.iter().filter(|instance| instance.can("identify"))
     }
 
     /// Those that sign people in.
@@ -166,9 +217,17 @@ impl Backends {
 
     /// Lets all of them let go of what they hold. Blocks, for [`STOP_WITHIN`] at most.
     pub fn shutdown(&self) {
+        self.shutdown_except(&[]);
+    }
+
+    /// As [`Backends::shutdown`], but for the instances that go on in another set.
+    pub(crate) fn shutdown_except(&self, going_on: &[Arc<Instance>]) {
         let until = Instant::now() + STOP_WITHIN;
+        let ends = |instance: &&Arc<Instance>| !going_on.iter().any(|on| Arc::ptr_eq(on, instance));
         let stopping: Vec<_> = self
+            .instances
             .iter()
+            .filter(ends)
             .map(|instance| (instance.name(), instance.shutdown()))
             .collect();
         for (backend, stopped) in stopping {
@@ -180,8 +239,37 @@ impl Backends {
     }
 }
 
-fn open_file(file: &Path, pin: Option<&[u8; 32]>) -> Result<(PluginRootRef, Manifest), LoadError> {
-    let root = load::load(file::seal(file, pin)?)?;
+async fn digest_of(file: PathBuf) -> Option<String> {
+    let digest = tokio::task::spawn_blocking(move || sha256_of(&file)).await;
+    digest.ok()?.ok()
+}
+
+/// A loaded plugin.
+#[derive(Clone)]
+struct Loaded {
+    root: PluginRootRef,
+    manifest: Manifest,
+    /// The SHA-256 of its file, in hexadecimal.
+    digest: String,
+}
+
+/// What was loaded, by the backend it was loaded for and the digest of its file: a library is never
+/// unloaded, so a backend that is opened again with another configuration does not load it again.
+type Shelf = Mutex<BTreeMap<(String, String), Loaded>>;
+
+fn open_file(
+    file: &Path,
+    pin: Option<&[u8; 32]>,
+    backend: &str,
+    shelf: &Shelf,
+) -> Result<Loaded, LoadError> {
+    let sealed = file::seal(file, pin)?;
+    let digest = sealed.digest().to_owned();
+    let place = (backend.to_owned(), digest.clone());
+    if let Some(loaded) = shelf.lock().get(&place) {
+        return Ok(loaded.clone());
+    }
+    let root = load::load(sealed)?;
     let manifest =
         serde_json::from_str::<Manifest>(&root.manifest()()).map_err(|_| LoadError::BadManifest)?;
     let (theirs, ours) = (manifest.contract, omnigent_plugin::contract::VERSION);
@@ -195,5 +283,11 @@ fn open_file(file: &Path, pin: Option<&[u8; 32]>) -> Result<(PluginRootRef, Mani
     if manifest.name.is_empty() {
         return Err(LoadError::BadManifest);
     }
-    Ok((root, manifest))
+    let loaded = Loaded {
+        root,
+        manifest,
+        digest,
+    };
+    shelf.lock().insert(place, loaded.clone());
+    Ok(loaded)
 }

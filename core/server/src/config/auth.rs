@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::{
-    backend::{Backend, backend, backend_of, check_name},
+    backend::{Backend, adopt, backend, backend_of, check_name},
     env::{FromEnv, Wanted},
     problem::did_you_mean,
     sheet::{Place, Section, Sheet},
     typed::quote,
 };
-use crate::secret::Secret;
 
 /// `[auth]` and the backends it names, in the order of the chooser.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,9 +21,11 @@ pub struct Auth {
 
 impl Auth {
     pub(super) fn needs_trusted_proxies(&self) -> bool {
-        self.backends
-            .iter()
-            .any(|backend| backend.plugin == "header")
+        self.backends.iter().any(|backend| {
+            // A signed assertion proves itself.
+            let is_signed = backend.config.expose().contains_key("assertion");
+            backend.plugin == "header" && !is_signed
+        })
     }
 }
 
@@ -115,16 +116,14 @@ fn choose(
         };
         let section = Section::new(sheet, place.key_path.clone(), None);
         let mut synthetic = backend_of(section, plugin.to_owned(), Some(plugin.to_owned()));
-        synthetic.config = Secret::new(env.plugin_keys.clone());
+        adopt(sheet, &mut synthetic, env.plugin_keys.clone());
         defined.insert(plugin.to_owned(), (place, synthetic));
         names.push(plugin.to_owned());
         return;
     }
     for name in names {
         if let Some((_, backend)) = defined.get_mut(name) {
-            let mut config = backend.config.expose().clone();
-            config.extend(env.plugin_keys.clone());
-            backend.config = Secret::new(config);
+            adopt(sheet, backend, env.plugin_keys.clone());
         }
     }
 }

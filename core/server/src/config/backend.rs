@@ -28,6 +28,18 @@ pub struct Backend {
     pub required: bool,
     /// What becomes of an identity that has no account yet.
     pub accounts: AccountRule,
+    /// Domains whose e-mail addresses the backend is authoritative for; required by `link`.
+    pub link_domains: Vec<String>,
+    /// Domains an e-mail address must be of; empty for any.
+    pub allowed_domains: Vec<String>,
+    /// Groups a person must be in one of; empty for any.
+    pub allowed_groups: Vec<String>,
+    /// Groups that make an admin.
+    pub admin_groups: Vec<String>,
+    /// Whether an invite lets in somebody the domains and groups do not.
+    pub allow_invites: bool,
+    /// How long a login by this backend lasts; `tokens.access_ttl` when absent.
+    pub session_ttl: Option<Duration>,
     /// Longest a call into the plugin may take.
     pub timeout: Duration,
     /// Calls into the plugin at once.
@@ -106,10 +118,23 @@ pub(super) fn backend_of(
                 ("existing", AccountRule::Existing),
             ],
         ),
+        link_domains: domains(&mut section, "link_domains"),
+        allowed_domains: domains(&mut section, "allowed_domains"),
+        allowed_groups: groups(&mut section, "allowed_groups"),
+        admin_groups: groups(&mut section, "admin_groups"),
+        allow_invites: section.boolean("allow_invites", true),
+        session_ttl: session_ttl(&mut section),
         timeout: section.duration("timeout", 10 * second, second / 10..=120 * second),
         concurrency: section.integer("concurrency", 64, 1..=10_000) as usize,
         config: Secret::new(Map::new()),
     };
+    if backend.accounts == AccountRule::Link && backend.link_domains.is_empty() {
+        section.sheet.fault_with(
+            &section.place("link_domains"),
+            "is required with accounts = \"link\": the e-mail domains this backend speaks for",
+            Some("name them, or say accounts = \"create\"".into()),
+        );
+    }
     let mut config = Map::new();
     for (key, value) in section.rest() {
         // A guess by name, and only for a warning: what the key means is the plugin's business.
@@ -127,6 +152,67 @@ pub(super) fn backend_of(
     }
     backend.config = Secret::new(config);
     backend
+}
+
+/// Takes over what the environment says of the backend: host keys, then the plugin's own.
+pub(super) fn adopt(sheet: &Sheet<'_>, backend: &mut Backend, mut said: Map<String, Value>) {
+    if let Some(Value::Array(named)) = said.remove("allowed_domains") {
+        backend.allowed_domains.clear();
+        for text in named.iter().filter_map(Value::as_str) {
+            match domain(text) {
+                Ok(domain) => backend.allowed_domains.push(domain),
+                Err(message) => {
+                    let place = Place {
+                        key_path: "OMNIGENT_OIDC_ALLOWED_DOMAINS".into(),
+                        line: None,
+                    };
+                    sheet.fault(&place, format!("{} {message}", quote(text)));
+                }
+            }
+        }
+    }
+    if let Some(Value::Bool(allow)) = said.remove("allow_invites") {
+        backend.allow_invites = allow;
+    }
+    let mut config = backend.config.expose().clone();
+    config.extend(said);
+    backend.config = Secret::new(config);
+}
+
+/// E-mail domains, in lower case.
+fn domains(section: &mut Section<'_>, key: &'static str) -> Vec<String> {
+    section.parsed_list(key, domain).unwrap_or_default()
+}
+
+fn domain(text: &str) -> Result<String, String> {
+    let domain = text.trim().to_ascii_lowercase();
+    let fits = !domain.is_empty()
+        && domain.split('.').all(|label| {
+            !label.is_empty()
+                && label
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        });
+    if fits {
+        Ok(domain)
+    } else {
+        Err("is not a domain such as \"example.com\"".into())
+    }
+}
+
+fn groups(section: &mut Section<'_>, key: &'static str) -> Vec<String> {
+    let named = |text: &str| match text {
+        "" => Err("is empty".to_owned()),
+        group => Ok(group.to_owned()),
+    };
+    section.parsed_list(key, named).unwrap_or_default()
+}
+
+fn session_ttl(section: &mut Section<'_>) -> Option<Duration> {
+    let minute = Duration::from_secs(60);
+    let unset = Duration::ZERO;
+    let range = minute..=60 * 24 * 366 * minute;
+    Some(section.duration("session_ttl", unset, range)).filter(|ttl| *ttl != unset)
 }
 
 /// A plugin's name becomes part of a file name.

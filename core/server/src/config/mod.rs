@@ -13,6 +13,7 @@
 
 mod auth;
 mod backend;
+mod changes;
 mod env;
 mod people;
 mod problem;
@@ -31,6 +32,7 @@ use toml::de::DeTable;
 
 pub use auth::Auth;
 pub use backend::{AccountRule, Backend};
+pub use changes::Change;
 pub use env::Env;
 pub use people::{Accounts, Agent, Registration, Sharing};
 pub use problem::Problem;
@@ -235,10 +237,21 @@ impl Config {
                 "is not https: passwords and tokens cross the network in the clear",
             );
         }
-        if self.auth.needs_trusted_proxies() && self.server.trusted_proxies.is_empty() {
+        let has_socket =
+            self.server.unix_socket.is_some() && !self.server.unix_socket_uids.is_empty();
+        if self.auth.needs_trusted_proxies()
+            && self.server.trusted_proxies.is_empty()
+            && !has_socket
+        {
             sheet.fault(
                 &place("server.trusted_proxies"),
                 "is required with the header plugin: without it anybody could claim to be anybody",
+            );
+        }
+        if self.server.unix_socket.is_some() && !has_socket {
+            sheet.fault(
+                &place("server.unix_socket_uids"),
+                "is required with server.unix_socket: the users who may connect, as numbers",
             );
         }
         if self.tokens.refreshed_ttl > self.tokens.grant_max_lifetime {

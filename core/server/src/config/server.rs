@@ -33,6 +33,10 @@ pub struct Server {
     pub max_body: u64,
     /// Peers whose identity and forwarding headers are believed.
     pub trusted_proxies: Vec<Cidr>,
+    /// Unix socket to listen on as well, for proxies on this machine. Absolute.
+    pub unix_socket: Option<PathBuf>,
+    /// Users (numeric) who may connect to it, and whose word on identities and addresses counts.
+    pub unix_socket_uids: Vec<u32>,
     /// How log lines are written.
     pub log_format: LogFormat,
     /// Least severe lines written.
@@ -93,6 +97,8 @@ pub(super) fn server(mut section: Section<'_>, env: &Env) -> Server {
         shutdown_timeout: section.duration("shutdown_timeout", seconds(10), timeout),
         max_body: section.size("max_body", 1 << 20, 4 << 10..=64 << 20),
         trusted_proxies: trusted_proxies(&mut section),
+        unix_socket: section.path("unix_socket").map(|(_, path)| path),
+        unix_socket_uids: section.integers("unix_socket_uids"),
         log_format: section.word(
             "log_format",
             LogFormat::Text,

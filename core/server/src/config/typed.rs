@@ -221,6 +221,34 @@ impl Section<'_> {
         Some(items)
     }
 
+    /// A list of whole numbers; from the environment, separated by commas.
+    pub(super) fn integers(&mut self, key: &'static str) -> Vec<u32> {
+        let Some(given) = self.take(key) else {
+            return Vec::new();
+        };
+        let items: Option<Vec<u32>> = match &given.raw {
+            Raw::Text(text) => text
+                .split(',')
+                .map(|item| item.trim().parse().ok())
+                .collect(),
+            Raw::Toml(DeValue::Array(array)) => array
+                .iter()
+                .map(|item| match item.get_ref() {
+                    DeValue::Integer(value) => {
+                        u32::from_str_radix(value.as_str(), value.radix()).ok()
+                    }
+                    _ => None,
+                })
+                .collect(),
+            Raw::Toml(_) => None,
+        };
+        items.unwrap_or_else(|| {
+            let message = "must be a list of whole numbers, such as [33, 1000]";
+            self.sheet.fault(&given.place, message);
+            Vec::new()
+        })
+    }
+
     /// A list parsed item by item; items at fault are reported and left out.
     pub(super) fn parsed_list<T>(
         &mut self,

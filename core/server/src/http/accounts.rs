@@ -42,6 +42,7 @@ pub(super) struct LoginBody {
     pub(super) username: String,
     pub(super) password: String,
     pub(super) client_id: Option<String>,
+    pub(super) backend: Option<String>,
 }
 
 impl Shape for LoginBody {
@@ -53,6 +54,7 @@ impl Shape for LoginBody {
             username: fields.string("username", 1..=128),
             password: fields.string("password", 1..=1024),
             client_id: fields.optional_string("client_id", 1..=64),
+            backend: fields.optional_string("backend", 1..=64),
         };
         fields.finish().map(|()| body)
     }
@@ -62,7 +64,13 @@ async fn login(app: Arc<App>, request: Request, body: LoginBody) -> Outcome {
     let guest = request.guest(body.client_id);
     let progress = app
         .desk
-        .password(&body.username, &body.password, guest, request.now)
+        .password(
+            &body.username,
+            &body.password,
+            body.backend.as_deref(),
+            guest,
+            request.now,
+        )
         .await;
     let progress = progress.map_err(|error| denied(&request, &body.username, error.into()))?;
     super::conversations::answer(&app, progress)

@@ -1,17 +1,27 @@
 //! Who a request is from: the one credential it presents (CONTRACT section 2, THREATS J12, C1).
 //!
 //! **Invariants:** an `Authorization` header decides alone; a credential that is present and bad is
-//! never read as "none"; nothing is read from the query or from any other header.
+//! never read as "none"; nothing is read from the query; what else a header may say is a backend's
+//! to read.
 
-use std::sync::Arc;
+use std::{io::Write, net::IpAddr, sync::Arc};
 
-use http::header;
+use http::{StatusCode, header};
+use omnigent_plugin::Verdict;
 
 use super::{
-    cookies,
+    ApiError, cookies,
+    peer::Peer,
     request::{Authority, Head, Principal},
 };
-use crate::{app::App, clock::Timestamp, token::Refusal};
+use crate::{
+    account::{AccountError, IdentityKey},
+    app::App,
+    backend::{CallError, Header, Instance, Presented},
+    clock::Timestamp,
+    login::SignInError,
+    token::Refusal,
+};
 
 /// What a request presented.
 #[derive(Clone, Debug)]
@@ -20,13 +30,16 @@ pub(super) enum Credential {
     None,
     /// Something that is no good; why, for the log.
     Bad(&'static str),
+    /// An identity that is not let in, or cannot be told: status and text.
+    Refused(StatusCode, String),
     /// Something good.
     Good(Principal),
 }
 
-/// Looks at what the request presents.
-pub(super) fn authenticate(app: &App, head: &Head, now: Timestamp) -> Credential {
-    if head.peer.is_none() {
+/// Looks at what the request presents. In order: an `Authorization` header, which decides alone;
+/// what a backend reads from the request; the cookie.
+pub(super) async fn authenticate(app: &App, head: &Head, now: Timestamp) -> Credential {
+    if head.peer == Peer::Operator {
         return Credential::Good(everybody(app, Authority::Operator));
     }
     if app.settings.is_no_auth {
@@ -42,18 +55,102 @@ pub(super) fn authenticate(app: &App, head: &Head, now: Timestamp) -> Credential
             None => Credential::Bad("not a bearer token"),
         };
     }
-    match cookies::session(&head.headers, app.settings.cookie_name) {
+    for backend in app.backends.request() {
+        if let Some(credential) = asserted(app, backend, head, now).await {
+            return credential;
+        }
+    }
+    match cookies::find(&head.headers, app.settings.cookie_name) {
         cookies::Found::None => Credential::None,
         cookies::Found::Several => Credential::Bad("two session cookies"),
         cookies::Found::One(token) => verify(app, head, token, true, now),
     }
 }
 
+/// Who the request is from by what this backend reads of it; nothing when it reads nothing.
+async fn asserted(
+    app: &App,
+    backend: &Instance,
+    head: &Head,
+    now: Timestamp,
+) -> Option<Credential> {
+    let identity = match identify(backend, head) {
+        Ok(Verdict::NotMine) => return None,
+        Ok(Verdict::Accepted(identity)) => identity,
+        Ok(Verdict::Denied(reason)) => {
+            tracing::warn!(
+                target: "audit",
+                request_id = %head.id, backend = backend.name(), address = %head.client, reason,
+                "refused: the request looks forged"
+            );
+            let text = "the identity of this request is not acceptable";
+            return Some(Credential::Refused(StatusCode::BAD_REQUEST, text.into()));
+        }
+        Err(cause) => {
+            tracing::warn!(request_id = %head.id, backend = backend.name(), %cause, "cannot tell who a request is from");
+            let text = "this way of signing in is unavailable; try again later";
+            return Some(Credential::Refused(
+                StatusCode::SERVICE_UNAVAILABLE,
+                text.into(),
+            ));
+        }
+    };
+    Some(match app.desk.recognise(backend, &identity, now).await {
+        Ok(account) => Credential::Good(Principal {
+            account,
+            authority: Authority::Asserted(Arc::new(IdentityKey {
+                backend: backend.name().to_owned(),
+                issuer: identity.issuer.unwrap_or_default(),
+                subject: identity.subject,
+            })),
+            is_ambient: true,
+        }),
+        // CONTRACT section 7: a reserved name is no identity.
+        Err(SignInError::Account(AccountError::Reserved(_))) => Credential::None,
+        Err(SignInError::Denied) => Credential::Bad("account disabled"),
+        Err(error) => {
+            let error = ApiError::from(error);
+            let cause = error.cause().unwrap_or_else(|| error.text());
+            tracing::info!(target: "audit", request_id = %head.id, backend = backend.name(), cause, "an identity was not admitted");
+            Credential::Refused(error.status(), error.text().to_owned())
+        }
+    })
+}
+
+fn identify(backend: &Instance, head: &Head) -> Result<Verdict, CallError> {
+    let headers: Vec<Header<'_>> = head
+        .headers
+        .iter()
+        .map(|(name, value)| Header::new(name.as_str(), value.as_bytes()))
+        .collect();
+    let mut text = [0; 64];
+    let peer = match head.peer {
+        Peer::Tcp(address) => format_address(&mut text, address),
+        Peer::Socket | Peer::Operator => "",
+    };
+    backend.identify(&Presented {
+        method: head.method.as_str(),
+        path: head.uri.path(),
+        peer,
+        headers: &headers,
+        is_from_trusted_proxy: head.is_from_trusted_proxy,
+        client_certificate: None,
+    })
+}
+
+/// The address as text, without allocating.
+fn format_address(buffer: &mut [u8; 64], address: IpAddr) -> &str {
+    let mut cursor = std::io::Cursor::new(&mut buffer[..]);
+    let written = write!(cursor, "{address}").map(|()| cursor.position());
+    let end = written.ok().and_then(|end| usize::try_from(end).ok());
+    std::str::from_utf8(&buffer[..end.unwrap_or(0)]).unwrap_or_default()
+}
+
 fn everybody(app: &App, authority: Authority) -> Principal {
     Principal {
         account: Arc::clone(&app.local),
         authority,
-        via_cookie: false,
+        is_ambient: false,
     }
 }
 
@@ -65,7 +162,7 @@ fn bearer(line: &[u8]) -> Option<&[u8]> {
     (scheme.eq_ignore_ascii_case(b"bearer ") && is_one).then_some(token)
 }
 
-fn verify(app: &App, head: &Head, token: &[u8], via_cookie: bool, now: Timestamp) -> Credential {
+fn verify(app: &App, head: &Head, token: &[u8], is_ambient: bool, now: Timestamp) -> Credential {
     let token = match app.verifier.verify(token, now) {
         Ok(token) => token,
         Err(refusal) => return Credential::Bad(words(refusal)),
@@ -80,7 +177,7 @@ fn verify(app: &App, head: &Head, token: &[u8], via_cookie: bool, now: Timestamp
     Credential::Good(Principal {
         account,
         authority: Authority::Token(token),
-        via_cookie,
+        is_ambient,
     })
 }
 

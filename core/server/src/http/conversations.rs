@@ -9,6 +9,7 @@ use serde_json::json;
 use super::{
     Access, ApiError, BodyRule, Fields, Outcome, Request, Route, Shape,
     accounts::{denied, signed_in},
+    cookies, redirects,
     response::{json as json_response, no_store},
 };
 use crate::{app::App, login::Progress, login::SignInError};
@@ -45,11 +46,15 @@ impl Shape for Begin {
 
 async fn begin(app: Arc<App>, request: Request, body: Begin) -> Outcome {
     let guest = request.guest(body.client_id);
+    let visit = redirects::visit(&app, &request);
     let progress = app
         .desk
-        .begin(body.backend.as_deref(), guest, request.now)
+        .begin(body.backend.as_deref(), &visit, guest, request.now)
         .await?;
     let mut response = answer(&app, progress)?;
+    if let Some(browser) = &visit.browser {
+        cookies::bind(&mut response, &app.settings, browser);
+    }
     if response.status() == StatusCode::OK {
         *response.status_mut() = StatusCode::CREATED;
     }
@@ -86,7 +91,13 @@ async fn resume(app: Arc<App>, request: Request, body: Resume) -> Outcome {
     let username = answers.text("username").to_owned();
     let progress = app
         .desk
-        .answer(&id, &answers, request.guest(body.client_id), request.now)
+        .answer(
+            &id,
+            &answers,
+            &redirects::visit(&app, &request),
+            request.guest(body.client_id),
+            request.now,
+        )
         .await;
     let progress = progress.map_err(|error| denied(&request, &username, error.into()))?;
     answer(&app, progress)

@@ -1,4 +1,5 @@
-//! The session cookie (CONTRACT section 2, RFC 6265bis).
+//! The session cookie, and the one that binds a sign-in to a browser (CONTRACT sections 2 and 6,
+//! RFC 6265bis).
 
 use http::{HeaderMap, HeaderValue, header};
 
@@ -17,7 +18,7 @@ pub(super) enum Found<'a> {
 }
 
 /// Looks for the cookie called `name`.
-pub(super) fn session<'a>(headers: &'a HeaderMap, name: &str) -> Found<'a> {
+pub(super) fn find<'a>(headers: &'a HeaderMap, name: &str) -> Found<'a> {
     let pairs = headers
         .get_all(header::COOKIE)
         .iter()
@@ -44,16 +45,53 @@ pub(super) fn set(
     token: &Secret<String>,
     max_age: u64,
 ) {
-    append(response, settings, token.expose(), max_age);
+    append(
+        response,
+        settings,
+        settings.cookie_name,
+        token.expose(),
+        max_age,
+    );
 }
 
 /// Takes it away.
 pub(super) fn clear(response: &mut Response, settings: &Settings) {
-    append(response, settings, "", 0);
+    append(response, settings, settings.cookie_name, "", 0);
 }
 
-fn append(response: &mut Response, settings: &Settings, value: &str, max_age: u64) {
-    let name = settings.cookie_name;
+/// Seconds a browser may be away at an issuer.
+const AWAY: u64 = 300;
+
+/// The name of the cookie that binds a browser to its sign-ins under way.
+pub(super) const fn browser_name(settings: &Settings) -> &'static str {
+    if settings.is_secure() {
+        "__Host-ap_auth_state"
+    } else {
+        "ap_auth_state"
+    }
+}
+
+/// What binds this browser to its sign-ins: what it has, if that is one of ours.
+pub(super) fn browser(headers: &HeaderMap, settings: &Settings) -> Option<String> {
+    match find(headers, browser_name(settings)) {
+        Found::One(value) => {
+            let value = std::str::from_utf8(value).ok()?;
+            let is_ours = value.len() == 43
+                && value
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+            is_ours.then(|| value.to_owned())
+        }
+        Found::None | Found::Several => None,
+    }
+}
+
+/// Binds the browser.
+pub(super) fn bind(response: &mut Response, settings: &Settings, browser: &str) {
+    append(response, settings, browser_name(settings), browser, AWAY);
+}
+
+fn append(response: &mut Response, settings: &Settings, name: &str, value: &str, max_age: u64) {
     let secure = if settings.is_secure() { "; Secure" } else { "" };
     let cookie =
         format!("{name}={value}; HttpOnly; Max-Age={max_age}; Path=/; SameSite=lax{secure}");
@@ -72,7 +110,7 @@ mod tests {
         for line in lines {
             headers.append(header::COOKIE, HeaderValue::from_static(line));
         }
-        match session(&headers, "ap_session") {
+        match find(&headers, "ap_session") {
             Found::None => None,
             Found::One(value) => Some(Ok(String::from_utf8_lossy(value).into_owned())),
             Found::Several => Some(Err(())),
@@ -102,7 +140,7 @@ mod tests {
             if let Ok(line) = HeaderValue::from_bytes(&line) {
                 let mut headers = HeaderMap::new();
                 headers.insert(header::COOKIE, line);
-                let _ = session(&headers, "ap_session");
+                let _ = find(&headers, "ap_session");
             }
         }
     }

@@ -18,19 +18,26 @@ use super::{
     response::{Outcome, Response},
     route::{Handler, Table},
 };
-use crate::app::App;
+use crate::app::{App, Running};
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Answers a request.
 pub(super) async fn dispatch<B: Buf>(
-    app: Arc<App>,
+    running: Arc<Running>,
     table: Arc<Table>,
     head: Arc<Head>,
     incoming: impl Stream<Item = Result<B, warp::Error>> + Send + 'static,
 ) -> Response {
-    let work =
-        AssertUnwindSafe(run(Arc::clone(&app), &table, Arc::clone(&head), incoming)).catch_unwind();
+    let app = Arc::clone(&head.app);
+    let work = run(
+        running,
+        Arc::clone(&app),
+        &table,
+        Arc::clone(&head),
+        incoming,
+    );
+    let work = AssertUnwindSafe(work).catch_unwind();
     let outcome = match tokio::time::timeout(app.settings.request_timeout, work).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(_)) => Err(ApiError::internal("a handler panicked")),
@@ -48,6 +55,7 @@ pub(super) async fn dispatch<B: Buf>(
 }
 
 async fn run<B: Buf>(
+    running: Arc<Running>,
     app: Arc<App>,
     table: &Table,
     head: Arc<Head>,
@@ -70,13 +78,14 @@ async fn run<B: Buf>(
         (bytes, content)
     };
     let now = app.clock.now();
-    let credential = authenticate(&app, &head, now);
+    let credential = authenticate(&app, &head, now).await;
     if let Credential::Bad(reason) = &credential {
         tracing::debug!(request_id = %head.id, path, reason, "credential refused");
     }
     origin::check_host(&app.settings, &head, &credential)?;
     origin::check(&app.settings, &head, &credential)?;
     let request = Request {
+        running,
         head,
         params,
         credential,

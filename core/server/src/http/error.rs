@@ -188,14 +188,17 @@ impl ApiError {
     /// The answer.
     pub fn into_response(self) -> Response {
         let mut response = json_response(self.status, &self.body);
+        self.copy_headers(&mut response);
+        response
+    }
+
+    /// Gives an answer made otherwise the headers of this one.
+    pub(super) fn copy_headers(&self, response: &mut Response) {
         let headers = response.headers_mut();
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
-        if let Some(allow) = self
-            .allow
-            .and_then(|allow| HeaderValue::from_str(&allow).ok())
-        {
+        if let Some(Ok(allow)) = self.allow.as_deref().map(HeaderValue::from_str) {
             headers.insert(header::ALLOW, allow);
         }
         if let Some(challenge) = self.challenge {
@@ -204,7 +207,6 @@ impl ApiError {
                 HeaderValue::from_static(challenge),
             );
         }
-        response
     }
 }
 
@@ -255,7 +257,10 @@ impl From<AccountError> for ApiError {
             | AccountError::Collision => StatusCode::CONFLICT,
             AccountError::NotFound => StatusCode::NOT_FOUND,
             AccountError::Disabled => StatusCode::UNAUTHORIZED,
-            AccountError::NotAdmitted => StatusCode::FORBIDDEN,
+            AccountError::NotAdmitted
+            | AccountError::Domain(_)
+            | AccountError::Group
+            | AccountError::Reserved(_) => StatusCode::FORBIDDEN,
             AccountError::Name(_)
             | AccountError::LastAdmin
             | AccountError::Invite
@@ -299,6 +304,7 @@ impl From<SignInError> for ApiError {
                 );
             }
             SignInError::Denied => StatusCode::UNAUTHORIZED,
+            SignInError::Refused(_) => StatusCode::FORBIDDEN,
             SignInError::Expired => StatusCode::GONE,
             SignInError::NoBackend => StatusCode::NOT_FOUND,
         };

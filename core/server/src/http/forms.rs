@@ -6,23 +6,22 @@ use http::{Method, StatusCode};
 use omnigent_plugin::{Answer, FieldKind, Form};
 
 use super::{
-    Access, ApiError, BodyRule, Fields, Outcome, Request, Route,
+    Access, BodyRule, Fields, Outcome, Request, Route,
     accounts::{denied, join, set_up},
     body::Content,
     cookies,
-    pages::{Page, PageField, PageForm, page},
+    pages::{Link, Page, PageField, PageForm, page},
+    redirects,
     response::{no_store, redirect},
 };
 use crate::{
     app::App,
     id::ConversationId,
-    login::{Progress, SignedIn},
+    login::{Progress, SignedIn, Visit},
 };
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        Route::new(Method::GET, "/login", Access::Public, login),
-        Route::new(Method::GET, "/auth/login", Access::Public, login),
         Route::new(Method::POST, "/login", Access::Public, answer).body(BodyRule::Form),
         Route::new(Method::GET, "/setup", Access::Public, setup),
         Route::new(Method::POST, "/setup", Access::Public, do_setup).body(BodyRule::Form),
@@ -31,18 +30,18 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-fn query(request: &Request, name: &'static str) -> Option<String> {
+pub(super) fn query(request: &Request, name: &'static str) -> Option<String> {
     Fields::of_query(request).optional_string(name, 0..=usize::MAX)
 }
 
-fn field(request: &Request, name: &'static str) -> String {
+pub(super) fn field(request: &Request, name: &'static str) -> String {
     Fields::of_body(request)
         .optional_string(name, 0..=usize::MAX)
         .unwrap_or_default()
 }
 
 /// Where to go after signing in: a path of ours, or home (THREATS O12).
-fn return_to(said: Option<String>) -> String {
+pub(super) fn return_to(said: Option<String>) -> String {
     let is_ours = |path: &String| {
         path.starts_with('/')
             && !path.starts_with("//")
@@ -54,47 +53,21 @@ fn return_to(said: Option<String>) -> String {
     said.filter(is_ours).unwrap_or_else(|| "/".to_owned())
 }
 
-/// The first step of a sign-in, as a page.
-async fn login(app: Arc<App>, request: Request) -> Outcome {
-    if app.office.needs_setup() {
-        return Ok(redirect("/setup"));
-    }
-    if app.settings.is_no_auth {
-        return Ok(redirect("/"));
-    }
-    let problem =
-        query(&request, "magic").map(|_| "This link is invalid or has expired.".to_owned());
-    begin(
-        &app,
-        &request,
-        problem,
-        StatusCode::OK,
-        &return_to(query(&request, "return_to")),
-    )
-    .await
-}
-
-async fn begin(
-    app: &App,
-    request: &Request,
-    problem: Option<String>,
-    status: StatusCode,
-    to: &str,
-) -> Outcome {
-    let backend = query(request, "backend");
-    match app
-        .desk
-        .begin(backend.as_deref(), request.guest(None), request.now)
-        .await
-    {
-        Ok(progress) => step(app, progress, problem, status, to),
-        Err(error) => failed("Sign in", error.into()),
+/// What the person came for, as the form carried it.
+fn visit(app: &App, request: &Request) -> Visit {
+    let said = |name| Some(field(request, name)).filter(|value| !value.is_empty());
+    Visit {
+        return_to: Some(return_to(said("return_to"))),
+        ticket: said("ticket"),
+        invite: said("invite"),
+        ..redirects::visit(app, request)
     }
 }
 
 /// The answer to a step.
 async fn answer(app: Arc<App>, request: Request) -> Outcome {
-    let to = return_to(Some(field(&request, "return_to")));
+    let visit = visit(&app, &request);
+    let backend = Some(field(&request, "backend")).filter(|name| !name.is_empty());
     let fields = match &request.content {
         Content::Form(pairs) => pairs.iter().cloned().collect(),
         _ => Default::default(),
@@ -106,62 +79,79 @@ async fn answer(app: Arc<App>, request: Request) -> Outcome {
     let username = answer.text("username").to_owned();
     let outcome = match field(&request, "conversation").parse::<ConversationId>() {
         Ok(id) => {
+            let guest = request.guest(None);
             app.desk
-                .answer(&id, &answer, request.guest(None), request.now)
+                .answer(&id, &answer, &visit, guest, request.now)
                 .await
         }
         Err(_) => Err(crate::login::SignInError::Expired),
     };
     match outcome {
-        Ok(progress) => step(&app, progress, None, StatusCode::OK, &to),
+        Ok(Progress::Redirect(_, url)) => Ok(redirects::away(&app, &visit, &url)),
+        Ok(progress) => {
+            let ok = StatusCode::OK;
+            step(&app, &request, progress, backend, &visit, None, ok).await
+        }
         Err(error) => {
             let error = denied(&request, &username, error.into());
             let problem = Some(error.text().to_owned());
             match error.status() {
-                StatusCode::UNAUTHORIZED | StatusCode::GONE => {
-                    begin(&app, &request, problem, error.status(), &to).await
+                status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::GONE) => {
+                    redirects::begin(&app, &request, backend, &visit, problem, status).await
                 }
-                _ => failed("Sign in", error),
+                _ => redirects::failed(&request, "Sign in", error),
             }
         }
     }
 }
 
-fn step(
+/// Where a sign-in stands, as a page.
+pub(super) async fn step(
     app: &App,
+    request: &Request,
     progress: Progress,
+    backend: Option<String>,
+    visit: &Visit,
     problem: Option<String>,
     status: StatusCode,
-    to: &str,
 ) -> Outcome {
-    match progress {
-        Progress::SignedIn(login) => Ok(enter(app, &login, to)),
-        Progress::Redirect(_, url) => Ok(redirect(&url)),
-        Progress::Ask(id, form) => {
-            let hidden = vec![
-                ("conversation", id.to_string()),
-                ("return_to", to.to_owned()),
-            ];
-            let fields = form.fields.iter().map(of_step).collect();
-            let Form { message, .. } = form;
-            let form = Some(PageForm {
-                action: "/login",
-                hidden,
-                fields,
-                submit: "Sign in",
-            });
-            page(
-                status,
-                &Page {
-                    title: "Sign in",
-                    problem,
-                    message,
-                    form,
-                    ..Page::default()
-                },
-            )
-        }
-    }
+    let (id, form) = match progress {
+        Progress::SignedIn(login) => return redirects::arrive(app, request, &login, visit).await,
+        Progress::Redirect(_, url) => return Ok(redirects::away(app, visit, &url)),
+        Progress::Ask(id, form) => (id, form),
+    };
+    let kept = [
+        ("return_to", &visit.return_to),
+        ("ticket", &visit.ticket),
+        ("invite", &visit.invite),
+        ("backend", &backend),
+    ];
+    let mut hidden = vec![("conversation", id.to_string())];
+    hidden.extend(
+        kept.into_iter()
+            .filter_map(|(name, value)| Some((name, value.clone()?))),
+    );
+    let fields = form.fields.iter().map(of_step).collect();
+    let Form { message, .. } = form;
+    let form = PageForm {
+        action: "/login",
+        hidden,
+        fields,
+        submit: "Sign in",
+    };
+    let others = app.backends.interactive().nth(1).is_some();
+    let shown = Page {
+        title: "Sign in",
+        problem,
+        message,
+        forms: vec![form],
+        links: others
+            .then(|| Link::new("/auth/login", "Sign in another way"))
+            .into_iter()
+            .collect(),
+        ..Page::default()
+    };
+    page(status, &shown)
 }
 
 fn of_step(field: &omnigent_plugin::Field) -> PageField {
@@ -190,19 +180,6 @@ fn enter(app: &App, login: &SignedIn, to: &str) -> super::Response {
     let mut response = no_store(redirect(to));
     cookies::set(&mut response, &app.settings, &login.token, login.expires_in);
     response
-}
-
-fn failed(title: &'static str, error: ApiError) -> Outcome {
-    let shown = Page {
-        title,
-        problem: Some(error.text().to_owned()),
-        links: vec![("/", "Start again")],
-        ..Page::default()
-    };
-    if let Some(cause) = error.cause() {
-        tracing::warn!(cause, "a page could not be shown");
-    }
-    page(error.status(), &shown)
 }
 
 fn name_and_password(username: String) -> [PageField; 2] {
@@ -252,12 +229,12 @@ fn setup_page(app: &App, status: StatusCode, problem: Option<String>, username: 
         let hint = "The server printed it when it started; it is also in the file setup-code of its data directory.";
         fields.push(code("Setup code", "setup_code", String::new(), hint));
     }
-    let form = Some(PageForm {
+    let form = PageForm {
         action: "/setup",
         hidden: Vec::new(),
         fields,
         submit: "Claim this server",
-    });
+    };
     let message = Some(
         "Nobody has claimed this server yet. Choose the name and password of its first admin."
             .to_owned(),
@@ -268,7 +245,7 @@ fn setup_page(app: &App, status: StatusCode, problem: Option<String>, username: 
             title: "Claim this server",
             problem,
             message,
-            form,
+            forms: vec![form],
             ..Page::default()
         },
     )
@@ -303,19 +280,19 @@ fn register_page(
         0,
         code("Invite", "invite", invite, "From the link you were sent."),
     );
-    let form = Some(PageForm {
+    let form = PageForm {
         action: "/register",
         hidden: Vec::new(),
         fields,
         submit: "Create account",
-    });
-    let links = vec![("/login", "I have an account")];
+    };
+    let links = vec![Link::new("/login", "I have an account")];
     page(
         status,
         &Page {
             title: "Create an account",
             problem,
-            form,
+            forms: vec![form],
             links,
             ..Page::default()
         },

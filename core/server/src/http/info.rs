@@ -124,6 +124,9 @@ fn me(app: &App, request: &Request) -> Outcome {
             is_admin: account.is_admin(),
         }));
     }
+    if let Credential::Refused(status, text) = &request.credential {
+        return Err(ApiError::auth(*status, text));
+    }
     let is_bad = matches!(request.credential, Credential::Bad(_));
     match app.login_url() {
         None if !is_bad => Ok(ok(&json!({"user_id": null, "is_admin": false}))),
@@ -176,7 +179,7 @@ async fn health(_: Arc<App>, _: Request, query: Health) -> Outcome {
 
 fn ready(app: &App, _: &Request) -> Outcome {
     let open = app.backends.iter().map(|backend| {
-        json!({"name": backend.name(), "state": if backend.is_paused() { "degraded" } else { "ok" }})
+        json!({"name": backend.name(), "state": if backend.is_degraded() { "degraded" } else { "ok" }})
     });
     let failed = app
         .backends

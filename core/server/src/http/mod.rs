@@ -10,6 +10,7 @@ mod accounts;
 mod agents;
 mod authenticate;
 mod body;
+mod cli;
 mod conversations;
 mod cookies;
 mod dispatch;
@@ -19,9 +20,12 @@ mod info;
 mod json;
 mod logins;
 mod oauth;
+mod operator;
 mod origin;
 mod pages;
+mod peer;
 mod people;
+mod redirects;
 mod request;
 mod response;
 mod route;
@@ -31,9 +35,12 @@ mod tokens;
 
 use std::time::Duration;
 
+use crate::config::Cidr;
+
 pub use body::{BodyRule, Fields, Shape};
 pub use error::{ApiError, Fault};
 pub use info::VERSION;
+pub use peer::Peer;
 pub use request::{Authority, Head, Principal, Request};
 pub use response::{Outcome, Response};
 pub use route::{Access, Route};
@@ -46,6 +53,12 @@ pub struct Settings {
     pub base_url: String,
     /// The host and port of it.
     pub authority: String,
+    /// Whether people reach the server by https.
+    pub is_secure: bool,
+    /// Peers whose word on identities and addresses counts.
+    pub trusted_proxies: Vec<Cidr>,
+    /// Users whose word counts on the Unix socket.
+    pub unix_socket_uids: Vec<u32>,
     /// The session cookie's name.
     pub cookie_name: &'static str,
     /// Everybody is `local`.
@@ -72,8 +85,8 @@ pub struct Settings {
 
 impl Settings {
     /// Whether people reach the server by https.
-    pub fn is_secure(&self) -> bool {
-        self.base_url.starts_with("https://")
+    pub const fn is_secure(&self) -> bool {
+        self.is_secure
     }
 }
 
@@ -86,8 +99,11 @@ pub fn routes() -> Vec<Route> {
         sessions::routes(),
         conversations::routes(),
         forms::routes(),
+        redirects::routes(),
+        cli::routes(),
         logins::routes(),
         oauth::routes(),
+        operator::routes(),
         people::routes(),
         tokens::routes(),
         pages::routes(),

@@ -131,27 +131,33 @@ async fn still_there(app: &App, token: &str) -> Result<(), ApiError> {
         subject: key.subject,
         issuer: Some(key.issuer).filter(|issuer| !issuer.is_empty()),
     };
+    let unavailable = |cause: &dyn std::fmt::Display| {
+        let text = "this way of signing in is unavailable; try again later";
+        ApiError::unavailable(text, cause)
+    };
     let standing = backend.revalidate(&identity).await;
-    match standing.map_err(|cause| {
-        ApiError::unavailable(
-            "this way of signing in is unavailable; try again later",
-            cause,
-        )
-    })? {
-        Standing::Holds { .. } => Ok(()),
-        Standing::Gone { reason } => {
-            tracing::info!(
-                backend = key.backend,
-                reason,
-                "an identity does not hold any more"
-            );
-            let live = app.live.clone();
-            app.store
-                .write(move |tx| login::end(&live, tx, &grant.uid, &grant.sid))
-                .await?;
-            Err(refused("invalid_grant"))
+    let reason = match standing.map_err(|cause| unavailable(&cause))? {
+        Standing::Holds { identity: None } => return Ok(()),
+        Standing::Holds {
+            identity: Some(renewed),
+        } => {
+            if renewed.subject != identity.subject {
+                return Err(unavailable(&"the backend vouched for somebody else"));
+            }
+            let holds = app.desk.renew(backend, &renewed, grant.uid).await;
+            if holds.map_err(|cause| unavailable(&cause))? {
+                return Ok(());
+            }
+            "not admitted any more".to_owned()
         }
-    }
+        Standing::Gone { reason } => reason,
+    };
+    tracing::info!(target: "audit", backend = key.backend, reason, "an identity does not hold any more");
+    let live = app.live.clone();
+    app.store
+        .write(move |tx| login::end(&live, tx, &grant.uid, &grant.sid))
+        .await?;
+    Err(refused("invalid_grant"))
 }
 
 /// Always 200: a client learns nothing about tokens of others (RFC 7009 section 2.2).

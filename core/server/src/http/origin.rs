@@ -8,6 +8,7 @@ use http::{Method, StatusCode, header};
 use super::{
     ApiError, Settings,
     authenticate::Credential,
+    peer::Peer,
     request::{Authority, Head},
 };
 
@@ -20,7 +21,7 @@ pub(super) fn check(
     head: &Head,
     credential: &Credential,
 ) -> Result<(), ApiError> {
-    if head.peer.is_none() || head.method == Method::GET {
+    if head.peer == Peer::Operator || head.method == Method::GET {
         return Ok(());
     }
     let mut origins = head.headers.get_all(header::ORIGIN).iter();
@@ -40,8 +41,8 @@ pub(super) fn check(
         return Err(forbidden("foreign Origin"));
     }
     let is_ambient = match credential {
-        Credential::Good(principal) => principal.via_cookie,
-        Credential::None | Credential::Bad(_) => false,
+        Credential::Good(principal) => principal.is_ambient,
+        _ => false,
     };
     if is_ambient && site != Some("same-origin") {
         return Err(forbidden("missing Origin"));

@@ -31,8 +31,23 @@ pub(super) struct Page {
     pub(super) banner: bool,
     pub(super) problem: Option<String>,
     pub(super) message: Option<String>,
-    pub(super) form: Option<PageForm>,
-    pub(super) links: Vec<(&'static str, &'static str)>,
+    pub(super) forms: Vec<PageForm>,
+    pub(super) links: Vec<Link>,
+}
+
+/// A link on a page.
+pub(super) struct Link {
+    pub(super) to: String,
+    pub(super) text: String,
+}
+
+impl Link {
+    pub(super) fn new(to: &str, text: &str) -> Self {
+        Self {
+            to: to.to_owned(),
+            text: text.to_owned(),
+        }
+    }
 }
 
 /// A form on a page.
@@ -115,8 +130,10 @@ async fn home(app: Arc<App>, request: Request) -> Outcome {
     };
     match request.principal() {
         Some(principal) => home.message = Some(format!("Signed in as {}.", principal.account.id)),
-        None if app.office.needs_setup() => home.links.push(("/setup", "Claim this server")),
-        None => home.links.push(("/login", "Sign in")),
+        None if app.office.needs_setup() && app.login_url() == Some("/login") => {
+            home.links.push(Link::new("/setup", "Claim this server"))
+        }
+        None => home.links.push(Link::new("/auth/login", "Sign in")),
     }
     page(StatusCode::OK, &home)
 }

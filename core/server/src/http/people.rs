@@ -80,7 +80,7 @@ impl Shape for InviteBody {
 async fn invite(app: Arc<App>, request: Request, body: InviteBody) -> Outcome {
     let invite = Invite {
         is_admin: body.is_admin,
-        invited_by: request.user()?.token().map(|token| token.uid),
+        invited_by: request.user()?.person(),
         expires_at: request.now.plus_seconds(app.invite_ttl),
     };
     let (live, expires_at) = (app.live.clone(), invite.expires_at.seconds());

@@ -12,16 +12,17 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Uri};
 
-use super::{Access, ApiError, authenticate::Credential, body::Content};
+use super::{Access, ApiError, authenticate::Credential, body::Content, peer::Peer};
 use crate::{
+    account::IdentityKey,
+    app::{App, Running},
     clock::Timestamp,
-    id::RequestId,
+    id::{RequestId, Uid},
     login::Guest,
     token::{AccountState, Scope, TokenUse, VerifiedToken},
 };
 
 /// A request as it came, without its body.
-#[derive(Debug)]
 pub struct Head {
     /// The method.
     pub method: Method,
@@ -29,8 +30,14 @@ pub struct Head {
     pub uri: Uri,
     /// The headers.
     pub headers: HeaderMap,
-    /// The TCP peer; nothing on the operator's socket.
-    pub peer: Option<IpAddr>,
+    /// Who is at the other end.
+    pub peer: Peer,
+    /// The client's address: the peer's, or what a trusted proxy says.
+    pub client: IpAddr,
+    /// Whether the peer is a proxy the operator trusts.
+    pub is_from_trusted_proxy: bool,
+    /// The server that answers it: one configuration from beginning to end.
+    pub(super) app: Arc<App>,
     /// What the answer and the log call it.
     pub id: RequestId,
 }
@@ -44,8 +51,8 @@ impl Head {
     }
 
     /// The client's address; loopback for the operator's socket.
-    pub fn address(&self) -> IpAddr {
-        self.peer.unwrap_or(IpAddr::from([127, 0, 0, 1]))
+    pub const fn address(&self) -> IpAddr {
+        self.client
     }
 }
 
@@ -58,6 +65,8 @@ pub enum Authority {
     NoAuth,
     /// The operator's, on the Unix socket.
     Operator,
+    /// A backend's, that says who each request is from: its name, and issuer and subject.
+    Asserted(Arc<IdentityKey>),
 }
 
 /// Whoever a request acts as, with what authority.
@@ -67,8 +76,8 @@ pub struct Principal {
     pub account: Arc<AccountState>,
     /// The authority.
     pub authority: Authority,
-    /// Whether the browser sent it by itself.
-    pub via_cookie: bool,
+    /// Whether a browser or a proxy adds it by itself, whoever made the request.
+    pub is_ambient: bool,
 }
 
 impl Principal {
@@ -76,6 +85,14 @@ impl Principal {
     pub const fn token(&self) -> Option<&Arc<VerifiedToken>> {
         match &self.authority {
             Authority::Token(token) => Some(token),
+            Authority::NoAuth | Authority::Operator | Authority::Asserted(_) => None,
+        }
+    }
+
+    /// The account behind it, when it is somebody's.
+    pub fn person(&self) -> Option<Uid> {
+        match self.authority {
+            Authority::Token(_) | Authority::Asserted(_) => Some(self.account.uid),
             Authority::NoAuth | Authority::Operator => None,
         }
     }
@@ -96,8 +113,9 @@ impl Principal {
 }
 
 /// A request with everything its handler needs.
-#[derive(Debug)]
 pub struct Request {
+    /// The server, for what changes it.
+    pub(super) running: Arc<Running>,
     /// As it came.
     pub head: Arc<Head>,
     /// The variable parts of the path, by name.
@@ -127,7 +145,7 @@ impl Request {
     pub const fn principal(&self) -> Option<&Principal> {
         match &self.credential {
             Credential::Good(principal) => Some(principal),
-            Credential::None | Credential::Bad(_) => None,
+            _ => None,
         }
     }
 
@@ -140,6 +158,7 @@ impl Request {
             Credential::Good(principal) => Ok(principal),
             Credential::None => Err(self.unauthenticated()),
             Credential::Bad(_) => Err(self.unauthenticated().bad_credential()),
+            Credential::Refused(status, text) => Err(ApiError::auth(*status, text)),
         }
     }
 
@@ -152,7 +171,7 @@ impl Request {
             Access::Public => return Ok(()),
             Access::Optional => {
                 return match self.credential {
-                    Credential::Bad(_) => self.user().map(drop),
+                    Credential::Bad(_) | Credential::Refused(..) => self.user().map(drop),
                     _ => Ok(()),
                 };
             }
@@ -167,6 +186,14 @@ impl Request {
                     Ok(())
                 } else {
                     Err(too_little("sign in to do this; an API token may not"))
+                };
+            }
+            Access::Operator => {
+                return match self.user()?.authority {
+                    Authority::Operator => Ok(()),
+                    _ => Err(too_little(
+                        "only the operator may, on the server's own socket",
+                    )),
                 };
             }
             Access::Admin => Scope::Admin,

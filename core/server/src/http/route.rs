@@ -31,6 +31,8 @@ pub enum Access {
     Login,
     /// An admin's login, or an admin's API token with scope `admin`.
     Admin,
+    /// The operator, on the Unix socket.
+    Operator,
 }
 
 type Later =

@@ -3,7 +3,7 @@
 //! **Invariants:** a connection that sends its header slowly, or nothing, is cut off; no more than
 //! the configured number are open; a drain ends at its deadline.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use http::Request;
 use hyper::{server::conn::http1, service::service_fn};
@@ -20,10 +20,11 @@ use warp::Filter;
 
 use super::{
     dispatch::dispatch,
+    peer::{self, Peer},
     request::{Head, next_id},
     route::Table,
 };
-use crate::app::App;
+use crate::app::Running;
 
 /// Header bytes of one request.
 const MAX_HEADER: usize = 16 * 1024;
@@ -36,6 +37,8 @@ const BACKOFF: Duration = Duration::from_millis(100);
 pub struct Listeners {
     /// People and programs.
     pub tcp: Option<TcpListener>,
+    /// Proxies of users the operator trusts.
+    pub unix: Option<UnixListener>,
     /// The operator.
     pub operator: UnixListener,
 }
@@ -45,12 +48,18 @@ pub struct Listeners {
 /// # Errors
 /// Two routes that cannot be told apart: a fault of the build.
 pub async fn serve(
-    app: Arc<App>,
+    running: Arc<Running>,
     listeners: Listeners,
     shutdown: impl Future<Output = ()>,
 ) -> std::io::Result<()> {
     let table = Arc::new(Table::new(super::routes()).map_err(std::io::Error::other)?);
+    let app = running.current();
     let places = Arc::new(Semaphore::new(app.settings.max_connections));
+    let (drain, socket_uids) = (
+        app.settings.shutdown_timeout,
+        app.settings.unix_socket_uids.clone(),
+    );
+    drop(app);
     let graceful = GracefulShutdown::new();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -59,7 +68,13 @@ pub async fn serve(
             accepted = accept(listeners.tcp.as_ref()) => accepted,
             operator = accept_operator(&listeners.operator) => {
                 if let Ok(stream) = operator {
-                    connection(&app, &table, stream, None, &graceful, None);
+                    connection(&running, &table, stream, Peer::Operator, &graceful, None);
+                }
+                continue;
+            }
+            proxy = accept_proxy(listeners.unix.as_ref(), &socket_uids) => {
+                if let Ok(stream) = proxy && let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+                    connection(&running, &table, stream, Peer::Socket, &graceful, Some(place));
                 }
                 continue;
             }
@@ -69,14 +84,8 @@ pub async fn serve(
                 // Past the limit the connection is closed at once: better than a queue nobody sees.
                 if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
                     let _ = stream.set_nodelay(true);
-                    connection(
-                        &app,
-                        &table,
-                        stream,
-                        Some(peer.to_canonical()),
-                        &graceful,
-                        Some(place),
-                    );
+                    let peer = Peer::Tcp(peer.ip().to_canonical());
+                    connection(&running, &table, stream, peer, &graceful, Some(place));
                 }
             }
             Err(error) => {
@@ -86,7 +95,7 @@ pub async fn serve(
         }
     }
     drop(listeners);
-    if tokio::time::timeout(app.settings.shutdown_timeout, graceful.shutdown())
+    if tokio::time::timeout(drain, graceful.shutdown())
         .await
         .is_err()
     {
@@ -95,14 +104,29 @@ pub async fn serve(
     Ok(())
 }
 
-async fn accept(listener: Option<&TcpListener>) -> std::io::Result<(TcpStream, IpAddr)> {
+async fn accept(listener: Option<&TcpListener>) -> std::io::Result<(TcpStream, SocketAddr)> {
+    match listener {
+        Some(listener) => listener.accept().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Accepts from the Unix socket whoever the kernel says is one of these users.
+async fn accept_proxy(
+    listener: Option<&UnixListener>,
+    uids: &[u32],
+) -> std::io::Result<UnixStream> {
     let Some(listener) = listener else {
         return std::future::pending().await;
     };
-    listener
-        .accept()
-        .await
-        .map(|(stream, peer)| (stream, peer.ip()))
+    let (stream, _) = listener.accept().await?;
+    let uid = stream.peer_cred()?.uid();
+    if uids.contains(&uid) {
+        Ok(stream)
+    } else {
+        tracing::warn!(target: "audit", uid, "somebody else tried the proxies' socket");
+        Err(std::io::ErrorKind::PermissionDenied.into())
+    }
 }
 
 /// Accepts from the operator's socket whoever the kernel says is this user or root.
@@ -118,29 +142,36 @@ async fn accept_operator(listener: &UnixListener) -> std::io::Result<UnixStream>
 }
 
 fn connection(
-    app: &Arc<App>,
+    running: &Arc<Running>,
     table: &Arc<Table>,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    peer: Option<IpAddr>,
+    peer: Peer,
     graceful: &GracefulShutdown,
     place: Option<tokio::sync::OwnedSemaphorePermit>,
 ) {
-    let (app, table) = (Arc::clone(app), Arc::clone(table));
-    let header_timeout = app.settings.header_timeout;
+    let (running, table) = (Arc::clone(running), Arc::clone(table));
+    let header_timeout = running.current().settings.header_timeout;
+    let heads = Arc::clone(&running);
     let filter = warp::ext::get::<Arc<Head>>()
         .and(warp::body::stream())
         .then(move |head, incoming| {
-            let (app, table) = (Arc::clone(&app), Arc::clone(&table));
-            dispatch(app, table, head, incoming)
+            let (running, table) = (Arc::clone(&running), Arc::clone(&table));
+            dispatch(running, table, head, incoming)
         });
     let inner = warp::service(filter);
     let service = service_fn(move |request: Request<hyper::body::Incoming>| {
         let (parts, body) = request.into_parts();
+        let app = heads.current();
+        let trusted = &app.settings.trusted_proxies;
+        let (client, is_from_trusted_proxy) = peer::client(trusted, peer, &parts.headers);
         let head = Head {
             method: parts.method,
             uri: parts.uri,
             headers: parts.headers,
             peer,
+            client,
+            is_from_trusted_proxy,
+            app,
             id: next_id(),
         };
         // Handed over whole: the filter would have to clone the headers to see them.

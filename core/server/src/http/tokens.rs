@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{
-    Access, ApiError, BodyRule, Fields, Outcome, Request, Route, Shape,
+    Access, ApiError, Authority, BodyRule, Fields, Outcome, Principal, Request, Route, Shape,
     response::{json as json_response, no_content, no_store, ok},
 };
 use crate::{
@@ -64,12 +64,7 @@ impl Shape for CreateBody {
 
 async fn create(app: Arc<App>, request: Request, body: CreateBody) -> Outcome {
     let principal = request.user()?;
-    let Some(maker) = principal.token().cloned() else {
-        return Err(ApiError::auth(
-            StatusCode::FORBIDDEN,
-            "sign in to make a token",
-        ));
-    };
+    let maker = maker(&app, principal, request.now)?;
     let scope = match (body.scope, maker.scope) {
         (Some(wanted), Some(own)) if !wanted.is_within(own) => {
             return Err(ApiError::auth(
@@ -109,14 +104,50 @@ async fn create(app: Arc<App>, request: Request, body: CreateBody) -> Outcome {
     let token = ApiToken {
         name: body.name,
         scope: scope.map(|scope| scope.to_string()),
-        provider: maker.provider.to_string(),
+        provider: maker.provider,
         created_at: now,
         expires_at,
         last_used_at: None,
         last_used_ip: None,
     };
-    let uid = maker.uid;
+    let uid = principal.account.uid;
     issue(&app, uid, &principal.account.id, token, now).await
+}
+
+/// By what a token is made.
+struct Maker {
+    scope: Option<Scopes>,
+    token_use: TokenUse,
+    issued_at: Timestamp,
+    expires_at: Option<Timestamp>,
+    provider: String,
+}
+
+fn maker(app: &App, principal: &Principal, now: Timestamp) -> Result<Maker, ApiError> {
+    match &principal.authority {
+        Authority::Token(token) => Ok(Maker {
+            scope: token.scope,
+            token_use: token.token_use,
+            issued_at: token.issued_at,
+            expires_at: token.expires_at,
+            provider: token.provider.to_string(),
+        }),
+        // Vouched for with this very request: as good as a login that has just begun.
+        Authority::Asserted(key) => Ok(Maker {
+            scope: None,
+            token_use: TokenUse::Access,
+            issued_at: now,
+            expires_at: None,
+            provider: app
+                .backends
+                .get(&key.backend)
+                .map_or_else(String::new, |backend| backend.plugin().to_owned()),
+        }),
+        Authority::NoAuth | Authority::Operator => Err(ApiError::auth(
+            StatusCode::FORBIDDEN,
+            "sign in to make a token",
+        )),
+    }
 }
 
 /// Stores the token and shows its text, this once.

@@ -19,7 +19,8 @@ use crate::{clock::Timestamp, id::ConversationId};
 /// For how long a step waits for its answer.
 pub const LIFETIME_MILLIS: u64 = 600_000;
 
-const PER_NETWORK: usize = 64;
+/// An office behind one address signs in at nine.
+const PER_NETWORK: usize = 1024;
 const AT_MOST: usize = 16_384;
 
 /// What is kept of a conversation until its next answer.
@@ -72,6 +73,22 @@ impl<S> Conversations<S> {
         address: IpAddr,
         now: Timestamp,
     ) -> Result<ConversationId, TooMany> {
+        let id = ConversationId::random();
+        self.put_as(id, backend, step, address, now).map(|()| id)
+    }
+
+    /// As [`Conversations::put`], under an id made before.
+    ///
+    /// # Errors
+    /// [`TooMany`].
+    pub fn put_as(
+        &self,
+        id: ConversationId,
+        backend: &str,
+        step: S,
+        address: IpAddr,
+        now: Timestamp,
+    ) -> Result<(), TooMany> {
         let mut table = self.0.lock();
         table.expire(now);
         let network = network(address);
@@ -85,7 +102,6 @@ impl<S> Conversations<S> {
         } else if table.pending.len() >= AT_MOST {
             return Err(TooMany);
         }
-        let id = ConversationId::random();
         table.order.push_back((now, id));
         table.by_network.entry(network).or_default().push_back(id);
         table.pending.insert(
@@ -97,7 +113,30 @@ impl<S> Conversations<S> {
                 network,
             },
         );
-        Ok(id)
+        Ok(())
+    }
+
+    /// As [`Conversations::take`], if `fits` says so; else it stays.
+    pub fn take_if(
+        &self,
+        id: &ConversationId,
+        now: Timestamp,
+        fits: impl FnOnce(&S) -> bool,
+    ) -> Option<Pending<S>> {
+        let mut table = self.0.lock();
+        table.expire(now);
+        if fits(&table.pending.get(id)?.step) {
+            table.remove(id)
+        } else {
+            None
+        }
+    }
+
+    /// Whether a step under way is one of these.
+    pub fn any(&self, now: Timestamp, is_one: impl Fn(&S) -> bool) -> bool {
+        let mut table = self.0.lock();
+        table.expire(now);
+        table.pending.values().any(|pending| is_one(&pending.step))
     }
 
     /// Takes a conversation out to answer it. `None`: unknown, answered before, or too old.

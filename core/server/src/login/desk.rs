@@ -7,118 +7,23 @@
 //! **Invariants:** the throttle counts before a backend is asked; a backend that cannot tell ends
 //! the sign-in and is never skipped; why somebody was denied is for the log only.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
-use omnigent_plugin::{Answer, Form, Identity, LoginRequest, State, Step};
+use omnigent_plugin::{Answer, LoginRequest, State, Step};
 
 use super::{
-    Established, Lifetimes, Origin,
-    conversation::{Conversations, TooMany},
-    establish,
-    throttle::{Attempt, Throttle, Throttled},
+    Guest, Lifetimes, Progress, ReturnError, SignInError, Visit,
+    conversation::{Conversations, Pending},
+    throttle::{Attempt, Throttle},
 };
 use crate::{
-    account::{self, AccountError, Asserted, IdentityKey, Linking},
-    backend::{Backends, CallError, Instance},
+    backend::{Backends, Instance},
     clock::Timestamp,
     id::ConversationId,
     live::Live,
-    secret::Secret,
-    store::{Store, StoreError},
+    store::Store,
     token::Verifier,
 };
-
-/// Who is at the desk.
-#[derive(Clone, Debug)]
-pub struct Guest {
-    /// The client's address.
-    pub address: IpAddr,
-    /// The client's `User-Agent`.
-    pub user_agent: String,
-    /// A client that wants to refresh names itself.
-    pub client_id: Option<String>,
-}
-
-/// A login, ready to be handed out.
-#[derive(Debug)]
-pub struct SignedIn {
-    /// The account's name.
-    pub user_id: String,
-    /// May administer.
-    pub is_admin: bool,
-    /// The access token.
-    pub token: Secret<String>,
-    /// Seconds it lasts.
-    pub expires_in: u64,
-    /// For clients that asked for one.
-    pub refresh_token: Option<Secret<String>>,
-}
-
-/// Where a sign-in stands.
-#[derive(Debug)]
-pub enum Progress {
-    /// The backend wants these fields filled in.
-    Ask(ConversationId, Form),
-    /// The backend wants the person to visit this URL and come back.
-    Redirect(ConversationId, String),
-    /// Done.
-    SignedIn(Box<SignedIn>),
-}
-
-/// Why nobody was signed in.
-#[derive(Debug, thiserror::Error)]
-pub enum SignInError {
-    /// Wrong password, unknown name, disabled account: one answer for all.
-    #[error("invalid username or password")]
-    Denied,
-    /// The step was answered before, or is too old: begin again.
-    #[error("this sign-in has expired; start again")]
-    Expired,
-    /// Too many attempts.
-    #[error("too many attempts; try again later")]
-    Throttled(Throttled),
-    /// Too much at once: try again soon.
-    #[error("the server is busy; try again in a moment")]
-    Busy,
-    /// No such backend, or none that signs people in.
-    #[error("no such way of signing in")]
-    NoBackend,
-    /// A backend cannot tell.
-    #[error("this way of signing in is unavailable")]
-    Unavailable(#[source] CallError),
-    /// The backend vouched, but there is no account for that identity.
-    #[error(transparent)]
-    Account(AccountError),
-    /// The store cannot tell.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl From<AccountError> for SignInError {
-    fn from(error: AccountError) -> Self {
-        match error {
-            AccountError::Store(error) => Self::Store(error),
-            AccountError::Disabled | AccountError::NotFound => Self::Denied,
-            error => Self::Account(error),
-        }
-    }
-}
-
-impl From<CallError> for SignInError {
-    fn from(error: CallError) -> Self {
-        if error.is_busy() {
-            Self::Busy
-        } else {
-            Self::Unavailable(error)
-        }
-    }
-}
-
-impl From<TooMany> for SignInError {
-    fn from(_: TooMany) -> Self {
-        Self::Busy
-    }
-}
 
 /// A step that waits for its answer.
 #[derive(Debug)]
@@ -126,23 +31,31 @@ pub(crate) struct Waiting {
     state: State,
     /// Whom the throttle counts: the name given at an earlier step, else at this one.
     name: String,
+    /// What comes back with a person who was sent away.
+    return_id: ConversationId,
+    /// Since when the person is away.
+    away_since: Option<Timestamp>,
+    visit: Visit,
 }
+
+/// For how long a person may be away at an issuer (THREATS O1).
+const AWAY_MILLIS: u64 = 300_000;
 
 /// Signs people in.
 pub struct Desk {
     pub(crate) store: Store,
     pub(crate) live: Live,
     pub(crate) backends: Arc<Backends>,
-    pub(crate) throttle: Throttle,
-    pub(crate) conversations: Conversations<Waiting>,
+    pub(crate) throttle: Arc<Throttle>,
+    pub(crate) conversations: Arc<Conversations<Waiting>>,
     pub(crate) lifetimes: Lifetimes,
     pub(crate) verifier: Arc<Verifier>,
 }
 
 impl Desk {
     /// Signs in with a name and a password in one go: what scripts and the stock command line do.
-    /// Backends that ask for exactly these are asked in their configured order, until one of them
-    /// knows the person.
+    /// Asked is the named backend, or those that ask for exactly these, in their configured order,
+    /// until one of them knows the person.
     ///
     /// # Errors
     /// See [`SignInError`].
@@ -150,6 +63,7 @@ impl Desk {
         &self,
         name: &str,
         password: &str,
+        backend: Option<&str>,
         guest: Guest,
         now: Timestamp,
     ) -> Result<Progress, SignInError> {
@@ -158,7 +72,7 @@ impl Desk {
             .attempt(name, guest.address, now)
             .map_err(SignInError::Throttled)?;
         let answer = Answer::password(name, password);
-        let outcome = self.try_password(&answer, &guest, now).await;
+        let outcome = self.try_password(&answer, backend, &guest, now).await;
         self.settle(attempt, &outcome, now);
         outcome
     }
@@ -166,11 +80,13 @@ impl Desk {
     async fn try_password(
         &self,
         answer: &Answer,
+        named: Option<&str>,
         guest: &Guest,
         now: Timestamp,
     ) -> Result<Progress, SignInError> {
         let mut asked = false;
-        for backend in self.backends.interactive() {
+        let is_meant = |backend: &&Instance| named.is_none_or(|name| backend.name() == name);
+        for backend in self.backends.interactive().filter(is_meant) {
             let Step::Ask { form, state } = backend.begin(&self.request(backend, guest)).await?
             else {
                 continue;
@@ -182,9 +98,8 @@ impl Desk {
             match backend.resume(&state, answer).await? {
                 Step::NotMine => {}
                 step => {
-                    return self
-                        .advance(backend, step, answer.text("username"), guest, now)
-                        .await;
+                    let sign_in = Thread::new(answer.text("username"), &Visit::default());
+                    return self.advance(backend, step, sign_in, guest, now).await;
                 }
             }
         }
@@ -241,6 +156,7 @@ impl Desk {
     pub async fn begin(
         &self,
         backend: Option<&str>,
+        visit: &Visit,
         guest: Guest,
         now: Timestamp,
     ) -> Result<Progress, SignInError> {
@@ -250,8 +166,11 @@ impl Desk {
             None => interactive.next(),
         };
         let backend = backend.ok_or(SignInError::NoBackend)?;
-        let step = backend.begin(&self.request(backend, &guest)).await?;
-        self.advance(backend, step, "", &guest, now).await
+        let thread = Thread::new("", visit);
+        let mut request = self.request(backend, &guest);
+        request.return_state = thread.return_id.to_string();
+        let step = backend.begin(&request).await?;
+        self.advance(backend, step, thread, &guest, now).await
     }
 
     /// Takes a sign-in one step further.
@@ -262,105 +181,135 @@ impl Desk {
         &self,
         id: &ConversationId,
         answer: &Answer,
+        visit: &Visit,
         guest: Guest,
         now: Timestamp,
     ) -> Result<Progress, SignInError> {
+        let is_here = |step: &Waiting| step.away_since.is_none();
         let pending = self
             .conversations
-            .take(id, now)
+            .take_if(id, now, is_here)
             .ok_or(SignInError::Expired)?;
-        let Waiting { state, name } = &pending.step;
-        let name = if name.is_empty() {
-            answer.text("username")
-        } else {
-            name
-        };
+        let mut thread = Thread::new(&pending.step.name, visit);
+        thread.return_id = pending.step.return_id;
+        if thread.name.is_empty() {
+            answer.text("username").clone_into(&mut thread.name);
+        }
         let attempt = self
             .throttle
-            .attempt(name, guest.address, now)
+            .attempt(&thread.name, guest.address, now)
             .map_err(SignInError::Throttled)?;
+        let outcome = self.resume(&pending, answer, thread, &guest, now).await;
+        self.settle(attempt, &outcome, now);
+        outcome
+    }
+
+    /// Finds the sign-in of a person who comes back from an issuer, to be gone on with by
+    /// [`Desk::come_back`]. From now on nobody else can come back to it.
+    ///
+    /// # Errors
+    /// [`ReturnError`].
+    pub fn find_away(
+        &self,
+        return_state: &str,
+        browser: &str,
+        now: Timestamp,
+    ) -> Result<Away, ReturnError> {
+        let is_ours = |step: &Waiting| {
+            let is_in_time = |since| now.millis_since(since) < AWAY_MILLIS;
+            step.away_since.is_some_and(is_in_time)
+                && step.visit.browser.as_deref() == Some(browser)
+        };
+        let id = return_state.parse::<ConversationId>().ok();
+        let found = id.and_then(|id| self.conversations.take_if(&id, now, is_ours));
+        match found {
+            Some(pending) => Ok(Away(pending)),
+            // Either somebody else's, or none at all.
+            None if self.conversations.any(now, |step| {
+                is_ours(step) || id == Some(step.return_id) && step.away_since.is_some()
+            }) =>
+            {
+                Err(ReturnError::OtherBrowser)
+            }
+            None => Err(ReturnError::Unknown),
+        }
+    }
+
+    /// Goes on with the sign-in of a person who came back, with the query they brought.
+    ///
+    /// # Errors
+    /// See [`SignInError`].
+    pub async fn come_back(
+        &self,
+        away: &Away,
+        query: BTreeMap<String, String>,
+        guest: Guest,
+        now: Timestamp,
+    ) -> Result<Progress, SignInError> {
+        let Away(pending) = away;
+        let answer = Answer {
+            callback: query,
+            ..Answer::default()
+        };
+        let mut thread = Thread::new(&pending.step.name, &pending.step.visit);
+        thread.return_id = pending.step.return_id;
+        self.resume(pending, &answer, thread, &guest, now).await
+    }
+
+    async fn resume(
+        &self,
+        pending: &Pending<Waiting>,
+        answer: &Answer,
+        thread: Thread,
+        guest: &Guest,
+        now: Timestamp,
+    ) -> Result<Progress, SignInError> {
         let backend = self
             .backends
             .get(&pending.backend)
             .ok_or(SignInError::NoBackend)?;
-        let outcome = match backend.resume(state, answer).await {
-            Ok(step) => self.advance(backend, step, name, &guest, now).await,
-            Err(error) => Err(error.into()),
-        };
-        self.settle(attempt, &outcome, now);
-        outcome
+        let step = backend.resume(&pending.step.state, answer).await?;
+        self.advance(backend, step, thread, guest, now).await
     }
 
     async fn advance(
         &self,
         backend: &Instance,
         step: Step,
-        name: &str,
+        thread: Thread,
         guest: &Guest,
         now: Timestamp,
     ) -> Result<Progress, SignInError> {
-        let keep = |state| {
-            let waiting = Waiting {
-                state,
-                name: name.to_owned(),
-            };
-            self.conversations
-                .put(backend.name(), waiting, guest.address, now)
-        };
+        let (name, address) = (backend.name(), guest.address);
         match step {
-            Step::Ask { form, state } => Ok(Progress::Ask(keep(state)?, form)),
-            Step::Redirect { url, state } => Ok(Progress::Redirect(keep(state)?, url)),
+            Step::Ask { form, state } => {
+                let waiting = thread.wait(state, None);
+                let id = self.conversations.put(name, waiting, address, now)?;
+                Ok(Progress::Ask(id, form))
+            }
+            Step::Redirect { url, state } => {
+                let id = thread.return_id;
+                let waiting = thread.wait(state, Some(now));
+                self.conversations.put_as(id, name, waiting, address, now)?;
+                Ok(Progress::Redirect(id, url))
+            }
             Step::Accept(identity) => {
-                let signed_in = self.sign_in(backend, &identity, guest.clone(), now).await?;
+                let invite = thread.visit.invite;
+                let signed_in = self
+                    .sign_in(backend, &identity, invite, guest.clone(), now)
+                    .await?;
                 Ok(Progress::SignedIn(Box::new(signed_in)))
             }
-            Step::Denied { reason, .. } => {
-                tracing::info!(backend = backend.name(), address = %guest.address, reason, "sign-in denied");
-                Err(SignInError::Denied)
+            Step::Denied { reason, message } => {
+                tracing::info!(target: "audit", backend = name, %address, reason, "sign-in denied");
+                Err(message.map_or(SignInError::Denied, |message| {
+                    SignInError::Refused(plain(&message))
+                }))
             }
             Step::NotMine => {
-                tracing::info!(backend = backend.name(), address = %guest.address, "sign-in denied: not known here");
+                tracing::info!(target: "audit", backend = name, %address, "sign-in denied: not known here");
                 Err(SignInError::Denied)
             }
-        }
-    }
-
-    async fn sign_in(
-        &self,
-        backend: &Instance,
-        identity: &Identity,
-        guest: Guest,
-        now: Timestamp,
-    ) -> Result<SignedIn, SignInError> {
-        let asserted = asserted(backend, identity)?;
-        let (live, lifetimes) = (self.live.clone(), self.lifetimes.clone());
-        let origin = origin(backend, &asserted.key, guest);
-        let linking = linking(backend);
-        let established = self
-            .store
-            .write(move |tx| {
-                let account = account::identify(&live, tx, &asserted, linking, now)?;
-                establish(&live, tx, &account.uid, origin, &lifetimes, now)
-            })
-            .await?;
-        let (account, sid) = (established.account.name.as_str(), established.claims.sid);
-        tracing::info!(account, %sid, backend = backend.name(), "signed in");
-        Ok(self.hand_out(established))
-    }
-
-    /// Signs the access token of a login that began.
-    pub fn hand_out(&self, established: Established) -> SignedIn {
-        let Established {
-            account,
-            claims,
-            refresh_token,
-        } = established;
-        SignedIn {
-            user_id: account.name.as_str().to_owned(),
-            is_admin: account.is_admin,
-            token: self.verifier.sign(&claims),
-            expires_in: self.lifetimes.access,
-            refresh_token,
         }
     }
 
@@ -387,58 +336,51 @@ impl Desk {
     }
 }
 
-/// What the core takes over of an identity. A backend's word is bounded: what is too long or holds
-/// control characters is its fault, not the person's.
-fn asserted(backend: &Instance, identity: &Identity) -> Result<Asserted, SignInError> {
-    let name = identity.username.as_deref().or(identity
-        .email
-        .as_deref()
-        .filter(|_| identity.email_verified));
-    let key = IdentityKey {
-        backend: backend.name().to_owned(),
-        issuer: identity.issuer.clone().unwrap_or_default(),
-        subject: identity.subject.clone(),
-    };
-    let name = name.unwrap_or(&identity.subject).to_owned();
-    let is_sane = |text: &str| text.len() <= 512 && !text.chars().any(char::is_control);
-    if key.subject.is_empty()
-        || ![&key.issuer, &key.subject, &name]
-            .into_iter()
-            .all(|text| is_sane(text))
-    {
-        let error = CallError::garbage(
-            "an identity whose subject is empty, over-long or holds control characters",
-        );
-        return Err(SignInError::Unavailable(error));
-    }
-    if account::is_reserved(&key.subject) || account::is_reserved(&name) {
-        tracing::warn!(
-            backend = backend.name(),
-            "the backend asserted a reserved identity"
-        );
-        return Err(SignInError::Denied);
-    }
-    Ok(Asserted { key, name })
-}
+/// A person who came back.
+#[derive(Debug)]
+pub struct Away(Pending<Waiting>);
 
-/// The rule for identities that are not linked yet. People of a backend that is a directory are
-/// made by registration, together with their account: one without the other is a remnant.
-fn linking(backend: &Instance) -> Linking {
-    if backend.is_directory() {
-        Linking::Existing
-    } else {
-        backend.linking()
+impl Away {
+    /// What they came for.
+    pub const fn visit(&self) -> &Visit {
+        &self.0.step.visit
+    }
+
+    /// The backend they were sent away by.
+    pub fn backend(&self) -> &str {
+        &self.0.backend
     }
 }
 
-/// Where a login comes from.
-pub(crate) fn origin(backend: &Instance, key: &IdentityKey, guest: Guest) -> Origin {
-    Origin {
-        backend: backend.name().to_owned(),
-        provider: backend.plugin().to_owned(),
-        identity: (key.issuer.clone(), key.subject.clone()),
-        address: guest.address.to_string(),
-        user_agent: guest.user_agent,
-        client_id: guest.client_id,
+/// What runs through a sign-in from step to step.
+struct Thread {
+    name: String,
+    return_id: ConversationId,
+    visit: Visit,
+}
+
+impl Thread {
+    fn new(name: &str, visit: &Visit) -> Self {
+        Self {
+            name: name.to_owned(),
+            return_id: ConversationId::random(),
+            visit: visit.clone(),
+        }
     }
+
+    fn wait(self, state: State, away_since: Option<Timestamp>) -> Waiting {
+        Waiting {
+            state,
+            name: self.name,
+            return_id: self.return_id,
+            away_since,
+            visit: self.visit,
+        }
+    }
+}
+
+/// A plugin's sentence for a person: one line, not too long.
+fn plain(message: &str) -> String {
+    let line = message.chars().filter(|c| !c.is_control());
+    line.take(300).collect()
 }

@@ -9,7 +9,11 @@
 
 pub mod conversation;
 mod desk;
+mod entry;
+mod issuer;
+mod outcome;
 pub mod throttle;
+pub mod ticket;
 
 use serde::{Deserialize, Serialize};
 
@@ -26,8 +30,12 @@ use crate::{
     },
 };
 
-pub(crate) use desk::origin;
-pub use desk::{Desk, Guest, Progress, SignInError, SignedIn};
+pub(crate) use desk::Waiting;
+pub use desk::{Away, Desk};
+pub(crate) use entry::origin;
+pub(crate) use issuer::sweep as sweep_issuer_sessions;
+pub use issuer::{ISSUER_SESSIONS, end_by_issuer};
+pub use outcome::{Guest, Progress, ReturnError, SignInError, SignedIn, Visit};
 
 /// Logins by account and id.
 pub const LOGINS: Table<(Uid, LoginId), Login> = Table::new(4, "logins");
@@ -64,6 +72,8 @@ pub struct Origin {
     pub provider: String,
     /// Issuer and subject of the identity.
     pub identity: (String, String),
+    /// The issuer's own id of the session it was vouched for in.
+    pub session: Option<String>,
     /// The client's address.
     pub address: String,
     /// The client's `User-Agent`.
@@ -79,6 +89,7 @@ impl Origin {
             backend: "magic-link".to_owned(),
             provider: "magic-link".to_owned(),
             identity: (String::new(), String::new()),
+            session: None,
             address: guest.address.to_string(),
             user_agent: guest.user_agent,
             client_id: None,
@@ -126,6 +137,9 @@ pub fn establish(
 ) -> Result<Established, AccountError> {
     let account = account::record_login(live, tx, uid, now)?;
     let sid = LoginId::random();
+    if let Some(session) = &origin.session {
+        issuer::note(tx, &origin, session, uid, &sid)?;
+    }
     let (expires_at, grant, refresh_token) = match origin.client_id {
         None => (now.plus_seconds(lifetimes.access), None, None),
         Some(client_id) => {

@@ -69,6 +69,14 @@ impl<K: Key + ?Sized, V: Record> Table<K, V> {
         tx.set(self.full(key), None)
     }
 
+    /// Deletes the record under an encoded key, as [`Table::scan`] gives it.
+    ///
+    /// # Errors
+    /// As [`Table::get`].
+    pub fn delete_at(&self, tx: &mut Tx<'_>, key: &[u8]) -> Result<bool, StoreError> {
+        tx.set([&[self.id], key].concat(), None)
+    }
+
     /// Lazily walks the records whose encoded key starts with `prefix`, in key order or backwards;
     /// with `start`, only those strictly past that encoded key. Keys come without the table byte.
     pub fn scan<'r, R: Read>(

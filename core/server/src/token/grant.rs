@@ -248,6 +248,7 @@ mod tests {
                 backend: "local".into(),
                 provider: "accounts".into(),
                 identity: (String::new(), "alice".into()),
+                session: None,
                 address: "192.0.2.1".into(),
                 user_agent: "test".into(),
                 client_id: Some(client_id.into()),

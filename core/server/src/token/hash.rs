@@ -27,6 +27,8 @@ pub enum Kind {
     UserCode,
     /// The secret a command line polls with.
     Ticket,
+    /// The code in the link a command line opens.
+    TicketCode,
     /// The state of a redirecting sign-in (RFC 6749 section 10.12).
     State,
     /// What binds a browser to a sign-in under way.
@@ -45,6 +47,7 @@ impl Kind {
             Self::DeviceCode => b"device-code\0",
             Self::UserCode => b"user-code\0",
             Self::Ticket => b"ticket\0",
+            Self::TicketCode => b"ticket-code\0",
             Self::State => b"state\0",
             Self::Browser => b"browser\0",
             Self::Form => b"form\0",
@@ -90,6 +93,23 @@ pub fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
 /// A new secret text: 32 random bytes in URL-safe base64 without padding, 43 characters.
 pub fn generate() -> Secret<String> {
     Secret::new(URL_SAFE_NO_PAD.encode(random_bytes::<32>()))
+}
+
+/// A new code for a person to compare or type: eight letters in two groups (RFC 8628 section 6.1).
+pub fn user_code() -> String {
+    const ALPHABET: &[u8; 31] = b"ABCDEFGHJKMNPQRSTUVWXYZ23456789";
+    let mut code = String::with_capacity(9);
+    while code.len() < 9 {
+        let fair = random_bytes::<32>().into_iter().filter(|byte| *byte < 248);
+        for byte in fair.take(9 - code.len()) {
+            if code.len() == 4 {
+                code.push('-');
+            }
+            code.push(char::from(ALPHABET[usize::from(byte % 31)]));
+        }
+    }
+    code.truncate(9);
+    code
 }
 
 /// A new password for a person to copy: 20 characters none of which look alike, 99 bits.

@@ -60,6 +60,7 @@ fn identify(backend: &Instance, path: &str) -> Result<omnigent_plugin::Verdict, 
         peer,
         headers: &[],
         client_certificate: None,
+        is_from_trusted_proxy: false,
     })
 }
 

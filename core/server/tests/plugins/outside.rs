@@ -46,6 +46,7 @@ fn it_identifies_requests_by_what_they_carry() {
                 peer,
                 headers,
                 client_certificate,
+                is_from_trusted_proxy: false,
             })
             .unwrap()
         };

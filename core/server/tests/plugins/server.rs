@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use omnigent_plugin::{Answer, Identity, LoginRequest, Step};
 use omnigent_server::{
-    account::Linking,
+    account::{Linking, Rules},
     backend::{Backends, Cost, Hashing, Instance, OpenError, Services, Wanted, file_of},
     clock::Clock,
     store::{Options, Store},
@@ -113,7 +113,11 @@ pub(crate) fn at(name: &str, file: &Path, config: Value) -> Wanted {
         sha256: None,
         title: None,
         required: true,
-        linking: Linking::Existing,
+        rules: Rules {
+            linking: Linking::Existing,
+            ..Rules::default()
+        },
+        session_ttl: None,
         deadline: DEADLINE,
         concurrency: 8,
         config,

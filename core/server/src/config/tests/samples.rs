@@ -13,6 +13,15 @@ const SAMPLES: &[(&str, &str)] = &[
         "no-auth.toml",
         include_str!("../../../../../config/no-auth.toml"),
     ),
+    (
+        "header.toml",
+        include_str!("../../../../../config/header.toml"),
+    ),
+    (
+        "htpasswd.toml",
+        include_str!("../../../../../config/htpasswd.toml"),
+    ),
+    ("oidc.toml", include_str!("../../../../../config/oidc.toml")),
 ];
 
 /// The reference with the keys and tables that are comments in it made real.

@@ -1,0 +1,377 @@
+//! Who comes in by an identity: which account it leads to, and whether a backend's rules admit it
+//! (DESIGN section 5).
+//!
+//! **Invariants:** an identity that is linked leads to its account and to no other; an unknown one
+//! joins an existing account only on the operator's word ([`expect`]) or by an e-mail address that
+//! both sides have from an issuer the operator calls authoritative for its domain; nothing is
+//! ever linked by an address that is not verified, and nobody is merged by having a name.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ACCOUNTS, Account, AccountError, AccountName, IDENTITIES, IdentityKey, link, redeem_invite,
+    roster,
+};
+use crate::{
+    clock::Timestamp,
+    id::Uid,
+    live::Live,
+    store::{Key, Order, Read, Record, StoreError, Table, Tx},
+};
+
+/// Identities the operator expects: what `omnigent account migrate` prepares.
+pub const EXPECTED: Table<Expected, Expectation> = Table::new(16, "expected-identities");
+/// The account each e-mail address belongs to, as an authoritative issuer or an admin said.
+pub const PROVEN: Table<str, Uid> = Table::new(17, "proven-addresses");
+/// Identities that came in by an invite: their backend's domain and group rules are waived.
+const WAIVED: Table<IdentityKey, ()> = Table::new(18, "waived-identities");
+/// Accounts that are admins because of a group, and cease to be when they leave it.
+const BY_GROUP: Table<Uid, ()> = Table::new(19, "admins-by-group");
+
+/// What becomes of an identity that is not linked yet: the backend's `accounts` key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Linking {
+    /// A new account named after it; refused, never merged, when the name is taken.
+    #[default]
+    Create,
+    /// It joins the account of its proven e-mail address, else gets a new one.
+    Link,
+    /// Refused: it must have been linked, expected or invited before.
+    Existing,
+}
+
+/// A backend's rules: who may come in and as what.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// What becomes of unknown identities.
+    pub linking: Linking,
+    /// Domains whose e-mail addresses the backend is authoritative for.
+    pub link_domains: Vec<String>,
+    /// Domains an e-mail address must be of; empty for any.
+    pub allowed_domains: Vec<String>,
+    /// Groups to be in one of; empty for any.
+    pub allowed_groups: Vec<String>,
+    /// Groups that make an admin.
+    pub admin_groups: Vec<String>,
+    /// Whether an invite waives `allowed_domains` and `allowed_groups`.
+    pub allow_invites: bool,
+}
+
+/// An identity as a backend asserted it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asserted {
+    /// Who, at which backend.
+    pub key: IdentityKey,
+    /// The name a new account would get: the username, or the verified e-mail address.
+    pub name: String,
+    /// The username, if the backend gave one.
+    pub username: Option<String>,
+    /// The e-mail address in lower case.
+    pub email: Option<String>,
+    /// Whether the issuer has verified it.
+    pub email_verified: bool,
+    /// The person's groups.
+    pub groups: Vec<String>,
+}
+
+impl Asserted {
+    fn domain(&self) -> Option<&str> {
+        let address = self.email.as_deref().unwrap_or(&self.name);
+        address.rsplit_once('@').map(|(_, domain)| domain)
+    }
+
+    fn verified_email(&self) -> Option<&str> {
+        self.email.as_deref().filter(|_| self.email_verified)
+    }
+
+    fn is_in_any(&self, groups: &[String]) -> bool {
+        self.groups.iter().any(|group| groups.contains(group))
+    }
+}
+
+/// By what an identity is expected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// The configured backend that will assert it.
+    pub backend: String,
+    /// What of it is known.
+    pub by: Mark,
+}
+
+/// A mark an identity is recognised by.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mark {
+    /// Its subject.
+    Subject(String),
+    /// Its verified e-mail address.
+    Email(String),
+    /// Its username.
+    Username(String),
+}
+
+impl Mark {
+    /// As it is compared: names and addresses in lower case.
+    #[must_use]
+    pub fn normal(self) -> Self {
+        match self {
+            Self::Subject(subject) => Self::Subject(subject),
+            Self::Email(email) => Self::Email(email.trim().to_lowercase()),
+            Self::Username(name) => Self::Username(name.trim().to_lowercase()),
+        }
+    }
+}
+
+impl Key for Expected {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let (kind, value) = match &self.by {
+            Mark::Subject(value) => ("subject", value),
+            Mark::Email(value) => ("email", value),
+            Mark::Username(value) => ("username", value),
+        };
+        IdentityKey {
+            backend: self.backend.clone(),
+            issuer: kind.to_owned(),
+            subject: value.clone(),
+        }
+        .encode(out);
+    }
+}
+
+/// What is expected of an account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expectation {
+    /// The account.
+    pub uid: Uid,
+    /// The backend that will assert the identity.
+    pub backend: String,
+    /// What it will be recognised by.
+    pub by: Mark,
+}
+
+impl Record for Expectation {
+    const VERSION: u8 = 1;
+}
+
+/// Everything expected of the account.
+///
+/// # Errors
+/// Only of the store.
+pub fn expected_of(from: &impl Read, uid: &Uid) -> Result<Vec<Expectation>, StoreError> {
+    let all = EXPECTED.scan(from, &[], None, Order::Ascending);
+    let mut own = Vec::new();
+    for entry in all {
+        let (_, expectation) = entry?;
+        if expectation.uid == *uid {
+            own.push(expectation);
+        }
+    }
+    Ok(own)
+}
+
+/// Lets the identity that will bear the mark lead to the account: the operator's word.
+///
+/// # Errors
+/// [`AccountError::IdentityTaken`] when another account is expected by the same mark.
+pub fn expect(tx: &mut Tx<'_>, expected: &Expected, uid: &Uid) -> Result<(), AccountError> {
+    match EXPECTED.get(tx, expected)? {
+        Some(other) if other.uid != *uid && ACCOUNTS.contains(tx, &other.uid)? => {
+            Err(AccountError::IdentityTaken)
+        }
+        _ => {
+            let expectation = Expectation {
+                uid: *uid,
+                backend: expected.backend.clone(),
+                by: expected.by.clone(),
+            };
+            Ok(EXPECTED.put(tx, expected, &expectation)?)
+        }
+    }
+}
+
+/// The account `asserted` leads to, by the backend's rules.
+///
+/// # Errors
+/// Why it leads to none: [`AccountError::Domain`], [`AccountError::Group`],
+/// [`AccountError::NotAdmitted`], [`AccountError::NameTaken`], [`AccountError::Name`],
+/// [`AccountError::Invite`].
+pub fn admit(
+    live: &Live,
+    tx: &mut Tx<'_>,
+    rules: &Rules,
+    asserted: &Asserted,
+    invite: Option<&str>,
+    now: Timestamp,
+) -> Result<Account, AccountError> {
+    let known = match IDENTITIES.get(tx, &asserted.key)? {
+        Some(linked) => ACCOUNTS.get(tx, &linked.uid)?,
+        None => None,
+    };
+    let account = match known {
+        Some(account) => {
+            check(live, tx, rules, asserted, Some(&account))?;
+            account
+        }
+        None => newcomer(live, tx, rules, asserted, invite, now)?,
+    };
+    if let Some(email) = asserted.verified_email()
+        && is_authoritative(rules, asserted)
+    {
+        PROVEN.put(tx, email, &account.uid)?;
+    }
+    map_admin(live, tx, rules, asserted, account)
+}
+
+fn newcomer(
+    live: &Live,
+    tx: &mut Tx<'_>,
+    rules: &Rules,
+    asserted: &Asserted,
+    invite: Option<&str>,
+    now: Timestamp,
+) -> Result<Account, AccountError> {
+    if let Some(uid) = expected(tx, asserted)? {
+        check(live, tx, rules, asserted, None)?;
+        return join(live, tx, &uid, asserted, now);
+    }
+    if rules.linking == Linking::Link
+        && is_authoritative(rules, asserted)
+        && let Some(email) = asserted.verified_email()
+        && let Some(uid) = PROVEN.get(tx, email)?
+        && ACCOUNTS.contains(tx, &uid)?
+    {
+        check(live, tx, rules, asserted, None)?;
+        return join(live, tx, &uid, asserted, now);
+    }
+    let name = AccountName::asserted(&asserted.name)?;
+    let mut is_admin = live.is_listed_admin(&name);
+    match invite.filter(|_| rules.allow_invites) {
+        Some(token) => {
+            is_admin |= redeem_invite(live, tx, token, now)?.is_admin;
+            WAIVED.put(tx, &asserted.key, &())?;
+        }
+        None => {
+            check(live, tx, rules, asserted, None)?;
+            if rules.linking == Linking::Existing {
+                return Err(AccountError::NotAdmitted);
+            }
+        }
+    }
+    roster::create(live, tx, name, is_admin, Some(asserted.key.clone()), now)
+}
+
+fn join(
+    live: &Live,
+    tx: &mut Tx<'_>,
+    uid: &Uid,
+    asserted: &Asserted,
+    now: Timestamp,
+) -> Result<Account, AccountError> {
+    link(live, tx, uid, asserted.key.clone(), now)?;
+    tracing::info!(target: "audit", backend = asserted.key.backend, %uid, "an identity was linked");
+    ACCOUNTS.get(tx, uid)?.ok_or(AccountError::NotFound)
+}
+
+/// The account the operator expects this identity for. What it was expected by is used up.
+fn expected(tx: &mut Tx<'_>, asserted: &Asserted) -> Result<Option<Uid>, AccountError> {
+    let marks = [
+        Some(Mark::Subject(asserted.key.subject.clone())),
+        asserted
+            .verified_email()
+            .map(|email| Mark::Email(email.to_owned())),
+        asserted
+            .username
+            .as_ref()
+            .map(|name| Mark::Username(name.to_lowercase())),
+    ];
+    for by in marks.into_iter().flatten() {
+        let expected = Expected {
+            backend: asserted.key.backend.clone(),
+            by,
+        };
+        if let Some(Expectation { uid, .. }) = EXPECTED.get(tx, &expected)? {
+            EXPECTED.delete(tx, &expected)?;
+            if ACCOUNTS.contains(tx, &uid)? {
+                return Ok(Some(uid));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Holds the identity against the backend's domains and groups.
+///
+/// # Errors
+/// [`AccountError::Domain`], [`AccountError::Group`].
+pub fn check(
+    live: &Live,
+    from: &impl Read,
+    rules: &Rules,
+    asserted: &Asserted,
+    account: Option<&Account>,
+) -> Result<(), AccountError> {
+    if rules.allowed_domains.is_empty() && rules.allowed_groups.is_empty() {
+        return Ok(());
+    }
+    let is_listed = match account {
+        Some(account) => live.is_listed_admin(&account.name),
+        None => AccountName::asserted(&asserted.name).is_ok_and(|name| live.is_listed_admin(&name)),
+    };
+    if is_listed || (rules.allow_invites && WAIVED.contains(from, &asserted.key)?) {
+        return Ok(());
+    }
+    let domain = asserted.domain().unwrap_or_default();
+    if !rules.allowed_domains.is_empty() && !rules.allowed_domains.iter().any(|own| own == domain) {
+        return Err(AccountError::Domain(domain.to_owned()));
+    }
+    if !rules.allowed_groups.is_empty() && !asserted.is_in_any(&rules.allowed_groups) {
+        return Err(AccountError::Group);
+    }
+    Ok(())
+}
+
+/// Whether the operator lets this backend speak for the address's domain.
+fn is_authoritative(rules: &Rules, asserted: &Asserted) -> bool {
+    let domain = asserted
+        .verified_email()
+        .and_then(|email| email.rsplit_once('@'));
+    domain.is_some_and(|(_, domain)| rules.link_domains.iter().any(|own| own == domain))
+}
+
+/// Makes an admin of whoever is in an admin group, and takes back what a group gave.
+pub fn map_admin(
+    live: &Live,
+    tx: &mut Tx<'_>,
+    rules: &Rules,
+    asserted: &Asserted,
+    account: Account,
+) -> Result<Account, AccountError> {
+    let uid = account.uid;
+    let is_in = asserted.is_in_any(&rules.admin_groups);
+    if is_in && !account.is_admin {
+        BY_GROUP.put(tx, &uid, &())?;
+        tracing::info!(target: "audit", account = account.name.as_str(), "an admin by group");
+        return roster::set_admin(live, tx, &uid, true);
+    }
+    if !is_in && !rules.admin_groups.is_empty() && BY_GROUP.contains(tx, &uid)? {
+        if roster::is_last_admin(tx, &uid)? {
+            tracing::warn!(
+                account = account.name.as_str(),
+                "left the admin group, and stays an admin: there is no other"
+            );
+            return Ok(account);
+        }
+        BY_GROUP.delete(tx, &uid)?;
+        tracing::info!(target: "audit", account = account.name.as_str(), "no admin by group any more");
+        return roster::set_admin(live, tx, &uid, false);
+    }
+    Ok(account)
+}
+
+/// Notes that the address, if the name is one, belongs to the account: an admin says so.
+pub(super) fn vouch(tx: &mut Tx<'_>, account: &Account) -> Result<(), StoreError> {
+    if account.name.as_str().contains('@') {
+        PROVEN.put(tx, account.name.as_str(), &account.uid)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! What a server stands on from its start to its end, whatever its configuration becomes meanwhile.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+
+use super::{StartError, parts};
+use crate::{
+    backend::Services,
+    clock::{Clock, Timestamp},
+    config::Config,
+    live::Live,
+    login::{Waiting, conversation::Conversations, throttle::Throttle},
+    store::{Options, Store},
+    token::{Keyring, Verifier},
+    uses::Uses,
+};
+
+/// See the module.
+pub(super) struct Ground {
+    pub(super) store: Store,
+    pub(super) live: Live,
+    pub(super) verifier: Arc<Verifier>,
+    pub(super) services: Services,
+    pub(super) clock: Clock,
+    pub(super) throttle: Arc<Throttle>,
+    pub(super) conversations: Arc<Conversations<Waiting>>,
+    pub(super) uses: Uses,
+    pub(super) issuer: Box<str>,
+    pub(super) audience: Box<str>,
+    pub(super) listening: SocketAddr,
+    pub(super) started_at: Timestamp,
+    pub(super) data_dir: PathBuf,
+    pub(super) setup_code_file: PathBuf,
+}
+
+impl Ground {
+    pub(super) async fn open(
+        config: &Config,
+        listening: SocketAddr,
+        clock: Clock,
+    ) -> Result<Self, StartError> {
+        let data_dir = config.server.data_dir.clone();
+        parts::make_private(&data_dir)?;
+        let folder = data_dir.join("store");
+        let began = tokio::time::Instant::now();
+        let opened =
+            tokio::task::spawn_blocking(move || Store::open(&folder, &Options::default())).await;
+        let store =
+            opened.map_err(|_| StartError::Config("opening the store panicked".into()))??;
+        tracing::debug!(millis = began.elapsed().as_millis(), "store opened");
+        let keyring = Keyring::load_or_create(&data_dir, config.tokens.secret.clone())?;
+        let now = clock.now();
+        let live = Live::load(&store, keyring.hasher(), now)?;
+        tracing::debug!(
+            millis = began.elapsed().as_millis(),
+            "accounts and revocations loaded"
+        );
+        let issuer = config.tokens.issuer.as_deref().unwrap_or("omnigent");
+        let audience = config.tokens.audience.as_str();
+        let (accounts, revocations) = (Arc::clone(&live.accounts), Arc::clone(&live.revocations));
+        let verifier = Verifier::new(keyring, issuer, audience, accounts, revocations)
+            .allow_endless_api_tokens(config.tokens.api_allow_unlimited);
+        Ok(Self {
+            services: parts::services(config, &store, &clock)?,
+            throttle: Arc::new(Throttle::new(parts::limits(config))),
+            conversations: Arc::default(),
+            uses: Uses::default(),
+            issuer: issuer.into(),
+            audience: audience.into(),
+            started_at: now,
+            setup_code_file: data_dir.join("setup-code"),
+            verifier: Arc::new(verifier),
+            store,
+            live,
+            clock,
+            listening,
+            data_dir,
+        })
+    }
+}

@@ -1,0 +1,172 @@
+//! The server in force, and how another configuration takes its place.
+//!
+//! **Invariants:** a request is answered by one configuration from its first byte to its last; a
+//! configuration that cannot work changes nothing; backends that go out of use are let go of after
+//! the last request that may ask them.
+
+use std::{
+    fs,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use tokio::{
+    net::{TcpListener, UnixListener},
+    sync::Mutex,
+};
+
+use super::{App, StartError};
+use crate::{
+    config::{Change, Config, Problem},
+    http::{self, Listeners},
+};
+
+/// Reads the configuration anew.
+pub type Loader = Box<dyn Fn() -> Result<Config, Vec<Problem>> + Send + Sync>;
+
+/// Why a configuration did not take the place of the one in force.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// It is no configuration.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Config(Vec<Problem>),
+    /// It cannot work.
+    #[error(transparent)]
+    Start(#[from] StartError),
+}
+
+/// What a reload changed.
+#[derive(Debug)]
+pub struct Reloaded {
+    /// The keys that changed.
+    pub changes: Vec<Change>,
+    /// What may be allowed but not meant.
+    pub warnings: Vec<Problem>,
+}
+
+/// A server that runs.
+pub struct Running {
+    current: ArcSwap<App>,
+    load: Loader,
+    changing: Mutex<()>,
+}
+
+/// How long old backends are kept for requests that may still ask them.
+const LINGER: Duration = Duration::from_secs(120);
+
+impl Running {
+    /// Puts `app` in force. `load` reads its configuration anew.
+    pub fn new(app: Arc<App>, load: Loader) -> Arc<Self> {
+        Arc::new(Self {
+            current: ArcSwap::new(app),
+            load,
+            changing: Mutex::new(()),
+        })
+    }
+
+    /// The server as it is configured now.
+    pub fn current(&self) -> Arc<App> {
+        self.current.load_full()
+    }
+
+    /// Reads the configuration anew and puts it in force, or changes nothing.
+    ///
+    /// # Errors
+    /// [`ReloadError`].
+    pub async fn reload(self: &Arc<Self>) -> Result<Reloaded, ReloadError> {
+        let _alone = self.changing.lock().await;
+        let running = Arc::clone(self);
+        let loaded = tokio::task::spawn_blocking(move || (running.load)()).await;
+        let panicked = |_| StartError::Config("reading the configuration panicked".into());
+        let config = loaded.map_err(panicked)?.map_err(ReloadError::Config)?;
+        let changes = self.current().config.changes(&config);
+        self.put_in_force(&config).await?;
+        for change in &changes {
+            tracing::info!(target: "audit", key = change.key_path, needs_restart = change.needs_restart, "configuration changed");
+        }
+        Ok(Reloaded {
+            changes,
+            warnings: config.warnings,
+        })
+    }
+
+    /// Tries once more to open the backends that did not open.
+    pub(crate) async fn heal(&self) {
+        let _alone = self.changing.lock().await;
+        let app = self.current();
+        let failed = app.backends.failures().len();
+        if failed == 0 {
+            return;
+        }
+        match app.reopen(&app.config).await {
+            Ok(new) if new.backends.failures().len() < failed => self.swap(new),
+            Ok(new) => new.backends.shutdown_except(app.backends.shared()),
+            Err(error) => tracing::debug!(%error, "a backend still does not open"),
+        }
+    }
+
+    async fn put_in_force(&self, config: &Config) -> Result<(), StartError> {
+        let new = self.current().reopen(config).await?;
+        self.swap(new);
+        Ok(())
+    }
+
+    fn swap(&self, new: App) {
+        let new = Arc::new(new);
+        let old = self.current.swap(Arc::clone(&new));
+        tokio::spawn(async move {
+            let until = Instant::now() + LINGER;
+            while Arc::strong_count(&old) > 1 && Instant::now() < until {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            let stop = move || old.backends.shutdown_except(new.backends.shared());
+            let _ = tokio::task::spawn_blocking(stop).await;
+        });
+    }
+
+    /// Serves on `tcp`, if given, on the Unix socket, if given, and on the operator's socket until
+    /// `shutdown` resolves or the store turns out to be damaged; then lets running requests end,
+    /// and lets go of everything.
+    ///
+    /// # Errors
+    /// [`StartError::Damaged`].
+    pub async fn serve(
+        self: Arc<Self>,
+        tcp: Option<TcpListener>,
+        unix: Option<UnixListener>,
+        operator: UnixListener,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), StartError> {
+        let listeners = Listeners {
+            tcp,
+            unix,
+            operator,
+        };
+        let app = self.current();
+        let (store, data_dir) = (app.store.clone(), app.ground.data_dir.clone());
+        drop(app);
+        let upkeep = tokio::spawn(crate::upkeep::run(Arc::clone(&self)));
+        let mut damage = None;
+        let stop = async {
+            tokio::select! {
+                () = shutdown => {}
+                found = store.damaged() => damage = Some(found),
+            }
+        };
+        let served = http::serve(Arc::clone(&self), listeners, stop).await;
+        upkeep.abort();
+        let _ = upkeep.await;
+        let _ = fs::remove_file(data_dir.join("admin.sock"));
+        if let Some(damage) = damage {
+            return Err(StartError::Damaged(damage.to_string()));
+        }
+        let app = self.current();
+        app.flush_uses().await;
+        app.backends.shutdown();
+        served.map_err(|source| StartError::Io {
+            path: data_dir,
+            source,
+        })
+    }
+}

@@ -1,0 +1,225 @@
+//! Signing in a command line through a browser: tickets (CONTRACT section 6).
+
+use std::sync::Arc;
+
+use http::{Method, StatusCode};
+use serde_json::json;
+
+use super::{
+    Access, ApiError, BodyRule, Outcome, Request, Route,
+    forms::{field, query},
+    pages::{Page, PageForm, page},
+    request::Authority,
+    response::{json as json_response, no_store, ok},
+};
+use crate::{
+    app::App,
+    clock::Timestamp,
+    id::Uid,
+    login::{
+        LOGINS,
+        ticket::{self, Approval, LIFETIME, Polled},
+    },
+};
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::new(Method::POST, "/auth/cli-login", Access::Public, open),
+        Route::new(Method::GET, "/auth/cli-poll", Access::Public, poll),
+        Route::new(
+            Method::POST,
+            "/auth/cli-login/decide",
+            Access::Login,
+            decide,
+        )
+        .body(BodyRule::Form),
+    ]
+}
+
+/// Opens a ticket. The body, if any, is ignored, as the original does.
+async fn open(app: Arc<App>, request: Request) -> Outcome {
+    if app.login_url().is_none() && app.backends.request().next().is_none() {
+        return Err(ApiError::auth(
+            StatusCode::BAD_REQUEST,
+            "nobody signs in on this server",
+        ));
+    }
+    let (live, now, guest) = (app.live.clone(), request.now, request.guest(None));
+    let issued = app
+        .store
+        .write(move |tx| ticket::issue(&live, tx, guest.address, &guest.user_agent, now))
+        .await?;
+    let issued = issued.map_err(|ticket::TooMany| ApiError::throttled(60))?;
+    Ok(no_store(ok(&json!({
+        "ticket": issued.secret.expose(),
+        "login_url": format!("/auth/login?ticket={}", issued.code.expose()),
+        "user_code": issued.user_code,
+        "expires_in": LIFETIME,
+        "interval": 2,
+    }))))
+}
+
+/// What has become of a ticket. Never throttled: any status but these ends the client's wait.
+async fn poll(app: Arc<App>, request: Request) -> Outcome {
+    let secret = query(&request, "ticket").unwrap_or_default();
+    let gone = |text: &str| ApiError::auth(StatusCode::GONE, text);
+    let (live, now) = (app.live.clone(), request.now);
+    let pending = || {
+        Ok(no_store(json_response(
+            StatusCode::ACCEPTED,
+            &json!({"status": "pending"}),
+        )))
+    };
+    let asked = secret.clone();
+    let is_pending = app
+        .store
+        .read(move |reader| ticket::is_pending(&live, reader, &asked, now))
+        .await?;
+    if is_pending {
+        return pending();
+    }
+    let live = app.live.clone();
+    let polled = app
+        .store
+        .write(move |tx| ticket::poll(&live, tx, &secret, now))
+        .await?;
+    let (ticket, approval) = match polled {
+        Polled::Pending => return pending(),
+        Polled::Unknown => return Err(gone("Ticket not found or expired")),
+        Polled::Expired => return Err(gone("Ticket expired")),
+        Polled::Approved(both) => *both,
+    };
+    let uid = approval.uid;
+    let login = app
+        .desk
+        .sign_in_as(uid, ticket.origin(approval), now)
+        .await?;
+    let mut body = json!({
+        "token": login.token.expose(),
+        "user_id": login.user_id,
+        "expires_in": login.expires_in,
+    });
+    if let Some(refresh) = &login.refresh_token {
+        body["refresh_token"] = refresh.expose().as_str().into();
+    }
+    Ok(no_store(ok(&body)))
+}
+
+/// Asks the person whether it was they who started the command line.
+pub(super) async fn confirm(app: &App, code: &str, account: &str, now: Timestamp) -> Outcome {
+    let (live, wanted) = (app.live.clone(), code.to_owned());
+    let found = app
+        .store
+        .read(move |reader| ticket::by_code(&live, reader, &wanted, now))
+        .await?;
+    let Some(ticket) = found else {
+        return invalid();
+    };
+    let ago = now.seconds().saturating_sub(ticket.created_at.seconds());
+    let message = format!(
+        "A command line wants to act as {account}. It was started {ago} seconds ago from {} \
+         ({}), and shows the code {}. Approve only if you started it and it shows this code.",
+        ticket.address,
+        if ticket.user_agent.is_empty() {
+            "no name given"
+        } else {
+            &ticket.user_agent
+        },
+        ticket.user_code,
+    );
+    let hidden = |decision: &str| {
+        vec![
+            ("ticket", code.to_owned()),
+            ("decision", decision.to_owned()),
+        ]
+    };
+    let form = |decision, submit| PageForm {
+        action: "/auth/cli-login/decide",
+        hidden: hidden(decision),
+        fields: Vec::new(),
+        submit,
+    };
+    let shown = Page {
+        title: "Confirm sign-in",
+        message: Some(message),
+        forms: vec![form("approve", "Approve"), form("deny", "Deny")],
+        ..Page::default()
+    };
+    page(StatusCode::OK, &shown)
+}
+
+fn invalid() -> Outcome {
+    let shown = Page {
+        title: "Confirm sign-in",
+        problem: Some("This link is invalid or has expired.".to_owned()),
+        ..Page::default()
+    };
+    page(StatusCode::GONE, &shown)
+}
+
+async fn decide(app: Arc<App>, request: Request) -> Outcome {
+    let code = field(&request, "ticket");
+    let approval = match field(&request, "decision").as_str() {
+        "approve" => Some(approval(&app, &request).await?),
+        _ => None,
+    };
+    let is_approval = approval.is_some();
+    let (live, now) = (app.live.clone(), request.now);
+    let decided = app
+        .store
+        .write(move |tx| ticket::decide(&live, tx, &code, approval, now))
+        .await?;
+    if !decided {
+        return invalid();
+    }
+    let account = &request.user()?.account.id;
+    tracing::info!(target: "audit", request_id = %request.head.id, account, is_approval, "a command line's sign-in was decided");
+    let (title, message) = if is_approval {
+        (
+            "Login successful",
+            "You can close this page and go back to your terminal.",
+        )
+    } else {
+        ("Denied", "The command line gets nothing.")
+    };
+    let shown = Page {
+        title,
+        message: Some(message.to_owned()),
+        ..Page::default()
+    };
+    page(StatusCode::OK, &shown)
+}
+
+/// What vouched for the person who approves.
+async fn approval(app: &App, request: &Request) -> Result<Approval, ApiError> {
+    let principal = request.user()?;
+    let uid: Uid = principal.account.uid;
+    if let Authority::Asserted(key) = &principal.authority {
+        let provider = app
+            .backends
+            .get(&key.backend)
+            .map(|b| b.plugin().to_owned());
+        return Ok(Approval {
+            uid,
+            backend: key.backend.clone(),
+            provider: provider.unwrap_or_default(),
+            identity: (key.issuer.clone(), key.subject.clone()),
+        });
+    }
+    let token = principal
+        .token()
+        .ok_or_else(|| ApiError::auth(StatusCode::FORBIDDEN, "sign in to approve this"))?;
+    let sid = token.sid;
+    let login = app
+        .store
+        .read(move |reader| LOGINS.get(reader, &(uid, sid)))
+        .await?;
+    let login =
+        login.ok_or_else(|| ApiError::auth(StatusCode::FORBIDDEN, "sign in to approve this"))?;
+    Ok(Approval {
+        uid,
+        backend: login.backend,
+        provider: token.provider.to_string(),
+        identity: login.identity,
+    })
+}

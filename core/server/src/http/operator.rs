@@ -1,0 +1,226 @@
+//! What only the operator does, on the Unix socket: reload, plan a swap, carry people over, and get
+//! in when nothing else works.
+
+use std::sync::Arc;
+
+use http::{Method, StatusCode};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::json;
+
+use super::{
+    Access, ApiError, BodyRule, Outcome, Request, Route,
+    response::{no_content, no_store, ok},
+};
+use crate::{
+    account::{
+        Expected, MagicLink, Mark, by_name, expect, expected_of, issue_magic,
+        swap::{self, By, Target},
+        unlink,
+    },
+    app::{App, ReloadError},
+};
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::new(
+            Method::POST,
+            "/auth/operator/reload",
+            Access::Operator,
+            reload,
+        ),
+        Route::new(Method::POST, "/auth/operator/plan", Access::Operator, plan)
+            .body(BodyRule::Json),
+        Route::new(
+            Method::POST,
+            "/auth/operator/migrate",
+            Access::Operator,
+            migrate,
+        )
+        .body(BodyRule::Json),
+        Route::new(
+            Method::POST,
+            "/auth/users/{id}/reset-link",
+            Access::Operator,
+            reset_link,
+        ),
+        Route::new(
+            Method::GET,
+            "/auth/users/{id}/identities",
+            Access::Operator,
+            identities,
+        ),
+        Route::new(
+            Method::POST,
+            "/auth/users/{id}/identities",
+            Access::Operator,
+            link,
+        )
+        .body(BodyRule::Json),
+        Route::new(
+            Method::DELETE,
+            "/auth/users/{id}/identities/{backend}",
+            Access::Operator,
+            unlink_all,
+        ),
+    ]
+}
+
+fn message<T: DeserializeOwned>(request: &Request) -> Result<T, ApiError> {
+    serde_json::from_slice(&request.bytes)
+        .map_err(|error| ApiError::auth(StatusCode::BAD_REQUEST, &error.to_string()))
+}
+
+async fn reload(_: Arc<App>, request: Request) -> Outcome {
+    match request.running.reload().await {
+        Ok(reloaded) => Ok(no_store(ok(&json!({
+            "changes": reloaded.changes,
+            "warnings": reloaded.warnings,
+        })))),
+        Err(ReloadError::Config(problems)) => {
+            let text: Vec<_> = problems.iter().map(ToString::to_string).collect();
+            Err(ApiError::auth(StatusCode::BAD_REQUEST, &text.join("\n")))
+        }
+        Err(ReloadError::Start(error)) => {
+            Err(ApiError::auth(StatusCode::CONFLICT, &error.to_string()))
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct PlanBody {
+    backends: Vec<Target>,
+    after: Option<String>,
+}
+
+/// Accounts planned at once.
+const PAGE: usize = 1000;
+
+async fn plan(app: Arc<App>, request: Request) -> Outcome {
+    let PlanBody { backends, after } = message(&request)?;
+    let now: Vec<Target> = app.config.auth.backends.iter().map(Target::of).collect();
+    let rows = app
+        .store
+        .read(move |reader| swap::plan(reader, &now, &backends, after.as_deref(), PAGE))
+        .await?;
+    Ok(no_store(ok(&json!({"accounts": rows}))))
+}
+
+#[derive(Deserialize)]
+struct MigrateBody {
+    from: Option<String>,
+    to: String,
+    by: By,
+    #[serde(default)]
+    dry_run: bool,
+    after: Option<String>,
+}
+
+async fn migrate(app: Arc<App>, request: Request) -> Outcome {
+    let MigrateBody {
+        from,
+        to,
+        by,
+        dry_run,
+        after,
+    } = message(&request)?;
+    let work = swap::Migration { from, to, by };
+    let page = app
+        .store
+        .write(move |tx| swap::migrate(tx, &work, after.as_deref(), PAGE, dry_run))
+        .await?;
+    Ok(no_store(ok(&page)))
+}
+
+/// A link that signs the account in once: for when its backend is down.
+async fn reset_link(app: Arc<App>, request: Request) -> Outcome {
+    let (live, name) = (app.live.clone(), request.param("id").to_owned());
+    let expires_at = request.now.plus_seconds(app.magic_ttl);
+    let token = app
+        .store
+        .write(move |tx| {
+            let uid = by_name(tx, &name)?.uid;
+            issue_magic(&live, tx, &MagicLink { uid, expires_at })
+        })
+        .await?;
+    let account = request.param("id");
+    tracing::warn!(target: "audit", account, "the operator made a link that signs this account in");
+    let base = &app.settings.base_url;
+    Ok(no_store(ok(&json!({
+        "redeem_url": format!("{base}/auth/magic/redeem?t={}", token.expose()),
+        "expires_at": expires_at.seconds(),
+    }))))
+}
+
+async fn identities(app: Arc<App>, request: Request) -> Outcome {
+    let name = request.param("id").to_owned();
+    let (account, expected) = app
+        .store
+        .read(move |reader| {
+            let account = by_name(reader, &name)?;
+            let expected = expected_of(reader, &account.uid)?;
+            Ok::<_, crate::account::AccountError>((account, expected))
+        })
+        .await?;
+    let linked = account
+        .identities
+        .iter()
+        .map(|key| json!({"backend": key.backend, "issuer": key.issuer, "subject": key.subject}));
+    let linked: Vec<_> = linked.collect();
+    Ok(no_store(ok(&json!({
+        "id": account.name, "linked": linked, "expected": expected,
+    }))))
+}
+
+#[derive(Deserialize)]
+struct LinkBody {
+    backend: String,
+    by: Mark,
+}
+
+/// Expects an identity for the account: it is linked when its person first signs in with it.
+async fn link(app: Arc<App>, request: Request) -> Outcome {
+    let LinkBody { backend, by } = message(&request)?;
+    let (name, expected) = (
+        request.param("id").to_owned(),
+        Expected {
+            backend,
+            by: by.normal(),
+        },
+    );
+    let live = app.live.clone();
+    app.store
+        .write(move |tx| {
+            let uid = by_name(tx, &name)?.uid;
+            expect(tx, &expected, &uid)?;
+            live.forget_identities(tx);
+            Ok::<_, crate::account::AccountError>(())
+        })
+        .await?;
+    Ok(no_content())
+}
+
+/// Takes all identities of a backend from the account, and ends what rests on them.
+async fn unlink_all(app: Arc<App>, request: Request) -> Outcome {
+    let live = app.live.clone();
+    let (name, backend) = (
+        request.param("id").to_owned(),
+        request.param("backend").to_owned(),
+    );
+    app.store
+        .write(move |tx| {
+            let account = by_name(tx, &name)?;
+            let mut count = swap::unexpect(tx, &account.uid, &backend)?;
+            for key in &account.identities {
+                if key.backend == backend {
+                    unlink(&live, tx, &account.uid, key)?;
+                    count += 1;
+                }
+            }
+            if count == 0 {
+                return Err(crate::account::AccountError::NotFound);
+            }
+            Ok(())
+        })
+        .await?;
+    Ok(no_content())
+}

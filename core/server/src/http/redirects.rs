@@ -1,0 +1,339 @@
+//! Signing in and out by way of somebody else's pages: the chooser, the way there and the way back
+//! (CONTRACT section 6).
+//!
+//! **Invariants:** a sign-in ends in the browser it began in; what an issuer or a query says is
+//! shown to nobody; a place to go to afterwards is a path of ours.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use http::{Method, StatusCode, header};
+use omnigent_plugin::Identity;
+use serde_json::json;
+
+use super::{
+    Access, ApiError, BodyRule, Outcome, Request, Response, Route,
+    accounts::end_login,
+    cli, cookies,
+    forms::{field, query, return_to, step},
+    pages::{Link, Page, page},
+    response::{no_store, ok, redirect},
+};
+use crate::{
+    app::App,
+    login::{self, Away, LOGINS, Progress, SignInError, SignedIn, Visit},
+    token::hash,
+};
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::new(Method::GET, "/login", Access::Public, login),
+        Route::new(Method::GET, "/auth/login", Access::Public, login),
+        Route::new(Method::GET, "/auth/callback", Access::Public, callback),
+        Route::new(Method::GET, "/auth/logout", Access::Public, logout),
+        Route::new(
+            Method::POST,
+            "/auth/backchannel-logout/{backend}",
+            Access::Public,
+            ended,
+        )
+        .body(BodyRule::Form),
+    ]
+}
+
+/// What the person came for, by the query; bound to their browser.
+pub(super) fn visit(app: &App, request: &Request) -> Visit {
+    let browser = cookies::browser(&request.head.headers, &app.settings);
+    Visit {
+        return_to: query(request, "return_to").map(|to| return_to(Some(to))),
+        ticket: query(request, "ticket"),
+        invite: query(request, "invite"),
+        browser: Some(browser.unwrap_or_else(|| hash::generate().expose().clone())),
+    }
+}
+
+/// The first page of a sign-in: the chooser, a form, or the way to an issuer.
+async fn login(app: Arc<App>, request: Request) -> Outcome {
+    if app.settings.is_no_auth {
+        return Ok(redirect("/"));
+    }
+    let is_only_passwords = app.login_url() == Some("/login");
+    if is_only_passwords && app.office.needs_setup() {
+        return Ok(redirect("/setup"));
+    }
+    let visit = visit(&app, &request);
+    if let (Some(code), Some(principal)) = (&visit.ticket, request.principal()) {
+        return cli::confirm(&app, code, &principal.account.id, request.now).await;
+    }
+    let chosen = query(&request, "backend");
+    let mut interactive = app.backends.interactive();
+    if chosen.is_none() {
+        match (interactive.next(), interactive.next()) {
+            (None, _) => return nowhere(&request, &visit),
+            (Some(_), Some(_)) => return choose(&app, &visit),
+            (Some(_), None) => {}
+        }
+    }
+    let magic = query(&request, "magic");
+    let problem = magic.map(|_| "This link is invalid or has expired.".to_owned());
+    begin(&app, &request, chosen, &visit, problem, StatusCode::OK).await
+}
+
+/// Begins a sign-in and shows its first step.
+pub(super) async fn begin(
+    app: &App,
+    request: &Request,
+    backend: Option<String>,
+    visit: &Visit,
+    problem: Option<String>,
+    status: StatusCode,
+) -> Outcome {
+    let guest = request.guest(None);
+    let begun = app
+        .desk
+        .begin(backend.as_deref(), visit, guest, request.now)
+        .await;
+    match begun {
+        Ok(Progress::Redirect(_, url)) => Ok(away(app, visit, &url)),
+        Ok(progress) => step(app, request, progress, backend, visit, problem, status).await,
+        Err(error) => failed(request, "Sign in", error.into()),
+    }
+}
+
+/// Sends the person to an issuer, and binds their browser.
+pub(super) fn away(app: &App, visit: &Visit, url: &str) -> Response {
+    let mut response = no_store(redirect(url));
+    if let Some(browser) = &visit.browser {
+        cookies::bind(&mut response, &app.settings, browser);
+    }
+    response
+}
+
+/// Nobody signs in on a page here: a proxy says who everybody is, or nobody can.
+fn nowhere(request: &Request, visit: &Visit) -> Outcome {
+    if request.principal().is_some() {
+        return Ok(redirect(visit.return_to.as_deref().unwrap_or("/")));
+    }
+    let shown = Page {
+        title: "Sign in",
+        problem: Some("There is no page to sign in on: come through your proxy.".to_owned()),
+        ..Page::default()
+    };
+    page(StatusCode::UNAUTHORIZED, &shown)
+}
+
+/// The ways of signing in, in the operator's order.
+fn choose(app: &App, visit: &Visit) -> Outcome {
+    let link = |backend: &crate::backend::Instance| {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("backend", backend.name());
+        let more = [
+            ("return_to", &visit.return_to),
+            ("ticket", &visit.ticket),
+            ("invite", &visit.invite),
+        ];
+        for (name, value) in more {
+            if let Some(value) = value {
+                query.append_pair(name, value);
+            }
+        }
+        let remark = if backend.is_degraded() {
+            " (not available right now)"
+        } else {
+            ""
+        };
+        Link {
+            to: format!("/auth/login?{}", query.finish()),
+            text: format!("{}{remark}", backend.title()),
+        }
+    };
+    let shown = Page {
+        title: "Sign in",
+        message: Some("How do you want to sign in?".to_owned()),
+        links: app.backends.interactive().map(link).collect(),
+        ..Page::default()
+    };
+    page(StatusCode::OK, &shown)
+}
+
+/// A query in which nothing is said twice, and not too much.
+fn pairs(request: &Request) -> Option<BTreeMap<String, String>> {
+    let text = request.head.uri.query().unwrap_or_default();
+    let mut pairs = BTreeMap::new();
+    for (name, value) in form_urlencoded::parse(text.as_bytes()).take(64) {
+        if pairs
+            .insert(name.into_owned(), value.into_owned())
+            .is_some()
+        {
+            return None;
+        }
+    }
+    Some(pairs)
+}
+
+/// The way back from an issuer.
+async fn callback(app: Arc<App>, request: Request) -> Outcome {
+    let bad = |text: &str| {
+        tracing::info!(target: "audit", request_id = %request.head.id, address = %request.head.client, text, "a return from an issuer was refused");
+        failed(
+            &request,
+            "Sign in",
+            ApiError::auth(StatusCode::BAD_REQUEST, text),
+        )
+    };
+    let said = pairs(&request).unwrap_or_default();
+    let given = |name: &str| said.get(name).is_some_and(|value| !value.is_empty());
+    let (true, Some(state)) = (given("code") || given("error"), said.get("state")) else {
+        return bad("Missing code or state parameter");
+    };
+    let Some(browser) = cookies::browser(&request.head.headers, &app.settings) else {
+        return bad("Missing auth state cookie");
+    };
+    let away = match app.desk.find_away(state, &browser, request.now) {
+        Ok(away) => away,
+        Err(error) => return bad(&error.to_string()),
+    };
+    let guest = request.guest(None);
+    let outcome = app.desk.come_back(&away, said, guest, request.now).await;
+    let visit = away.visit();
+    match outcome {
+        Ok(Progress::Redirect(_, url)) => Ok(self::away(&app, visit, &url)),
+        Ok(progress) => {
+            let backend = Some(away.backend().to_owned());
+            step(
+                &app,
+                &request,
+                progress,
+                backend,
+                visit,
+                None,
+                StatusCode::OK,
+            )
+            .await
+        }
+        Err(error) => refused(&request, &away, error),
+    }
+}
+
+fn refused(request: &Request, away: &Away, error: SignInError) -> Outcome {
+    let error = match error {
+        SignInError::Refused(text) => ApiError::auth(StatusCode::BAD_REQUEST, &text),
+        SignInError::Denied => ApiError::auth(StatusCode::FORBIDDEN, "Sign-in was denied"),
+        error => error.into(),
+    };
+    let (status, text) = (error.status().as_u16(), error.text());
+    tracing::info!(
+        target: "audit",
+        request_id = %request.head.id, backend = away.backend(), address = %request.head.client, status, text,
+        "sign-in refused"
+    );
+    failed(request, "Sign in", error)
+}
+
+/// Signed in: to where the person wanted to go.
+pub(super) async fn arrive(
+    app: &App,
+    request: &Request,
+    login: &SignedIn,
+    visit: &Visit,
+) -> Outcome {
+    let mut response = match &visit.ticket {
+        Some(code) => cli::confirm(app, code, &login.user_id, request.now).await?,
+        None => no_store(redirect(visit.return_to.as_deref().unwrap_or("/"))),
+    };
+    cookies::set(&mut response, &app.settings, &login.token, login.expires_in);
+    Ok(response)
+}
+
+/// A page for a browser, JSON for anybody else.
+pub(super) fn failed(request: &Request, title: &'static str, error: ApiError) -> Outcome {
+    let accept = request.head.header(header::ACCEPT).unwrap_or_default();
+    if !accept.contains("text/html") {
+        return Err(error);
+    }
+    if let Some(cause) = error.cause() {
+        tracing::warn!(request_id = %request.head.id, cause, "a page could not be shown");
+    }
+    let shown = Page {
+        title,
+        problem: Some(error.text().to_owned()),
+        links: vec![Link::new("/auth/login", "Start again")],
+        ..Page::default()
+    };
+    let mut response = page(error.status(), &shown)?;
+    error.copy_headers(&mut response);
+    Ok(response)
+}
+
+/// Signs out, and sends the person to where the backend that signed them in wants them.
+async fn logout(app: Arc<App>, request: Request) -> Outcome {
+    if app.login_url() == Some("/login") {
+        return Err(ApiError::method_not_allowed("POST".to_owned()));
+    }
+    // Another site's link signs nobody out: the person has to mean it.
+    let site = request.head.header("sec-fetch-site").unwrap_or("none");
+    if site != "none" && site != "same-origin" {
+        let shown = Page {
+            title: "Sign out",
+            links: vec![
+                Link::new("/auth/logout", "Sign out of this server"),
+                Link::new("/", "Stay signed in"),
+            ],
+            ..Page::default()
+        };
+        return page(StatusCode::OK, &shown);
+    }
+    let to = farewell(&app, &request).await;
+    end_login(&app, &request).await?;
+    let mut response = no_store(redirect(to.as_deref().unwrap_or("/")));
+    cookies::clear(&mut response, &app.settings);
+    Ok(response)
+}
+
+/// Where the backend of this login wants people to go who sign out.
+async fn farewell(app: &App, request: &Request) -> Option<String> {
+    let token = request.principal()?.token()?;
+    let (uid, sid) = (token.uid, token.sid);
+    let login = app
+        .store
+        .read(move |reader| LOGINS.get(reader, &(uid, sid)))
+        .await
+        .ok()??;
+    let backend = app.backends.get(&login.backend)?;
+    let (issuer, subject) = login.identity;
+    let identity = Identity {
+        issuer: Some(issuer).filter(|issuer| !issuer.is_empty()),
+        ..Identity::new(subject)
+    };
+    let url = backend.logout(&identity).await.ok()?.url?;
+    let is_web = url.starts_with("https://") || url.starts_with("http://") || url.starts_with('/');
+    is_web.then_some(url)
+}
+
+/// An issuer says that sessions have ended (OpenID Connect Back-Channel Logout 1.0 section 2.5).
+async fn ended(app: Arc<App>, request: Request) -> Outcome {
+    let invalid = || ApiError::auth(StatusCode::BAD_REQUEST, "invalid_request");
+    let backend = app
+        .backends
+        .get(request.param("backend"))
+        .filter(|backend| backend.can("logout"))
+        .ok_or_else(|| ApiError::detail(StatusCode::NOT_FOUND, "Not Found"))?;
+    let notice = field(&request, "logout_token");
+    if notice.is_empty() || notice.len() > 16 * 1024 {
+        return Err(invalid());
+    }
+    let ended = backend
+        .ended(&notice)
+        .await
+        .map_err(|cause| ApiError::unavailable("cannot check this notice right now", cause))?;
+    let Some(ended) = ended else {
+        tracing::warn!(target: "audit", backend = backend.name(), address = %request.head.client, "a notice of logout was refused");
+        return Err(invalid());
+    };
+    let (live, name) = (app.live.clone(), backend.name().to_owned());
+    let count = app
+        .store
+        .write(move |tx| login::end_by_issuer(&live, tx, &name, &ended))
+        .await?;
+    tracing::info!(target: "audit", backend = backend.name(), count, "an issuer ended logins");
+    Ok(no_store(ok(&json!({}))))
+}

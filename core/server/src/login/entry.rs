@@ -1,0 +1,227 @@
+//! From an identity a backend vouches for to the account it leads to, and to a login.
+//!
+//! **Invariant:** a backend's word is bounded before anything is made of it.
+
+use std::sync::Arc;
+
+use omnigent_plugin::Identity;
+
+use super::{Desk, Established, Guest, Lifetimes, Origin, SignInError, SignedIn, establish};
+use crate::{
+    account::{self, ACCOUNTS, AccountError, Asserted, IdentityKey, Linking, Rules},
+    backend::{CallError, Instance},
+    clock::Timestamp,
+    id::Uid,
+    known::IdentityFacts,
+    token::AccountState,
+};
+
+impl Desk {
+    pub(super) async fn sign_in(
+        &self,
+        backend: &Instance,
+        identity: &Identity,
+        invite: Option<String>,
+        guest: Guest,
+        now: Timestamp,
+    ) -> Result<SignedIn, SignInError> {
+        let asserted = asserted(backend, identity)?;
+        let (live, rules) = (self.live.clone(), rules(backend));
+        let lifetimes = self.lifetimes_of(backend);
+        let mut origin = origin(backend, &asserted.key, guest);
+        origin.session.clone_from(&identity.session);
+        let established = self
+            .store
+            .write(move |tx| {
+                let invite = invite.as_deref();
+                let account = account::admit(&live, tx, &rules, &asserted, invite, now)?;
+                establish(&live, tx, &account.uid, origin, &lifetimes, now)
+            })
+            .await?;
+        let (account, sid) = (established.account.name.as_str(), established.claims.sid);
+        tracing::info!(account, %sid, backend = backend.name(), "signed in");
+        Ok(self.hand_out(established))
+    }
+
+    /// The account that the identity of a request leads to. Found in memory when it was found
+    /// before.
+    ///
+    /// # Errors
+    /// Why it leads to none.
+    pub async fn recognise(
+        &self,
+        backend: &Instance,
+        identity: &Identity,
+        now: Timestamp,
+    ) -> Result<Arc<AccountState>, SignInError> {
+        let key = IdentityFacts::new(backend.name(), identity);
+        if let Some(account) = self.live.known.get(&key) {
+            return Ok(account);
+        }
+        let asserted = asserted(backend, identity)?;
+        let (live, rules) = (self.live.clone(), rules(backend));
+        let account = self
+            .store
+            .write(move |tx| {
+                let account = account::admit(&live, tx, &rules, &asserted, None, now)?;
+                account::record_login(&live, tx, &account.uid, now)
+            })
+            .await?;
+        let found = self.live.accounts.get(&account.uid);
+        let state = found.ok_or(SignInError::Denied)?;
+        self.live.known.put(&key, Arc::clone(&state));
+        Ok(state)
+    }
+
+    /// Holds new facts of an identity that is signed in against the backend's rules, and takes them
+    /// over. False when it would not be admitted any more.
+    ///
+    /// # Errors
+    /// When that cannot be told.
+    pub async fn renew(
+        &self,
+        backend: &Instance,
+        identity: &Identity,
+        uid: Uid,
+    ) -> Result<bool, SignInError> {
+        let asserted = asserted(backend, identity)?;
+        let (live, rules) = (self.live.clone(), rules(backend));
+        let renewed = self
+            .store
+            .write(move |tx| {
+                let account = ACCOUNTS.get(tx, &uid)?.ok_or(AccountError::NotFound)?;
+                account::check(&live, tx, &rules, &asserted, Some(&account))?;
+                account::map_admin(&live, tx, &rules, &asserted, account)
+            })
+            .await;
+        match renewed {
+            Ok(_) => Ok(true),
+            Err(AccountError::Domain(_) | AccountError::Group | AccountError::NotFound) => {
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Begins a login for somebody who acts already: what a command line gets after its person
+    /// approved.
+    ///
+    /// # Errors
+    /// Why the account may not act.
+    pub async fn sign_in_as(
+        &self,
+        uid: Uid,
+        origin: Origin,
+        now: Timestamp,
+    ) -> Result<SignedIn, SignInError> {
+        let live = self.live.clone();
+        let lifetimes = match self.backends.get(&origin.backend) {
+            Some(backend) => self.lifetimes_of(backend),
+            None => self.lifetimes.clone(),
+        };
+        let established = self
+            .store
+            .write(move |tx| establish(&live, tx, &uid, origin, &lifetimes, now))
+            .await?;
+        Ok(self.hand_out(established))
+    }
+
+    fn lifetimes_of(&self, backend: &Instance) -> Lifetimes {
+        let mut lifetimes = self.lifetimes.clone();
+        if let Some(seconds) = backend.session_ttl() {
+            lifetimes.access = seconds;
+        }
+        lifetimes
+    }
+
+    /// Signs the access token of a login that began.
+    pub fn hand_out(&self, established: Established) -> SignedIn {
+        let Established {
+            account,
+            claims,
+            refresh_token,
+        } = established;
+        SignedIn {
+            user_id: account.name.as_str().to_owned(),
+            is_admin: account.is_admin,
+            token: self.verifier.sign(&claims),
+            expires_in: claims.expires_at.map_or(0, |at| {
+                at.seconds().saturating_sub(claims.issued_at.seconds())
+            }),
+            refresh_token,
+        }
+    }
+}
+
+/// What the core takes over of an identity. A backend's word is bounded: what is too long or holds
+/// control characters is its fault, not the person's.
+pub(crate) fn asserted(backend: &Instance, identity: &Identity) -> Result<Asserted, SignInError> {
+    let email = identity.email.as_ref().map(|email| email.to_lowercase());
+    let name = identity
+        .username
+        .as_deref()
+        .or(email.as_deref().filter(|_| identity.email_verified));
+    let key = IdentityKey {
+        backend: backend.name().to_owned(),
+        issuer: identity.issuer.clone().unwrap_or_default(),
+        subject: identity.subject.clone(),
+    };
+    let name = name.unwrap_or(&identity.subject).to_owned();
+    let texts = [Some(&key.issuer), Some(&key.subject), Some(&name)];
+    let optional = [identity.username.as_ref(), email.as_ref()];
+    let is_sane = |text: &String| text.len() <= 512 && !text.chars().any(char::is_control);
+    if key.subject.is_empty() || !texts.into_iter().chain(optional).flatten().all(is_sane) {
+        let error = CallError::garbage(
+            "an identity whose subject is empty, over-long or holds control characters",
+        );
+        return Err(SignInError::Unavailable(error));
+    }
+    let reserved = [Some(&key.subject), Some(&name), identity.username.as_ref()];
+    if let Some(name) = reserved
+        .into_iter()
+        .flatten()
+        .find(|name| account::is_reserved(name))
+    {
+        tracing::warn!(
+            target: "audit",
+            backend = backend.name(),
+            "the backend asserted a reserved identity"
+        );
+        return Err(SignInError::Account(AccountError::Reserved(
+            name.to_lowercase(),
+        )));
+    }
+    // A subject that is also a name is one to recognise somebody by.
+    let by_subject = || (name == key.subject).then(|| name.clone());
+    Ok(Asserted {
+        username: identity.username.clone().or_else(by_subject),
+        key,
+        name,
+        email,
+        email_verified: identity.email_verified,
+        groups: identity.groups.clone(),
+    })
+}
+
+/// The backend's rules. People of a backend that is a directory are made by registration, together
+/// with their account: one without the other is a remnant.
+fn rules(backend: &Instance) -> Rules {
+    let mut rules = backend.rules().clone();
+    if backend.is_directory() {
+        rules.linking = Linking::Existing;
+    }
+    rules
+}
+
+/// Where a login comes from.
+pub(crate) fn origin(backend: &Instance, key: &IdentityKey, guest: Guest) -> Origin {
+    Origin {
+        backend: backend.name().to_owned(),
+        provider: backend.plugin().to_owned(),
+        identity: (key.issuer.clone(), key.subject.clone()),
+        session: None,
+        address: guest.address.to_string(),
+        user_agent: guest.user_agent,
+        client_id: guest.client_id,
+    }
+}
