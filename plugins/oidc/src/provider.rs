@@ -24,6 +24,8 @@ const EVERY: Duration = Duration::from_secs(3600);
 const HEALTH_EVERY: Duration = Duration::from_secs(60);
 /// How often an unknown key id may make it be asked for its keys.
 const UNKNOWN_KEY_EVERY: Duration = Duration::from_secs(10);
+/// How often a wrong signature may: some providers start with a new key under the old one's id.
+const WRONG_KEY_EVERY: Duration = Duration::from_secs(60);
 
 /// Something of the provider's.
 struct Cached<T>(Mutex<Slot<T>>);
@@ -171,18 +173,15 @@ impl Provider {
         let first = read()?;
         let keys = self.keys(metadata, EVERY).await;
         let keys = keys.map_err(BadToken::CannotTell)?;
-        let refused = match first.verify(&keys, &metadata.algorithms) {
+        let oldest = match first.verify(&keys, &metadata.algorithms) {
             Ok(verified) => return Ok(verified),
-            Err(Unsigned::Refused(why)) => return Err(BadToken::Refused(why)),
-            Err(Unsigned::UnknownKey) => "the token is signed by a key the provider does not name",
+            Err(Unsigned::UnknownKey) => UNKNOWN_KEY_EVERY,
+            Err(Unsigned::WrongKey) => WRONG_KEY_EVERY,
+            Err(refused) => return Err(BadToken::Refused(refused.reason())),
         };
-        let newer = self.keys(metadata, UNKNOWN_KEY_EVERY).await;
+        let newer = self.keys(metadata, oldest).await;
         let newer = newer.map_err(BadToken::CannotTell)?;
-        read()?
-            .verify(&newer, &metadata.algorithms)
-            .map_err(|unsigned| match unsigned {
-                Unsigned::Refused(why) => BadToken::Refused(why),
-                Unsigned::UnknownKey => BadToken::Refused(refused.into()),
-            })
+        let second = read()?.verify(&newer, &metadata.algorithms);
+        second.map_err(|unsigned| BadToken::Refused(unsigned.reason()))
     }
 }

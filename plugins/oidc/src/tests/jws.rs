@@ -14,7 +14,7 @@ fn verify(token: &str, keys: &KeySet, allowed: &[Algorithm]) -> Result<(), Strin
     match Unverified::read(token)?.verify(keys, allowed) {
         Ok(_) => Ok(()),
         Err(Unsigned::UnknownKey) => Err("unknown key".into()),
-        Err(Unsigned::Refused(why)) => Err(why),
+        Err(unsigned) => Err(unsigned.reason()),
     }
 }
 

@@ -139,14 +139,33 @@ async fn unknown_keys_do_not_make_it_fetch_for_ever() {
 }
 
 #[tokio::test]
-async fn a_forged_signature_by_a_known_key_fetches_nothing() {
+async fn forged_signatures_by_a_known_key_fetch_once_a_minute() {
     let (signer, forger) = (Signer::new(ES256), Signer::new(ES256));
     let (site, provider) = serving(&[signer.jwk("k")]).await;
     verdict(&provider, &signer.token(ES256, "k", &json!({}))).await;
-    pass(11).await;
     let forged = forger.token(ES256, "k", &json!({}));
-    assert_eq!(verdict(&provider, &forged).await, "refused");
-    assert_eq!(site.requests("/jwks").len(), 1);
+    for (seconds, fetches) in [(11, 1), (50, 2), (11, 2)] {
+        pass(seconds).await;
+        assert_eq!(verdict(&provider, &forged).await, "refused");
+        assert_eq!(site.requests("/jwks").len(), fetches);
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_changed_under_its_id_is_found() {
+    let (old, new) = (Signer::new(ES256), Signer::new(ES256));
+    let (site, provider) = serving(&[old.jwk("k")]).await;
+    verdict(&provider, &old.token(ES256, "k", &json!({}))).await;
+    site.json("/jwks", 200, &json!({"keys": [new.jwk("k")]}));
+    pass(61).await;
+    assert_eq!(
+        verdict(&provider, &new.token(ES256, "k", &json!({}))).await,
+        "good"
+    );
+    assert_eq!(
+        verdict(&provider, &old.token(ES256, "k", &json!({}))).await,
+        "refused"
+    );
 }
 
 #[tokio::test]
