@@ -268,7 +268,7 @@ fn authorize(
 }
 
 /// The names of organisations.
-fn logins(value: &Value) -> Result<Vec<String>, String> {
+pub(crate) fn logins(value: &Value) -> Result<Vec<String>, String> {
     let wrong = || "GitHub's list of organizations is wrong".to_owned();
     let entries = value.as_array().ok_or_else(wrong)?;
     let names = entries
@@ -278,7 +278,7 @@ fn logins(value: &Value) -> Result<Vec<String>, String> {
 }
 
 /// GitHub's names know no case.
-fn is_member(orgs: &[String], allowed: &[String]) -> bool {
+pub(crate) fn is_member(orgs: &[String], allowed: &[String]) -> bool {
     let allows = |org: &String| allowed.iter().any(|name| name.eq_ignore_ascii_case(org));
     allowed.is_empty() || orgs.iter().any(allows)
 }
@@ -287,7 +287,7 @@ fn is_member(orgs: &[String], allowed: &[String]) -> bool {
 ///
 /// # Errors
 /// Why nobody; for the log.
-fn identity(
+pub(crate) fn identity(
     issuer: &str,
     user: &Value,
     emails: &Value,

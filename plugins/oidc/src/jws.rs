@@ -41,8 +41,21 @@ pub(crate) struct Verified {
 pub(crate) enum Unsigned {
     /// No key of this set could have signed it: a newer set may.
     UnknownKey,
+    /// The key it names did not sign it: it is forged, or the key has changed under its name.
+    WrongKey,
     /// It is forged, or may as well be.
     Refused(String),
+}
+
+impl Unsigned {
+    /// For the log.
+    pub(crate) fn reason(self) -> String {
+        match self {
+            Self::UnknownKey => "the token is signed by a key the provider does not name".into(),
+            Self::WrongKey => "the token's signature is wrong".into(),
+            Self::Refused(why) => why,
+        }
+    }
 }
 
 impl Unverified {
@@ -119,7 +132,7 @@ impl Unverified {
                 typ: self.typ,
             }),
             None if self.kid.is_none() => Err(Unsigned::UnknownKey),
-            None => Err(Unsigned::Refused("the token's signature is wrong".into())),
+            None => Err(Unsigned::WrongKey),
         }
     }
 }

@@ -9,7 +9,6 @@
 //! secret and no `none` signs anything.
 
 #![forbid(unsafe_code)]
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod algorithm;
 mod config;
@@ -28,6 +27,8 @@ mod open;
 mod provider;
 mod refresh;
 mod sign_in;
+#[cfg(test)]
+mod tests;
 mod text;
 mod urls;
 mod userinfo;

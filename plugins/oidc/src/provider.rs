@@ -201,18 +201,14 @@ impl Provider {
         let first = read()?;
         let keys = self.keys(metadata, EVERY).await;
         let keys = keys.map_err(BadToken::CannotTell)?;
-        let refused = match first.verify(&keys, &metadata.algorithms) {
+        match first.verify(&keys, &metadata.algorithms) {
             Ok(verified) => return Ok(verified),
-            Err(Unsigned::Refused(why)) => return Err(BadToken::Refused(why)),
-            Err(Unsigned::UnknownKey) => "the token is signed by a key the provider does not name",
-        };
+            Err(Unsigned::UnknownKey | Unsigned::WrongKey) => {}
+            Err(refused) => return Err(BadToken::Refused(refused.reason())),
+        }
         let newer = self.keys(metadata, self.refetches.oldest()).await;
         let newer = newer.map_err(BadToken::CannotTell)?;
-        read()?
-            .verify(&newer, &metadata.algorithms)
-            .map_err(|unsigned| match unsigned {
-                Unsigned::Refused(why) => BadToken::Refused(why),
-                Unsigned::UnknownKey => BadToken::Refused(refused.into()),
-            })
+        let second = read()?.verify(&newer, &metadata.algorithms);
+        second.map_err(|unsigned| BadToken::Refused(unsigned.reason()))
     }
 }

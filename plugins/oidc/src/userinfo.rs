@@ -26,7 +26,12 @@ pub(crate) async fn fetch(
 
 /// A signed answer (`application/jwt`) is not asked for, and not read. What is not of the same
 /// `sub` is somebody else's (section 5.3.2).
-fn read(status: StatusCode, kind: &str, body: &[u8], subject: &str) -> Result<Object, String> {
+pub(crate) fn read(
+    status: StatusCode,
+    kind: &str,
+    body: &[u8],
+    subject: &str,
+) -> Result<Object, String> {
     if status != StatusCode::OK {
         return Err(format!(
             "the userinfo endpoint answered {}",

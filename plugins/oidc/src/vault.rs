@@ -65,6 +65,8 @@ pub(crate) struct Fault;
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     fn vault(secret: &str) -> Vault {

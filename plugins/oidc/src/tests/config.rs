@@ -1,0 +1,153 @@
+use serde_json::{Value, json};
+
+use crate::config::{Config, Kind, Userinfo, provider_url};
+
+fn read(mut more: Value) -> Result<Config, serde_json::Error> {
+    let defaults = json!({"issuer": "https://id.example.com", "client_id": "c"});
+    for (name, value) in super::object(defaults) {
+        if more.get(&name).is_none() {
+            more[name] = value;
+        }
+    }
+    serde_json::from_value(more)
+}
+
+fn config(more: Value) -> Config {
+    read(more).unwrap()
+}
+
+#[test]
+fn the_defaults_are_the_strict_ones() {
+    let config = config(json!({}));
+    assert_eq!(
+        (config.kind, config.userinfo),
+        (Kind::Oidc, Userinfo::WhenNeeded)
+    );
+    assert!(!config.skip_email_verification && !config.email_verified_as_string);
+    assert!(config.revalidate && config.groups_claim == "groups");
+    assert_eq!(config.scopes(&["openid"]).unwrap(), ["openid"]);
+    assert_eq!(config.secret().unwrap(), None);
+}
+
+#[test]
+fn what_is_not_a_key_or_not_a_value_is_refused() {
+    for more in [
+        json!({"client_secrte": "x"}),
+        json!({"allowed_domains": []}),
+        json!({"type": "saml"}),
+        json!({"userinfo": "always"}),
+        json!({"userinfo": 1}),
+        json!({"scopes": "openid email"}),
+        json!({"id_token_algorithms": ["none"]}),
+        json!({"id_token_algorithms": ["HS256"]}),
+        json!({"skip_email_verification": "true"}),
+        json!({"client_id": 7}),
+        json!({"token_endpoint_auth_method": "private_key_jwt"}),
+    ] {
+        assert!(read(more.clone()).is_err(), "{more}");
+    }
+}
+
+#[test]
+fn userinfo_is_yes_no_or_when_needed() {
+    let is = |value: Value| config(json!({"userinfo": value})).userinfo;
+    assert_eq!(is(json!(true)), Userinfo::Always);
+    assert_eq!(is(json!(false)), Userinfo::Never);
+    assert_eq!(is(json!("when_needed")), Userinfo::WhenNeeded);
+}
+
+#[test]
+fn an_issuer_must_be_a_url_that_may_be_used() {
+    for good in [
+        "https://id.example.com",
+        "https://id.example.com/realms/a",
+        "http://localhost:8080",
+        "http://127.0.0.1",
+        "http://[::1]:1",
+    ] {
+        assert!(provider_url("issuer", good).is_ok(), "{good}");
+    }
+    for bad in [
+        "",
+        "id.example.com",
+        "http://id.example.com",
+        "http://10.0.0.1",
+        "http://127.0.0.1.evil.example",
+        "http://localhost.evil.example",
+        "ftp://id.example.com",
+        "https://u@id.example.com",
+        "https://id.example.com/?a",
+        "https://id.example.com/#a",
+        "file:///etc",
+    ] {
+        let error = provider_url("issuer", bad).unwrap_err().to_string();
+        assert!(error.contains("`issuer`"), "{bad}: {error}");
+    }
+}
+
+#[test]
+fn a_secret_is_in_one_place() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    std::fs::write(path, "from the file\n").unwrap();
+    assert_eq!(
+        config(json!({"client_secret_file": path}))
+            .secret()
+            .unwrap()
+            .as_deref(),
+        Some("from the file")
+    );
+    assert_eq!(
+        config(json!({"client_secret": "given"}))
+            .secret()
+            .unwrap()
+            .as_deref(),
+        Some("given")
+    );
+    for bad in [
+        json!({"client_secret": "given", "client_secret_file": path}),
+        json!({"client_secret": ""}),
+        json!({"client_secret": " \n"}),
+        json!({"client_secret_file": "/nowhere/to/be/found"}),
+    ] {
+        assert!(config(bad.clone()).secret().is_err(), "{bad}");
+    }
+    std::fs::write(path, "\n").unwrap();
+    assert!(
+        config(json!({"client_secret_file": path}))
+            .secret()
+            .is_err()
+    );
+}
+
+#[test]
+fn an_error_does_not_say_the_secret() {
+    let twice = config(json!({"client_secret": "hunter2", "client_secret_file": "/x"}));
+    assert!(!twice.secret().unwrap_err().to_string().contains("hunter2"));
+}
+
+#[test]
+fn the_rest_is_checked_too() {
+    assert!(config(json!({"client_id": " "})).client_id().is_err());
+    for seconds in [0, 61] {
+        assert!(
+            config(json!({"timeout_seconds": seconds}))
+                .timeout()
+                .is_err()
+        );
+    }
+    for url in ["/bye", "javascript:alert(1)", "bye.example", ""] {
+        assert!(
+            config(json!({"logout_redirect_uri": url}))
+                .logout_redirect_uri()
+                .is_err(),
+            "{url}"
+        );
+    }
+    for scope in ["", "openid email", "a\"b", "a\\b", "é", "a\n"] {
+        assert!(
+            config(json!({"scopes": [scope]})).scopes(&[]).is_err(),
+            "{scope:?}"
+        );
+    }
+}
