@@ -12,6 +12,7 @@ mod logins;
 mod no_auth;
 mod oauth;
 mod oidc;
+mod oidc_faults;
 mod pages;
 mod plugins;
 mod restart;

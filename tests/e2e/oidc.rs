@@ -69,6 +69,7 @@ fn a_person_signs_in_at_the_provider() {
     let info = server.client().get("/v1/info").expect(200).json();
     assert_eq!(info["auth_mode"], "oidc");
     assert_eq!(info["login_url"], "/auth/login");
+    assert_eq!(info["backends"][0]["flows"], json!(["redirect"]));
     let anonymous = server.client().get("/v1/me").expect(401).json();
     assert_eq!(anonymous["login_url"], "/auth/login");
 

@@ -7,6 +7,7 @@ pub mod browser;
 mod client;
 pub mod idp;
 pub mod proxy;
+pub mod rogue;
 mod server;
 pub mod workshop;
 

@@ -37,7 +37,7 @@ mod vault;
 use std::sync::Arc;
 
 use omnigent_plugin::{
-    Answer, Backend, BackendError, Ended, Health, Host, Identity, IdentityRef, Level, Login,
+    Answer, Backend, BackendError, Ended, Flow, Health, Host, Identity, IdentityRef, Level, Login,
     LoginRequest, Logout, LogoutTarget, Revalidate, Standing, State, Step, export_backend,
 };
 
@@ -68,6 +68,8 @@ impl Backend for Oidc {
 }
 
 impl Login for Oidc {
+    const FLOW: Flow = Flow::Redirect;
+
     async fn begin(&self, request: &LoginRequest) -> Result<Step, BackendError> {
         match &self.0 {
             Provider::OpenId(openid) => openid.begin(request).await,
