@@ -8,6 +8,7 @@ mod environment;
 mod header;
 mod hostile;
 mod htpasswd;
+mod ldap;
 mod logins;
 mod no_auth;
 mod oauth;

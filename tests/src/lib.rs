@@ -9,6 +9,7 @@ pub mod idp;
 pub mod proxy;
 pub mod rogue;
 mod server;
+pub mod slapd;
 pub mod workshop;
 
 pub use client::{Answer, Client};
