@@ -53,7 +53,7 @@ pub struct Oidc(Provider);
 
 enum Provider {
     OpenId(Arc<OpenId>),
-    Github(Box<Github>),
+    Github(Box<Github>, Host),
 }
 
 impl Backend for Oidc {
@@ -62,7 +62,7 @@ impl Backend for Oidc {
     async fn open(config: Config, host: Host) -> Result<Self, BackendError> {
         Ok(Self(match config.kind {
             Kind::Oidc => Provider::OpenId(Arc::new(OpenId::open(config, host)?)),
-            Kind::Github => Provider::Github(Box::new(Github::open(&config, host)?)),
+            Kind::Github => Provider::Github(Box::new(Github::open(&config)?), host),
         }))
     }
 }
@@ -71,14 +71,14 @@ impl Login for Oidc {
     async fn begin(&self, request: &LoginRequest) -> Result<Step, BackendError> {
         match &self.0 {
             Provider::OpenId(openid) => openid.begin(request).await,
-            Provider::Github(github) => github.begin(request),
+            Provider::Github(github, host) => github.begin(host, request),
         }
     }
 
     async fn resume(&self, state: &State, answer: &Answer) -> Result<Step, BackendError> {
         match &self.0 {
             Provider::OpenId(openid) => openid.resume(state, answer).await,
-            Provider::Github(github) => github.resume(state, answer).await,
+            Provider::Github(github, _) => github.resume(state, answer).await,
         }
     }
 }
@@ -87,7 +87,7 @@ impl Revalidate for Oidc {
     async fn revalidate(&self, identity: &IdentityRef) -> Result<Standing, BackendError> {
         match &self.0 {
             Provider::OpenId(openid) => openid.revalidate(identity).await,
-            Provider::Github(_) => Ok(Standing::holds()),
+            Provider::Github(..) => Ok(Standing::holds()),
         }
     }
 }
@@ -96,17 +96,17 @@ impl Logout for Oidc {
     async fn logout(&self, _: &Identity) -> Result<LogoutTarget, BackendError> {
         let openid = match &self.0 {
             Provider::OpenId(openid) => openid,
-            Provider::Github(github) => {
+            Provider::Github(github, _) => {
                 let url = github.logout_redirect_uri.as_ref();
                 let url = url.map(ToString::to_string);
                 return Ok(LogoutTarget { url });
             }
         };
-        let metadata = openid.provider.metadata().await.ok();
+        let metadata = openid.with.provider.metadata().await.ok();
         Ok(logout::target(
             metadata.as_deref(),
-            &openid.credentials.client_id,
-            openid.logout_redirect_uri.as_ref(),
+            &openid.with.credentials.client_id,
+            openid.with.logout_redirect_uri.as_ref(),
             openid.host.public_url(),
         ))
     }
@@ -115,15 +115,15 @@ impl Logout for Oidc {
         let Provider::OpenId(openid) = &self.0 else {
             return Ok(None);
         };
-        let metadata = openid.provider.metadata().await?;
-        let told = match openid.provider.verify(notice, &metadata).await {
+        let metadata = openid.with.provider.metadata().await?;
+        let told = match openid.with.provider.verify(notice, &metadata).await {
             Err(BadToken::CannotTell(failure)) => return Err(failure.into()),
             Err(BadToken::Refused(why)) => Err(why),
             Ok(token) => logout::ended(
                 &token.claims,
                 token.typ.as_deref(),
-                openid.provider.issuer(),
-                &openid.credentials.client_id,
+                openid.with.provider.issuer(),
+                &openid.with.credentials.client_id,
                 sign_in::seconds(openid.host.now()),
                 &openid.seen,
             ),
@@ -139,8 +139,8 @@ impl Logout for Oidc {
 impl Health for Oidc {
     async fn health(&self) -> Result<(), BackendError> {
         match &self.0 {
-            Provider::OpenId(openid) => openid.provider.health().await.map_err(Into::into),
-            Provider::Github(_) => Ok(()),
+            Provider::OpenId(openid) => openid.with.provider.health().await.map_err(Into::into),
+            Provider::Github(..) => Ok(()),
         }
     }
 }

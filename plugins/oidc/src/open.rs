@@ -1,23 +1,32 @@
 //! From a configuration to a provider.
 
-use omnigent_plugin::{BackendError, Host};
+use omnigent_plugin::BackendError;
+use url::Url;
 
 use crate::{
-    config::{AuthMethod, Config, provider_url},
+    config::{AuthMethod, Config, Userinfo, provider_url},
     exchange::Credentials,
     facts::Rules,
     http::Http,
-    logout::Seen,
     provider::Provider,
-    refresh::Keeper,
-    sign_in::OpenId,
     urls,
 };
 
-impl OpenId {
+/// A configuration that can work.
+pub(crate) struct Checked {
+    pub(crate) provider: Provider,
+    pub(crate) credentials: Credentials,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) rules: Rules,
+    pub(crate) userinfo: Userinfo,
+    pub(crate) revalidate: bool,
+    pub(crate) logout_redirect_uri: Option<Url>,
+}
+
+impl Checked {
     /// # Errors
     /// [`BackendError::Misconfigured`], naming the key and the remedy.
-    pub(crate) fn open(config: Config, host: Host) -> Result<Self, BackendError> {
+    pub(crate) fn of(config: Config) -> Result<Self, BackendError> {
         let Some(issuer) = config.issuer.clone() else {
             return Err(BackendError::misconfigured(
                 "`issuer` is missing: set it to the provider's issuer URL, such as \
@@ -55,9 +64,6 @@ impl OpenId {
             userinfo: config.userinfo,
             revalidate: config.revalidate,
             provider: Provider::new(issuer, config.id_token_algorithms, http),
-            keeper: Keeper::new(),
-            seen: Seen::default(),
-            host,
         })
     }
 }

@@ -42,12 +42,12 @@ impl Keeper {
 
     async fn vault(&self, of: &OpenId) -> Result<&Vault, BackendError> {
         let make = || async {
-            let secret = match &of.credentials.secret {
+            let secret = match &of.with.credentials.secret {
                 Some(secret) => secret.clone().into_bytes(),
                 None => own_key(&of.host).await?,
             };
-            let client_id = &of.credentials.client_id;
-            Vault::new(&secret, of.provider.issuer(), client_id).map_err(fault)
+            let client_id = &of.with.credentials.client_id;
+            Vault::new(&secret, of.with.provider.issuer(), client_id).map_err(fault)
         };
         self.vault.get_or_try_init(make).await
     }
@@ -86,7 +86,11 @@ enum Outcome {
 impl OpenId {
     /// Keeps the refresh token of a sign-in, if there is one. A sign-in does not fail by it.
     pub(crate) async fn keep(&self, subject: &str, tokens: &Tokens) {
-        let Some(token) = tokens.refresh_token.as_ref().filter(|_| self.revalidate) else {
+        let Some(token) = tokens
+            .refresh_token
+            .as_ref()
+            .filter(|_| self.with.revalidate)
+        else {
             return;
         };
         if let Err(error) = self.try_keep(subject, token).await {
@@ -119,10 +123,10 @@ impl OpenId {
         self: &Arc<Self>,
         identity: &IdentityRef,
     ) -> Result<Standing, BackendError> {
-        if !self.revalidate {
+        if !self.with.revalidate {
             return Ok(Standing::holds());
         }
-        let issuer = self.provider.issuer();
+        let issuer = self.with.provider.issuer();
         if identity
             .issuer
             .as_deref()
@@ -153,9 +157,9 @@ impl OpenId {
             kv.compare_and_swap(&place, Some(&sealed), None).await?;
             return Ok(Standing::holds());
         };
-        let metadata = self.provider.metadata().await?;
+        let metadata = self.with.provider.metadata().await?;
         let exchange = self.exchange(&metadata)?;
-        let answer = exchange.refresh(self.provider.http(), &token).await;
+        let answer = exchange.refresh(self.with.provider.http(), &token).await;
         let tokens = match outcome(answer)? {
             Outcome::Tokens(tokens) => tokens,
             Outcome::Gone(why) => {

@@ -13,17 +13,17 @@ use omnigent_plugin::{
     Answer, BackendError, Host, Identity, Level, LoginRequest, Purpose, State, Step,
 };
 use serde::{Deserialize, Serialize};
-use url::Url;
 
 use crate::{
-    config::Userinfo,
+    config::{Config, Userinfo},
     discovery::Metadata,
-    exchange::{Authorization, Credentials, Exchange, NoTokens, Tokens},
-    facts::{NoIdentity, Rules},
+    exchange::{Authorization, Exchange, NoTokens, Tokens},
+    facts::NoIdentity,
     id_token::{self, Expected},
     json::Object,
     logout::Seen,
-    provider::{BadToken, Provider},
+    open::Checked,
+    provider::BadToken,
     refresh::Keeper,
     text::sanitised,
     userinfo,
@@ -41,13 +41,7 @@ const TOO_MANY_GROUPS: &str = "The identity provider did not say which groups yo
 /// An OpenID Connect provider, to sign in with.
 pub(crate) struct OpenId {
     pub(crate) host: Host,
-    pub(crate) provider: Provider,
-    pub(crate) credentials: Credentials,
-    pub(crate) scopes: Vec<String>,
-    pub(crate) rules: Rules,
-    pub(crate) userinfo: Userinfo,
-    pub(crate) revalidate: bool,
-    pub(crate) logout_redirect_uri: Option<Url>,
+    pub(crate) with: Checked,
     pub(crate) keeper: Keeper,
     pub(crate) seen: Seen,
 }
@@ -71,8 +65,17 @@ struct Begun {
 }
 
 impl OpenId {
+    pub(crate) fn open(config: Config, host: Host) -> Result<Self, BackendError> {
+        Ok(Self {
+            host,
+            with: Checked::of(config)?,
+            keeper: Keeper::new(),
+            seen: Seen::default(),
+        })
+    }
+
     pub(crate) async fn begin(&self, request: &LoginRequest) -> Result<Step, BackendError> {
-        let metadata = self.provider.metadata().await?;
+        let metadata = self.with.provider.metadata().await?;
         let begun = Begun {
             nonce: BASE64.encode(self.host.random::<32>()?),
             verifier: BASE64.encode(self.host.random::<32>()?),
@@ -80,8 +83,8 @@ impl OpenId {
             at: seconds(self.host.now()),
             anew: request.purpose == Purpose::Reauthenticate,
         };
-        let mut scopes = self.scopes.clone();
-        if self.revalidate && metadata.offline_access {
+        let mut scopes = self.with.scopes.clone();
+        if self.with.revalidate && metadata.offline_access {
             scopes.push("offline_access".into());
         }
         let url = self.exchange(&metadata)?.authorize(&Authorization {
@@ -105,10 +108,10 @@ impl OpenId {
             .get()
             .map_err(|e| BackendError::internal(format!("the state cannot be read: {e}")))?;
         let query = &answer.callback;
-        if let Some(refusal) = came_back(query, self.provider.issuer()) {
+        if let Some(refusal) = came_back(query, self.with.provider.issuer()) {
             return Ok(refusal);
         }
-        let metadata = self.provider.metadata().await?;
+        let metadata = self.with.provider.metadata().await?;
         if metadata.names_issuer && !query.contains_key("iss") {
             let why = "the answer names no issuer, though the provider says it always does";
             return Ok(Step::refused(WRONG_ISSUER, why));
@@ -117,7 +120,7 @@ impl OpenId {
         let exchange = self.exchange(&metadata)?;
         let tokens = exchange
             .code(
-                self.provider.http(),
+                self.with.provider.http(),
                 code,
                 &begun.verifier,
                 &begun.redirect_uri,
@@ -138,7 +141,11 @@ impl OpenId {
     }
 
     pub(crate) fn exchange(&self, metadata: &Metadata) -> Result<Exchange, BackendError> {
-        Exchange::new(self.provider.issuer(), metadata, &self.credentials)
+        Exchange::new(
+            self.with.provider.issuer(),
+            metadata,
+            &self.with.credentials,
+        )
     }
 
     async fn accept(
@@ -175,8 +182,8 @@ impl OpenId {
 
     pub(crate) fn expected<'a>(&'a self, tokens: &'a Tokens) -> Expected<'a> {
         Expected {
-            issuer: self.provider.issuer(),
-            client_id: &self.credentials.client_id,
+            issuer: self.with.provider.issuer(),
+            client_id: &self.with.credentials.client_id,
             now: seconds(self.host.now()),
             nonce: None,
             access_token: Some(&tokens.access_token),
@@ -191,7 +198,7 @@ impl OpenId {
         metadata: &Metadata,
         expected: &Expected<'_>,
     ) -> Result<Result<Object, String>, BackendError> {
-        let verified = match self.provider.verify(id_token, metadata).await {
+        let verified = match self.with.provider.verify(id_token, metadata).await {
             Ok(verified) => verified,
             Err(BadToken::CannotTell(failure)) => return Err(failure.into()),
             Err(BadToken::Refused(why)) => return Ok(Err(why)),
@@ -211,15 +218,15 @@ impl OpenId {
             Ok(subject) => subject,
             Err(why) => return Ok(Err(NoOne::Unverified(why))),
         };
-        let wanted = match self.userinfo {
+        let wanted = match self.with.userinfo {
             Userinfo::Always => true,
             Userinfo::Never => false,
-            Userinfo::WhenNeeded => self.rules.needs_more(claims),
+            Userinfo::WhenNeeded => self.with.rules.needs_more(claims),
         };
         let mut sources = vec![claims];
         let more;
         if let (true, Some(url)) = (wanted, &metadata.userinfo_endpoint) {
-            let http = self.provider.http();
+            let http = self.with.provider.http();
             match userinfo::fetch(http, url, &tokens.access_token, subject).await? {
                 Ok(claims) => {
                     more = claims;
@@ -229,8 +236,9 @@ impl OpenId {
             }
         }
         let identity = self
+            .with
             .rules
-            .identity(self.provider.issuer(), subject, &sources);
+            .identity(self.with.provider.issuer(), subject, &sources);
         Ok(identity.map_err(NoOne::Person))
     }
 

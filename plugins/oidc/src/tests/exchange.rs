@@ -301,3 +301,37 @@ async fn a_refresh_token_becomes_newer_ones() {
     };
     assert!(request.contains("grant_type=refresh_token") && request.contains("refresh_token=rt1"));
 }
+
+#[tokio::test]
+async fn claims_out_of_all_bounds_are_a_refusal_and_no_panic() {
+    let site = Site::open().await;
+    for (name, value) in [
+        ("exp", json!(1e300)),
+        ("exp", json!(u64::MAX)),
+        ("exp", json!(i64::MIN)),
+        ("exp", json!(-1e300)),
+        ("iat", json!(i64::MAX)),
+        ("iat", json!({})),
+        ("auth_time", json!(1e18)),
+        ("aud", json!({})),
+        ("aud", json!(7)),
+        ("iss", json!("")),
+        ("iss", json!("no url")),
+        ("sub", json!(7)),
+        ("email", json!(7)),
+        ("updated_at", json!(u64::MAX)),
+        ("amr", json!({})),
+        ("nonce", json!(7)),
+    ] {
+        let mut claims = json!({"iss": ISSUER, "sub": "a", "aud": CLIENT, "exp": NOW, "iat": NOW});
+        claims[name] = value.clone();
+        let id_token = Signer::new(ES256).token(ES256, "k", &claims);
+        site.json("/token", 200, &answer(&id_token));
+        // Read or refused: either is fine here, what it says is checked later.
+        let told = exchanged(&site, None, None).await;
+        assert!(
+            !matches!(told, Err(NoTokens::CannotTell(_))),
+            "{name}: {value}"
+        );
+    }
+}
