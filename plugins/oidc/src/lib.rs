@@ -42,7 +42,7 @@ use omnigent_plugin::{
 };
 
 pub use algorithm::Algorithm;
-pub use config::{AuthMethod, Config, Kind, Userinfo};
+pub use config::{AuthMethod, Config, Kind, Prompt, Userinfo};
 
 use github::Github;
 use provider::BadToken;

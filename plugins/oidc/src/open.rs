@@ -4,7 +4,7 @@ use omnigent_plugin::BackendError;
 use url::Url;
 
 use crate::{
-    config::{AuthMethod, Config, Userinfo, provider_url},
+    config::{AuthMethod, Config, Prompt, Userinfo, provider_url},
     exchange::Credentials,
     facts::Rules,
     http::Http,
@@ -17,6 +17,7 @@ pub(crate) struct Checked {
     pub(crate) provider: Provider,
     pub(crate) credentials: Credentials,
     pub(crate) scopes: Vec<String>,
+    pub(crate) prompt: Vec<Prompt>,
     pub(crate) rules: Rules,
     pub(crate) userinfo: Userinfo,
     pub(crate) revalidate: bool,
@@ -55,6 +56,7 @@ impl Checked {
             },
             scopes: config.scopes(&["openid", "email", "profile"])?,
             logout_redirect_uri: config.logout_redirect_uri()?,
+            prompt: config.prompt,
             rules: Rules {
                 skip_email_verification: config.skip_email_verification,
                 email_verified_as_string: config.email_verified_as_string,

@@ -93,6 +93,7 @@ impl OpenId {
             nonce: &begun.nonce,
             verifier: &begun.verifier,
             scopes: &scopes,
+            prompt: &self.with.prompt,
             anew: begun.anew,
         })?;
         let state = State::new(&begun).map_err(|e| BackendError::internal(e.to_string()))?;

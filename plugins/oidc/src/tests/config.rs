@@ -39,6 +39,8 @@ fn what_is_not_a_key_or_not_a_value_is_refused() {
         json!({"client_secrte": "x"}),
         json!({"allowed_domains": []}),
         json!({"type": "saml"}),
+        json!({"prompt": ["none"]}),
+        json!({"prompt": "consent"}),
         json!({"userinfo": "always"}),
         json!({"userinfo": 1}),
         json!({"scopes": "openid email"}),

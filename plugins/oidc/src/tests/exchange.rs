@@ -9,7 +9,7 @@ use url::Url;
 use super::{CLIENT, ISSUER, NOW, object, signer::Signer, site::Site};
 use crate::{
     algorithm::Algorithm::ES256,
-    config::AuthMethod,
+    config::{AuthMethod, Prompt},
     discovery::Metadata,
     exchange::{Authorization, Credentials, Exchange, NoTokens, Tokens},
     http::Http,
@@ -32,7 +32,7 @@ fn exchange(issuer: &str, secret: Option<&str>, method: Option<AuthMethod>) -> E
     Exchange::new(issuer, &metadata, &credentials).unwrap()
 }
 
-fn authorized(anew: bool) -> BTreeMap<String, String> {
+fn authorized(anew: bool, prompt: &[Prompt]) -> BTreeMap<String, String> {
     let scopes = ["openid", "email", "profile"].map(str::to_owned);
     let url = exchange(ISSUER, Some("s"), None)
         .authorize(&Authorization {
@@ -41,6 +41,7 @@ fn authorized(anew: bool) -> BTreeMap<String, String> {
             nonce: "n",
             verifier: "0123456789012345678901234567890123456789012",
             scopes: &scopes,
+            prompt,
             anew,
         })
         .unwrap();
@@ -56,7 +57,7 @@ fn authorized(anew: bool) -> BTreeMap<String, String> {
 
 #[test]
 fn people_are_sent_with_pkce_state_and_nonce() {
-    let query = authorized(false);
+    let query = authorized(false, &[]);
     let challenge = digest(&SHA256, b"0123456789012345678901234567890123456789012");
     let challenge = BASE64.encode(challenge.as_ref());
     for (name, value) in [
@@ -77,9 +78,23 @@ fn people_are_sent_with_pkce_state_and_nonce() {
 
 #[test]
 fn who_must_prove_it_anew_is_asked_to() {
-    let query = authorized(true);
+    let query = authorized(true, &[]);
     assert_eq!(query.get("prompt").map(String::as_str), Some("login"));
     assert_eq!(query.get("max_age").map(String::as_str), Some("0"));
+}
+
+#[test]
+fn what_the_operator_wants_asked_is_asked() {
+    let prompt = |anew, prompts| authorized(anew, prompts).get("prompt").cloned();
+    assert_eq!(prompt(false, &[]), None);
+    assert_eq!(
+        prompt(false, &[Prompt::SelectAccount]).as_deref(),
+        Some("select_account")
+    );
+    assert_eq!(
+        prompt(true, &[Prompt::Consent, Prompt::Login]).as_deref(),
+        Some("login consent")
+    );
 }
 
 fn back(query: &[(&str, &str)]) -> Option<Step> {
