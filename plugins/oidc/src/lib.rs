@@ -23,7 +23,8 @@ mod json;
 mod jws;
 mod keys;
 mod logout;
-mod open;
+mod openid;
+mod party;
 mod provider;
 mod refresh;
 mod sign_in;
@@ -37,16 +38,15 @@ mod vault;
 use std::sync::Arc;
 
 use omnigent_plugin::{
-    Answer, Backend, BackendError, Ended, Health, Host, Identity, IdentityRef, Level, Login,
-    LoginRequest, Logout, LogoutTarget, Revalidate, Standing, State, Step, export_backend,
+    Answer, Backend, BackendError, Ended, Health, Host, Identity, IdentityRef, Login, LoginRequest,
+    Logout, LogoutTarget, Revalidate, Standing, State, Step, export_backend,
 };
 
 pub use algorithm::Algorithm;
 pub use config::{AuthMethod, Config, Kind, Prompt, Userinfo};
 
 use github::Github;
-use provider::BadToken;
-use sign_in::OpenId;
+use openid::OpenId;
 
 /// One configured provider.
 pub struct Oidc(Provider);
@@ -94,52 +94,26 @@ impl Revalidate for Oidc {
 
 impl Logout for Oidc {
     async fn logout(&self, _: &Identity) -> Result<LogoutTarget, BackendError> {
-        let openid = match &self.0 {
-            Provider::OpenId(openid) => openid,
-            Provider::Github(github, _) => {
-                let url = github.logout_redirect_uri.as_ref();
-                let url = url.map(ToString::to_string);
-                return Ok(LogoutTarget { url });
-            }
-        };
-        let metadata = openid.with.provider.metadata().await.ok();
-        Ok(logout::target(
-            metadata.as_deref(),
-            &openid.with.credentials.client_id,
-            openid.with.logout_redirect_uri.as_ref(),
-            openid.host.public_url(),
-        ))
+        Ok(match &self.0 {
+            Provider::OpenId(openid) => openid.logout().await,
+            Provider::Github(github, _) => LogoutTarget {
+                url: github.logout_redirect_uri.as_ref().map(ToString::to_string),
+            },
+        })
     }
 
     async fn ended(&self, notice: &str) -> Result<Option<Ended>, BackendError> {
-        let Provider::OpenId(openid) = &self.0 else {
-            return Ok(None);
-        };
-        let metadata = openid.with.provider.metadata().await?;
-        let told = match openid.with.provider.verify(notice, &metadata).await {
-            Err(BadToken::CannotTell(failure)) => return Err(failure.into()),
-            Err(BadToken::Refused(why)) => Err(why),
-            Ok(token) => logout::ended(
-                &token.claims,
-                token.typ.as_deref(),
-                openid.with.provider.issuer(),
-                &openid.with.credentials.client_id,
-                sign_in::seconds(openid.host.now()),
-                &openid.seen,
-            ),
-        };
-        if let Err(why) = &told {
-            let text = format!("a logout notice is refused: {why}");
-            openid.host.log(Level::Warn, &text);
+        match &self.0 {
+            Provider::OpenId(openid) => openid.ended(notice).await,
+            Provider::Github(..) => Ok(None),
         }
-        Ok(told.ok())
     }
 }
 
 impl Health for Oidc {
     async fn health(&self) -> Result<(), BackendError> {
         match &self.0 {
-            Provider::OpenId(openid) => openid.with.provider.health().await.map_err(Into::into),
+            Provider::OpenId(openid) => openid.party.provider.health().await.map_err(Into::into),
             Provider::Github(..) => Ok(()),
         }
     }

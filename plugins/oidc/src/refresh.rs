@@ -14,8 +14,7 @@ use tokio::sync::{Mutex, OnceCell};
 
 use crate::{
     exchange::{NoTokens, Tokens},
-    id_token::Expected,
-    sign_in::{NoOne, OpenId},
+    openid::OpenId,
     vault::{Fault, Vault},
 };
 
@@ -42,12 +41,12 @@ impl Keeper {
 
     async fn vault(&self, of: &OpenId) -> Result<&Vault, BackendError> {
         let make = || async {
-            let secret = match &of.with.credentials.secret {
+            let secret = match &of.party.credentials.secret {
                 Some(secret) => secret.clone().into_bytes(),
                 None => own_key(&of.host).await?,
             };
-            let client_id = &of.with.credentials.client_id;
-            Vault::new(&secret, of.with.provider.issuer(), client_id).map_err(fault)
+            let client_id = &of.party.credentials.client_id;
+            Vault::new(&secret, of.party.provider.issuer(), client_id).map_err(fault)
         };
         self.vault.get_or_try_init(make).await
     }
@@ -89,7 +88,7 @@ impl OpenId {
         let Some(token) = tokens
             .refresh_token
             .as_ref()
-            .filter(|_| self.with.revalidate)
+            .filter(|_| self.party.revalidate)
         else {
             return;
         };
@@ -104,8 +103,7 @@ impl OpenId {
         if token.len() > LONGEST {
             return Err(BackendError::internal("it is too long"));
         }
-        let (place, lock) = place(subject);
-        let _alone = self.lock(lock).await;
+        let (place, _) = place(subject);
         let vault = self.keeper.vault(self).await?;
         let sealed = vault.seal(&place, token).map_err(fault)?;
         self.host.kv().put(&place, &sealed).await
@@ -123,10 +121,10 @@ impl OpenId {
         self: &Arc<Self>,
         identity: &IdentityRef,
     ) -> Result<Standing, BackendError> {
-        if !self.with.revalidate {
+        if !self.party.revalidate {
             return Ok(Standing::holds());
         }
-        let issuer = self.with.provider.issuer();
+        let issuer = self.party.provider.issuer();
         if identity
             .issuer
             .as_deref()
@@ -157,9 +155,9 @@ impl OpenId {
             kv.compare_and_swap(&place, Some(&sealed), None).await?;
             return Ok(Standing::holds());
         };
-        let metadata = self.with.provider.metadata().await?;
-        let exchange = self.exchange(&metadata)?;
-        let answer = exchange.refresh(self.with.provider.http(), &token).await;
+        let metadata = self.party.provider.metadata().await?;
+        let exchange = self.party.exchange(&metadata)?;
+        let answer = exchange.refresh(self.party.provider.http(), &token).await;
         let tokens = match outcome(answer)? {
             Outcome::Tokens(tokens) => tokens,
             Outcome::Gone(why) => {
@@ -177,31 +175,9 @@ impl OpenId {
             kv.compare_and_swap(&place, Some(&sealed), Some(&new))
                 .await?;
         }
-        let Some(id_token) = &tokens.id_token else {
-            return Ok(Standing::holds());
-        };
-        let expected: Expected<'_> = self.expected(&tokens);
-        let claims = match self.verified(id_token, &metadata, &expected).await? {
-            Ok(claims) => claims,
-            Err(why) => return Err(not_believed(&why)),
-        };
-        if claims.get("sub").and_then(|sub| sub.as_str()) != Some(subject) {
-            return Err(not_believed("it is about somebody else (`sub`)"));
-        }
-        match self.who(&metadata, &tokens, &claims).await? {
-            Ok(identity) => Ok(Standing::Holds {
-                identity: Some(identity),
-            }),
-            Err(NoOne::Unverified(why)) => Err(not_believed(&why)),
-            Err(NoOne::Person(no)) => Ok(Standing::gone(self.explained(no).1)),
-        }
+        let now = self.now();
+        self.party.renewed(subject, &metadata, &tokens, now).await
     }
-}
-
-fn not_believed(why: &str) -> BackendError {
-    BackendError::unavailable(format!(
-        "the provider's refresh answer is not believed: {why}"
-    ))
 }
 
 /// Only the provider's word about the *grant* ends it (RFC 6749 section 5.2; OpenID Connect Core

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use crate::{
     config::{Config, Kind, Userinfo, provider_url},
     github::Github,
-    open::Checked,
+    party::Party,
 };
 
 fn read(mut more: Value) -> Result<Config, serde_json::Error> {
@@ -160,7 +160,7 @@ fn the_rest_is_checked_too() {
 
 #[test]
 fn what_cannot_work_is_refused_with_its_key() {
-    let refused = |more: Value| match Checked::of(config(more)) {
+    let refused = |more: Value| match Party::of(config(more)) {
         Ok(_) => panic!("it was taken"),
         Err(error) => error.to_string(),
     };
@@ -187,12 +187,9 @@ fn what_cannot_work_is_refused_with_its_key() {
             "{more}: {error}"
         );
     }
-    assert!(Checked::of(config(json!({}))).is_ok());
+    assert!(Party::of(config(json!({}))).is_ok());
     let explicit = json!({"email_claim": "email"});
-    assert_eq!(
-        Checked::of(config(explicit)).unwrap().rules.email_claim,
-        None
-    );
+    assert_eq!(Party::of(config(explicit)).unwrap().rules.email_claim, None);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! From a configuration to a provider.
+//! A relying party: one provider, and what the operator wants of it.
 
 use omnigent_plugin::BackendError;
 use url::Url;
@@ -12,8 +12,8 @@ use crate::{
     urls,
 };
 
-/// A configuration that can work.
-pub(crate) struct Checked {
+/// A configuration that can work; the server has no part in it.
+pub(crate) struct Party {
     pub(crate) provider: Provider,
     pub(crate) credentials: Credentials,
     pub(crate) scopes: Vec<String>,
@@ -24,7 +24,7 @@ pub(crate) struct Checked {
     pub(crate) logout_redirect_uri: Option<Url>,
 }
 
-impl Checked {
+impl Party {
     /// # Errors
     /// [`BackendError::Misconfigured`], naming the key and the remedy.
     pub(crate) fn of(config: Config) -> Result<Self, BackendError> {
