@@ -97,8 +97,9 @@ impl Party {
             anew: request.purpose == Purpose::Reauthenticate,
         };
         let mut scopes = self.scopes.clone();
-        if self.revalidate && metadata.offline_access {
-            scopes.push("offline_access".into());
+        let offline = "offline_access".to_owned();
+        if self.revalidate && metadata.offline_access && !scopes.contains(&offline) {
+            scopes.push(offline);
         }
         let url = self.exchange(&metadata)?.authorize(&Authorization {
             redirect_uri: &begun.redirect_uri,
