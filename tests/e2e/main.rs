@@ -11,6 +11,8 @@ mod htpasswd;
 mod logins;
 mod no_auth;
 mod oauth;
+mod oidc;
+mod oidc_faults;
 mod pages;
 mod plugins;
 mod restart;

@@ -3,8 +3,11 @@
 //! The tests start the built `omnigent` binary and the plugins beside it, so build first:
 //! `cargo build --workspace` (`scripts/test` does).
 
+pub mod browser;
 mod client;
+pub mod idp;
 pub mod proxy;
+pub mod rogue;
 mod server;
 pub mod workshop;
 

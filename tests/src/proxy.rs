@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use tempfile::TempDir;
 
 use crate::Client;
@@ -108,10 +109,7 @@ impl Proxy {
     /// Somebody with the right password, through the proxy.
     pub fn client(&self) -> Client {
         let pair = format!("{USER}:{USER_PASSWORD}");
-        Client::new(&self.url).with(
-            "authorization",
-            &format!("Basic {}", base64(pair.as_bytes())),
-        )
+        Client::new(&self.url).with("authorization", &format!("Basic {}", STANDARD.encode(pair)))
     }
 
     /// Somebody without.
@@ -153,24 +151,4 @@ fn write(dir: &TempDir, name: &str, text: &str) {
     for (path, mode) in [(path.to_owned(), 0o755), (path.join(name), 0o644)] {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("ours");
     }
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    bytes
-        .chunks(3)
-        .flat_map(|chunk| {
-            let word = chunk
-                .iter()
-                .fold(0_u32, |word, byte| word << 8 | u32::from(*byte));
-            let word = word << (8 * (3 - chunk.len()));
-            (0..4).map(move |i| {
-                if i > chunk.len() {
-                    '='
-                } else {
-                    char::from(LETTERS[(word >> (18 - 6 * i) & 63) as usize])
-                }
-            })
-        })
-        .collect()
 }

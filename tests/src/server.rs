@@ -106,6 +106,13 @@ impl ServerBuilder {
         self
     }
 
+    /// With one text in the configuration file in place of another.
+    #[must_use]
+    pub fn replacing(mut self, old: &str, new: &str) -> Self {
+        self.config = self.config.map(|config| config.replace(old, new));
+        self
+    }
+
     /// With this environment variable.
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {

@@ -5,10 +5,13 @@ use std::io::IsTerminal;
 use omnigent_server::config::{LogFormat, Server};
 use tracing_subscriber::EnvFilter;
 
-/// Starts logging as `[server]` says. Other crates' lines are shown from `warn` up.
+/// Starts logging as `[server]` says. Other crates' lines are shown from `warn` up,
+/// what was decided about access always.
 pub(crate) fn start(server: &Server) {
     let level = server.log_level.as_str();
-    let filter = EnvFilter::new(format!("warn,omnigent={level},omnigent_server={level}"));
+    let filter = EnvFilter::new(format!(
+        "warn,audit=info,omnigent={level},omnigent_server={level}"
+    ));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

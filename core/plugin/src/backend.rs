@@ -31,6 +31,9 @@ pub trait Backend: Sized + Send + Sync + 'static {
 
 /// Signs people in, in a conversation.
 pub trait Login: Backend {
+    /// How it begins, as far as clients choose by it.
+    const FLOW: Flow = Flow::Password;
+
     /// The first step.
     ///
     /// # Errors
@@ -49,6 +52,16 @@ pub trait Login: Backend {
         state: &State,
         answer: &Answer,
     ) -> impl Future<Output = Result<Step, BackendError>> + Send;
+}
+
+/// What the first step of a sign-in is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Flow {
+    /// A form to fill in: also in a terminal.
+    #[default]
+    Password,
+    /// A page elsewhere to go to: only in a browser.
+    Redirect,
 }
 
 /// Says who a request is from, by what it carries.

@@ -26,7 +26,8 @@ pub struct Manifest {
     pub sdk: String,
     /// The compiler it was built with.
     pub rustc: String,
-    /// What it can: `login`, `identify`, `revalidate`, `directory`, `logout`, `health`.
+    /// What it can: `login`, `identify`, `revalidate`, `directory`, `logout`, `health`; and `redirect`,
+    /// when a sign-in begins on a page elsewhere.
     pub capabilities: Vec<String>,
     /// JSON Schema of its own configuration keys.
     pub config_schema: serde_json::Value,

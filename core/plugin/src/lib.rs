@@ -64,7 +64,7 @@ mod request;
 mod runtime;
 mod step;
 
-pub use backend::{Backend, Directory, Health, Identify, Login, Logout, Revalidate};
+pub use backend::{Backend, Directory, Flow, Health, Identify, Login, Logout, Revalidate};
 pub use directory::{Change, DirectoryError, Entry, Expect, KvWrite, Password};
 pub use error::BackendError;
 #[doc(hidden)]
@@ -82,8 +82,8 @@ pub use step::{
 pub mod prelude {
     pub use crate::{
         Answer, Backend, BackendError, Change, Directory, DirectoryError, Ended, Entry, Field,
-        FieldKind, Form, Health, Host, Identify, Identity, IdentityRef, Level, Login, LoginRequest,
-        Logout, LogoutTarget, Password, Purpose, RequestView, Revalidate, Standing, State, Step,
-        Verdict,
+        FieldKind, Flow, Form, Health, Host, Identify, Identity, IdentityRef, Level, Login,
+        LoginRequest, Logout, LogoutTarget, Password, Purpose, RequestView, Revalidate, Standing,
+        State, Step, Verdict,
     };
 }

@@ -7,8 +7,8 @@ use std::{future::Future, pin::Pin, sync::Arc};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    Backend, BackendError, Directory, DirectoryError, Health, Identify, Identity, IdentityRef,
-    Login, LoginRequest, Logout, RequestView, Revalidate, Verdict,
+    Backend, BackendError, Directory, DirectoryError, Flow, Health, Identify, Identity,
+    IdentityRef, Login, LoginRequest, Logout, RequestView, Revalidate, Verdict,
     contract::{Person, Reply, Resume},
 };
 
@@ -59,6 +59,9 @@ impl<B: Backend> Methods<B> {
         B: Login,
     {
         self.capabilities.push("login");
+        if B::FLOW == Flow::Redirect {
+            self.capabilities.push("redirect");
+        }
         self.add("login.begin", |b, request: LoginRequest| async move {
             reply(b.begin(&request).await)
         });

@@ -40,7 +40,8 @@ pub struct Config {
     /// refresh tokens only then), `select_account`, `login`. Default: what it likes.
     #[serde(default)]
     pub prompt: Vec<Prompt>,
-    /// Where people go after signing out. Default: this server.
+    /// Where people go after signing out. Default: the server's public URL, as it is configured (no
+    /// slash at its end). A provider that people sign out at has to know it to the letter.
     #[serde(default)]
     pub logout_redirect_uri: Option<String>,
     /// Trust e-mail addresses the provider has not verified. Only where nobody can choose their own

@@ -233,13 +233,13 @@ fn tokens(
             let code = error.error().as_ref();
             Err(refused(code, &format!("the provider says {error}")))
         }
-        // Never the answer itself: it may hold tokens. Where it is wrong does not.
+        // Never the answer itself: it may hold tokens. What is wrong with it is told up to the first
+        // value that is quoted from it.
         Err(RequestTokenError::Parse(error, _)) => {
-            let path = error.path();
-            Err(refused(
-                "",
-                &format!("the token answer is wrong at `{path}`"),
-            ))
+            let what = error.inner().to_string();
+            let what = what.rsplit("Error(\"").next().unwrap_or_default();
+            let what = what.split(['"', '\\']).next().unwrap_or_default();
+            Err(refused("", &format!("the token answer is wrong: {what}")))
         }
         Err(RequestTokenError::Other(why)) => Err(refused("", &why)),
     }

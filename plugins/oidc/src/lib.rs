@@ -38,8 +38,8 @@ mod vault;
 use std::sync::Arc;
 
 use omnigent_plugin::{
-    Answer, Backend, BackendError, Ended, Health, Host, Identity, IdentityRef, Login, LoginRequest,
-    Logout, LogoutTarget, Revalidate, Standing, State, Step, export_backend,
+    Answer, Backend, BackendError, Ended, Flow, Health, Host, Identity, IdentityRef, Login,
+    LoginRequest, Logout, LogoutTarget, Revalidate, Standing, State, Step, export_backend,
 };
 
 pub use algorithm::Algorithm;
@@ -68,6 +68,8 @@ impl Backend for Oidc {
 }
 
 impl Login for Oidc {
+    const FLOW: Flow = Flow::Redirect;
+
     async fn begin(&self, request: &LoginRequest) -> Result<Step, BackendError> {
         match &self.0 {
             Provider::OpenId(openid) => openid.begin(request).await,

@@ -24,8 +24,6 @@ const EVERY: Duration = Duration::from_secs(3600);
 const HEALTH_EVERY: Duration = Duration::from_secs(60);
 /// How often an unknown key id may make it be asked for its keys.
 const UNKNOWN_KEY_EVERY: Duration = Duration::from_secs(10);
-/// How often a wrong signature may: some providers start with a new key under the old one's id.
-const WRONG_KEY_EVERY: Duration = Duration::from_secs(60);
 
 /// Something of the provider's.
 struct Cached<T> {
@@ -117,6 +115,31 @@ pub(crate) struct Provider {
     http: Http,
     metadata: Cached<Metadata>,
     keys: Cached<KeySet>,
+    refetches: Refetches,
+}
+
+/// How often unknown keys make us ask the provider: a few times at once, for keys that have just
+/// changed, then once in [`UNKNOWN_KEY_EVERY`], for whoever makes keys up (THREATS O7).
+struct Refetches(parking_lot::Mutex<(u32, Option<Instant>)>);
+
+/// Refetches there may be at once.
+const BURST: u32 = 3;
+
+impl Refetches {
+    /// The oldest keys that will do.
+    fn oldest(&self) -> Duration {
+        let mut state = self.0.lock();
+        let (left, since) = &mut *state;
+        if since.is_none_or(|since| since.elapsed() >= UNKNOWN_KEY_EVERY) {
+            *since = Some(Instant::now());
+            *left = (*left + 1).min(BURST);
+        }
+        if *left == 0 {
+            return UNKNOWN_KEY_EVERY;
+        }
+        *left -= 1;
+        Duration::ZERO
+    }
 }
 
 /// Why a token is not good.
@@ -135,6 +158,7 @@ impl Provider {
             http,
             metadata: Cached::new(),
             keys: Cached::new(),
+            refetches: Refetches(parking_lot::Mutex::new((BURST, None))),
         }
     }
 
@@ -196,13 +220,12 @@ impl Provider {
         let first = read()?;
         let keys = self.keys(metadata, EVERY).await;
         let keys = keys.map_err(BadToken::CannotTell)?;
-        let oldest = match first.verify(&keys, &metadata.algorithms) {
+        match first.verify(&keys, &metadata.algorithms) {
             Ok(verified) => return Ok(verified),
-            Err(Unsigned::UnknownKey) => UNKNOWN_KEY_EVERY,
-            Err(Unsigned::WrongKey) => WRONG_KEY_EVERY,
+            Err(Unsigned::UnknownKey | Unsigned::WrongKey) => {}
             Err(refused) => return Err(BadToken::Refused(refused.reason())),
-        };
-        let newer = self.keys(metadata, oldest).await;
+        }
+        let newer = self.keys(metadata, self.refetches.oldest()).await;
         let newer = newer.map_err(BadToken::CannotTell)?;
         let second = read()?.verify(&newer, &metadata.algorithms);
         second.map_err(|unsigned| BadToken::Refused(unsigned.reason()))

@@ -1,0 +1,382 @@
+//! Signing in at a real identity provider: the certified npm `oidc-provider` (CONTRACT section 6).
+
+use omnigent_tests::{
+    Client, Server,
+    browser::{Browser, Page},
+    idp::{Idp, free_port, relying_on, sign_in},
+};
+use serde_json::{Value, json};
+
+struct House {
+    server: Server,
+    idp: Idp,
+}
+
+fn people() -> Value {
+    json!({
+        "ada": {"email": "Ada@Example.com", "email_verified": true, "name": "Ada", "groups": ["staff", "ops"]},
+        "bob": {"email": "bob@example.com", "email_verified": true, "name": "Bob", "groups": ["staff"]},
+        "eve": {"email": "ada@example.com", "email_verified": false},
+        "far": {"email": "far@elsewhere.example", "email_verified": true},
+        "local": {"email": "local", "email_verified": true},
+        "bare": {"name": "No Address"},
+    })
+}
+
+fn house(keys: &str, more: &str) -> House {
+    let port = free_port();
+    let idp = Idp::start(&format!("http://127.0.0.1:{port}"), people());
+    let server = relying_on(&idp.issuer, port, keys, more).start();
+    House { server, idp }
+}
+
+fn token(browser: &Browser, server: &Server) -> Option<String> {
+    browser.cookies(&server.url).get("ap_session").cloned()
+}
+
+#[track_caller]
+fn me(page: &Page) -> Value {
+    assert_eq!(page.status, 200, "{page:?}");
+    serde_json::from_str(&page.text).unwrap_or_else(|_| panic!("{page:?}"))
+}
+
+/// A ticket's login for whoever is signed in in this browser.
+fn command_line(browser: &Browser, server: &Server) -> Value {
+    let ticket = server
+        .client()
+        .send("POST", "/auth/cli-login", None, "")
+        .expect(200)
+        .json();
+    let text = |key: &str| ticket[key].as_str().expect("a text").to_owned();
+    let page = browser.open(&format!("{}{}", server.url, text("login_url")));
+    assert!(page.text.contains(&text("user_code")), "{page:?}");
+    let done = browser.submit(&page, &[]);
+    assert!(done.text.contains("Login successful"), "{done:?}");
+    let path = format!("/auth/cli-poll?ticket={}", text("ticket"));
+    server.client().get(&path).expect(200).json()
+}
+
+fn refresh(server: &Server, login: &Value) -> (u16, Value) {
+    let token = login["refresh_token"].as_str().expect("a refresh token");
+    let fields = [("grant_type", "refresh_token"), ("refresh_token", token)];
+    let answer = server.client().form("/oauth/token", &fields);
+    (answer.status, answer.json())
+}
+
+#[test]
+fn a_person_signs_in_at_the_provider() {
+    let House { server, idp: _idp } = house("admin_groups = [\"ops\"]", "");
+    let info = server.client().get("/v1/info").expect(200).json();
+    assert_eq!(info["auth_mode"], "oidc");
+    assert_eq!(info["login_url"], "/auth/login");
+    assert_eq!(info["backends"][0]["flows"], json!(["redirect"]));
+    let anonymous = server.client().get("/v1/me").expect(401).json();
+    assert_eq!(anonymous["login_url"], "/auth/login");
+
+    let browser = Browser::new();
+    let page = sign_in(&browser, &server, "ada");
+    assert_eq!(
+        me(&page),
+        json!({"user_id": "ada@example.com", "is_admin": true})
+    );
+    assert!(
+        page.url.ends_with("/v1/me"),
+        "back to where they wanted to go"
+    );
+    let bearer = server
+        .client()
+        .bearer(&token(&browser, &server).expect("a cookie"));
+    bearer.get("/v1/sessions").expect(200);
+    let bob = Browser::new();
+    assert_eq!(me(&sign_in(&bob, &server, "bob"))["is_admin"], false);
+    // The same person again is the same account; another tab at the same time is no trouble.
+    let (one, two) = (browser.clone(), browser.clone());
+    assert_eq!(
+        me(&sign_in(&one, &server, "ada"))["user_id"],
+        "ada@example.com"
+    );
+    assert_eq!(
+        me(&sign_in(&two, &server, "ada"))["user_id"],
+        "ada@example.com"
+    );
+}
+
+#[test]
+fn the_way_there_carries_what_binds_it() {
+    let House { server, idp } = house("", "");
+    let browser = Browser::new();
+    let step = browser.step("GET", &format!("{}/auth/login", server.url), None, "none");
+    assert_eq!(step.status, 302);
+    let to = step.headers["location"].to_str().expect("a URL").to_owned();
+    assert!(to.starts_with(&format!("{}/auth?", idp.issuer)), "{to}");
+    for needle in [
+        "response_type=code",
+        "client_id=omnigent",
+        "code_challenge_method=S256",
+        "code_challenge=",
+        "state=",
+        "nonce=",
+        "scope=openid",
+        "redirect_uri=",
+    ] {
+        assert!(to.contains(needle), "{needle}: {to}");
+    }
+    let cookie = step.headers["set-cookie"].to_str().expect("a cookie");
+    for needle in [
+        "ap_auth_state=",
+        "HttpOnly",
+        "Max-Age=300",
+        "Path=/",
+        "SameSite=lax",
+    ] {
+        assert!(cookie.contains(needle), "{needle}: {cookie}");
+    }
+}
+
+/// Goes to the provider, signs in there, and stops before coming back: the URL to come back to.
+fn almost_back(browser: &Browser, server: &Server, login: &str) -> String {
+    let form = browser.open(&format!("{}/auth/login?backend=corp", server.url));
+    let mut page = browser.step("POST", &form.url, Some(&[("login", login)]), "same-origin");
+    loop {
+        let to = page.headers["location"]
+            .to_str()
+            .expect("a redirect")
+            .to_owned();
+        if to.starts_with(&server.url) {
+            return to;
+        }
+        page = browser.step("GET", &to, None, "same-origin");
+    }
+}
+
+#[test]
+fn a_sign_in_ends_only_in_the_browser_it_began_in_and_once() {
+    let House { server, idp: _idp } = house("", "");
+    let (browser, other) = (Browser::new(), Browser::new());
+    let back = almost_back(&browser, &server, "ada");
+    let refused = |browser: &Browser, url: &str, text: &str| {
+        let page = browser.step("GET", url, None, "cross-site");
+        assert_eq!(page.status, 400, "{page:?}");
+        let plain = page.text.replace("&#40;", "(").replace("&#41;", ")");
+        assert!(plain.contains(text), "{text}: {page:?}");
+        assert!(token(browser, &server).is_none());
+    };
+    refused(&other, &back, "Missing auth state cookie");
+    other.open(&format!("{}/auth/login", server.url));
+    refused(&other, &back, "State mismatch (possible CSRF)");
+    let callback = format!("{}/auth/callback", server.url);
+    refused(&browser, &callback, "Missing code or state parameter");
+    refused(
+        &browser,
+        &format!("{callback}?code=x"),
+        "Missing code or state parameter",
+    );
+    refused(
+        &browser,
+        &format!("{callback}?state=x"),
+        "Missing code or state parameter",
+    );
+    refused(
+        &browser,
+        &format!("{callback}?code=x&state=y"),
+        "State mismatch (possible CSRF)",
+    );
+    refused(
+        &browser,
+        &format!("{back}&state=z"),
+        "Missing code or state parameter",
+    );
+    let done = browser.step("GET", &back, None, "cross-site");
+    assert_eq!(done.status, 302, "{done:?}");
+    let fresh = Browser::new();
+    let again = browser.step("GET", &back, None, "cross-site");
+    assert_eq!(again.status, 400, "{again:?}");
+    assert!(
+        again.text.contains("Invalid or expired auth state"),
+        "{again:?}"
+    );
+    refused(&fresh, &back, "Missing auth state cookie");
+    // JSON for who is no browser.
+    let json = server.client().get("/auth/callback").expect(400).json();
+    assert_eq!(json["error"], "Missing code or state parameter");
+}
+
+#[test]
+fn who_may_not_come_in_does_not() {
+    let House { server, idp: _idp } = house("allowed_domains = [\"example.com\"]", "");
+    for (login, text) in [
+        ("far", "is not permitted on this server"),
+        ("eve", "Could not determine user email from IdP"),
+        ("bare", "Could not determine user email from IdP"),
+        ("nobody", "cancelled"),
+    ] {
+        let browser = Browser::new();
+        let page = sign_in(&browser, &server, login);
+        assert!([400, 403].contains(&page.status), "{login}: {page:?}");
+        assert!(page.text.contains(text), "{login}: {page:?}");
+        assert!(!page.text.contains("script"), "{page:?}");
+        assert!(token(&browser, &server).is_none(), "{login}");
+    }
+    let House { server, idp: _idp } = house(
+        "email_claim = \"email\"\nskip_email_verification = true",
+        "",
+    );
+    let page = sign_in(&Browser::new(), &server, "local");
+    assert!([400, 403].contains(&page.status), "{page:?}");
+    assert!(
+        page.text.contains("Reserved user name") || page.text.contains("email"),
+        "{page:?}"
+    );
+}
+
+#[test]
+fn new_keys_at_the_provider_are_fetched_once_they_are_needed() {
+    let House { server, idp } = house("", "");
+    me(&sign_in(&Browser::new(), &server, "ada"));
+    idp.rotate_keys();
+    me(&sign_in(&Browser::new(), &server, "ada"));
+}
+
+#[test]
+fn a_command_line_refreshes_until_the_person_leaves() {
+    let House { server, idp } = house("", "");
+    let browser = Browser::new();
+    sign_in(&browser, &server, "bob");
+    let login = command_line(&browser, &server);
+    let (status, refreshed) = refresh(&server, &login);
+    assert_eq!(status, 200, "{refreshed}");
+    let cli = server
+        .client()
+        .bearer(refreshed["access_token"].as_str().expect("a token"));
+    cli.get("/v1/sessions").expect(200);
+    // The provider cannot be asked: no refresh, and no end either.
+    idp.go_down();
+    let (status, _) = refresh(&server, &login);
+    assert_eq!(status, 503);
+    cli.get("/v1/sessions").expect(200);
+    idp.come_up();
+    assert!((0..150).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        refresh(&server, &login).0 == 200
+    }));
+    idp.remove("bob");
+    let (status, refused) = refresh(&server, &login);
+    assert_eq!(
+        (status, refused["error"].as_str()),
+        (400, Some("invalid_grant"))
+    );
+    cli.get("/v1/sessions").expect(401);
+}
+
+#[test]
+fn the_provider_ends_a_login_on_the_back_channel() {
+    let House { server, idp } = house("", "");
+    let (ada, bob) = (Browser::new(), Browser::new());
+    sign_in(&ada, &server, "ada");
+    sign_in(&bob, &server, "bob");
+    let client = |browser: &Browser| -> Client {
+        server
+            .client()
+            .bearer(&token(browser, &server).expect("a cookie"))
+    };
+    let (ada, bob) = (client(&ada), client(&bob));
+    ada.get("/v1/me").expect(200);
+    idp.end_session("ada");
+    ada.get("/v1/me").expect(401);
+    bob.get("/v1/me").expect(200);
+    let path = "/auth/backchannel-logout/corp";
+    for bad in ["", "x", "a.b.c", "eyJhbGciOiJub25lIn0.e30."] {
+        server
+            .client()
+            .form(path, &[("logout_token", bad)])
+            .expect(400);
+    }
+    server
+        .client()
+        .form("/auth/backchannel-logout/nobody", &[("logout_token", "x")])
+        .expect(404);
+    bob.get("/v1/me").expect(200);
+}
+
+#[test]
+fn signing_out_leads_past_the_provider() {
+    let House { server, idp } = house("", "");
+    let browser = Browser::new();
+    sign_in(&browser, &server, "ada");
+    let bearer = server
+        .client()
+        .bearer(&token(&browser, &server).expect("a cookie"));
+    let elsewhere = browser.step(
+        "GET",
+        &format!("{}/auth/logout", server.url),
+        None,
+        "cross-site",
+    );
+    assert_eq!(
+        elsewhere.status, 200,
+        "another site's link only asks: {elsewhere:?}"
+    );
+    bearer.get("/v1/me").expect(200);
+    let page = browser.step(
+        "GET",
+        &format!("{}/auth/logout", server.url),
+        None,
+        "same-origin",
+    );
+    assert_eq!(page.status, 302, "{page:?}");
+    let to = page.headers["location"].to_str().expect("a URL");
+    assert!(
+        to.starts_with(&format!("{}/session/end", idp.issuer)),
+        "{to}"
+    );
+    assert!(token(&browser, &server).is_none());
+    bearer.get("/v1/me").expect(401);
+}
+
+#[test]
+fn a_provider_that_is_down_costs_only_its_own_sign_ins() {
+    let port = free_port();
+    let url = format!("http://127.0.0.1:{port}");
+    let idp = Idp::start(&url, people());
+    idp.go_down();
+    let local =
+        "[backend.local]\nplugin = \"accounts\"\n[passwords]\nmemory = \"7MiB\"\niterations = 1\n";
+    let builder = relying_on(&idp.issuer, port, "timeout = \"3s\"", local);
+    let builder = builder.replacing("[\"corp\"]", "[\"corp\", \"local\"]");
+    let server = builder.start();
+    let admin = server.claim();
+    let browser = Browser::new();
+    let page = browser.open(&format!("{url}/auth/login?backend=corp"));
+    assert_eq!(page.status, 503, "{page:?}");
+    assert!(page.text.contains("unavailable"), "{page:?}");
+    admin.get("/v1/me").expect(200);
+    let ready = || server.client().get("/healthz/ready").json();
+    assert!(
+        (0..150).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            ready()["status"] == "degraded"
+        }),
+        "{}",
+        ready()
+    );
+    let chooser = browser.open(&format!("{url}/auth/login")).text;
+    assert!(chooser.contains("not available right now"), "{chooser}");
+    idp.come_up();
+    assert!(
+        (0..300).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            ready()["status"] == "ok"
+        }),
+        "it heals by itself: {}",
+        ready()
+    );
+    let form = browser.open(&format!("{url}/auth/login?backend=corp&return_to=/v1/me"));
+    me(&browser.submit(&form, &[("login", "ada")]));
+    // Down between the way there and the way back.
+    let other = Browser::new();
+    let back = almost_back(&other, &server, "bob");
+    idp.go_down();
+    let page = other.step("GET", &back, None, "cross-site");
+    assert!([502, 503].contains(&page.status), "{page:?}");
+    assert!(token(&other, &server).is_none());
+}
