@@ -36,7 +36,12 @@ pub struct Config {
     /// `user:email`, with `allowed_orgs` also `read:org`.
     #[serde(default)]
     pub scopes: Option<Vec<String>>,
-    /// Where people go after signing out. Default: this server.
+    /// What the provider should do although the person is signed in there: `consent` (some give
+    /// refresh tokens only then), `select_account`, `login`. Default: what it likes.
+    #[serde(default)]
+    pub prompt: Vec<Prompt>,
+    /// Where people go after signing out. Default: the server's public URL, as it is configured (no
+    /// slash at its end). A provider that people sign out at has to know it to the letter.
     #[serde(default)]
     pub logout_redirect_uri: Option<String>,
     /// Trust e-mail addresses the provider has not verified. Only where nobody can choose their own
@@ -100,6 +105,18 @@ pub enum AuthMethod {
     ClientSecretPost,
     /// Not at all.
     None,
+}
+
+/// What a provider should do although a person is signed in (OpenID Connect Core 3.1.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Prompt {
+    /// Have them sign in once more.
+    Login,
+    /// Ask whether this server may know.
+    Consent,
+    /// Have them choose an account.
+    SelectAccount,
 }
 
 /// When to ask the userinfo endpoint.

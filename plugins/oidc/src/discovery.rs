@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
-use crate::{algorithm::Algorithm, config::AuthMethod, json::Object, urls};
+use crate::{algorithm::Algorithm, config::AuthMethod, json::Object, text::sanitised, urls};
 
 /// A provider's metadata.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,9 +68,9 @@ impl Metadata {
         wanted: &[Algorithm],
     ) -> Result<Self, String> {
         let document = Document::deserialize(Value::Object(document))
-            .map_err(|error| format!("cannot be read: {error}"))?;
+            .map_err(|error| sanitised(&format!("cannot be read: {error}")))?;
         if document.issuer != issuer {
-            let theirs = crate::text::sanitised(&document.issuer);
+            let theirs = sanitised(&document.issuer);
             return Err(format!(
                 "is of the issuer {theirs:?}, and `issuer` is {issuer:?}: they must be the same to \
                  the letter"

@@ -19,7 +19,7 @@ use openidconnect::{
 use url::Url;
 
 use crate::{
-    config::AuthMethod,
+    config::{AuthMethod, Prompt},
     discovery::Metadata,
     http::{Failure, Http},
     keys::Key,
@@ -82,6 +82,7 @@ pub(crate) struct Authorization<'a> {
     pub(crate) nonce: &'a str,
     pub(crate) verifier: &'a str,
     pub(crate) scopes: &'a [String],
+    pub(crate) prompt: &'a [Prompt],
     /// Whether the person must prove who they are even if signed in at the provider.
     pub(crate) anew: bool,
 }
@@ -139,10 +140,18 @@ impl Exchange {
         for scope in request.scopes.iter().filter(|scope| *scope != "openid") {
             url = url.add_scope(Scope::new(scope.clone()));
         }
+        let asks = |prompt| request.prompt.contains(&prompt);
+        for (is_wanted, prompt) in [
+            (request.anew || asks(Prompt::Login), CoreAuthPrompt::Login),
+            (asks(Prompt::Consent), CoreAuthPrompt::Consent),
+            (asks(Prompt::SelectAccount), CoreAuthPrompt::SelectAccount),
+        ] {
+            if is_wanted {
+                url = url.add_prompt(prompt);
+            }
+        }
         if request.anew {
-            url = url
-                .add_prompt(CoreAuthPrompt::Login)
-                .set_max_age(std::time::Duration::ZERO);
+            url = url.set_max_age(std::time::Duration::ZERO);
         }
         Ok(url.url().0)
     }

@@ -38,7 +38,6 @@ type Client = BasicClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointN
 
 /// GitHub, to sign in with.
 pub(crate) struct Github {
-    host: Host,
     http: Http,
     client: Client,
     scopes: Vec<String>,
@@ -65,7 +64,7 @@ enum Answered {
 impl Github {
     /// # Errors
     /// [`BackendError::Misconfigured`].
-    pub(crate) fn open(config: &Config, host: Host) -> Result<Self, BackendError> {
+    pub(crate) fn open(config: &Config) -> Result<Self, BackendError> {
         let web = config::provider_url("web_url", &config.web_url)?;
         let api = config::provider_url("api_url", &config.api_url)?;
         let by_login = match config.email_claim.as_deref() {
@@ -98,7 +97,6 @@ impl Github {
             method: None,
         };
         Ok(Self {
-            host,
             http: Http::new(config.timeout()?, urls::is_loopback(&api))?,
             client: client(&web, credentials),
             scopes: config.scopes(default)?,
@@ -110,12 +108,12 @@ impl Github {
         })
     }
 
-    pub(crate) fn begin(&self, request: &LoginRequest) -> Result<Step, BackendError> {
+    pub(crate) fn begin(&self, host: &Host, request: &LoginRequest) -> Result<Step, BackendError> {
         if request.purpose == Purpose::Reauthenticate {
             return Ok(Step::refused(NOT_ANEW, NOT_ANEW));
         }
         let begun = Begun {
-            verifier: BASE64.encode(self.host.random::<32>()?),
+            verifier: BASE64.encode(host.random::<32>()?),
             redirect_uri: request.callback_url.clone(),
         };
         let url = authorize(&self.client, &self.scopes, &begun, &request.return_state)?;

@@ -47,7 +47,11 @@ impl Http {
             builder = builder.no_proxy();
         }
         let client = builder.build().map_err(|error| {
-            BackendError::internal(format!("the HTTP client cannot start: {error}"))
+            BackendError::misconfigured(format!(
+                "TLS cannot start ({}): install certificate authorities (the package \
+                 ca-certificates) or name them in SSL_CERT_FILE",
+                deepest(&error)
+            ))
         })?;
         Ok(Self(client))
     }
@@ -144,20 +148,20 @@ fn reason(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "did not answer in time".into();
     }
-    let mut source: &dyn std::error::Error = error;
-    while let Some(deeper) = source.source() {
-        source = deeper;
-    }
     let what = if error.is_connect() {
         "cannot be reached"
     } else {
         "broke off"
     };
-    if std::ptr::eq(
-        source as *const _ as *const (),
-        error as *const _ as *const (),
-    ) {
-        return what.into();
+    format!("{what}: {}", deepest(error))
+}
+
+/// The cause behind all causes. The outermost text of reqwest's holds the URL, so not that.
+fn deepest(error: &reqwest::Error) -> String {
+    let mut deepest = std::error::Error::source(error);
+    while let Some(deeper) = deepest.and_then(|cause| cause.source()) {
+        deepest = Some(deeper);
     }
-    format!("{what}: {}", crate::text::sanitised(&source.to_string()))
+    let text = deepest.map_or_else(|| "no reason given".into(), ToString::to_string);
+    crate::text::sanitised(&text)
 }

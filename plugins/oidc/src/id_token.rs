@@ -17,6 +17,7 @@ use serde_json::Value;
 use crate::{
     json::{self, Object},
     jws::Verified,
+    text::sanitised,
 };
 
 /// How far two clocks may be apart, in seconds.
@@ -120,8 +121,8 @@ pub(crate) fn times(claims: &Object, now: i64) -> Result<(), String> {
 
 /// openidconnect's own verifier: with the one key, at the edge of the leeway.
 fn library(token: &str, verified: &Verified, expected: &Expected<'_>) -> Result<(), String> {
-    let token =
-        CoreIdToken::from_str(token).map_err(|error| format!("the token is wrong: {error}"))?;
+    let token = CoreIdToken::from_str(token)
+        .map_err(|error| sanitised(&format!("the token is wrong: {error}")))?;
     let issuer = IssuerUrl::new(expected.issuer.to_owned()).map_err(|error| error.to_string())?;
     let at_edge = Duration::from_secs(u64::try_from(expected.now - LEEWAY).unwrap_or(0));
     let verifier = IdTokenVerifier::new_public_client(
@@ -145,7 +146,7 @@ fn library(token: &str, verified: &Verified, expected: &Expected<'_>) -> Result<
         ClaimsVerificationError::InvalidIssuer(_) => "`iss` is another issuer".into(),
         ClaimsVerificationError::InvalidNonce(_) => "`nonce` is missing or another".into(),
         ClaimsVerificationError::SignatureVerification(_) => "the signature is wrong".into(),
-        other => crate::text::sanitised(&other.to_string()),
+        other => sanitised(&other.to_string()),
     })
 }
 

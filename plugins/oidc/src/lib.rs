@@ -23,7 +23,8 @@ mod json;
 mod jws;
 mod keys;
 mod logout;
-mod open;
+mod openid;
+mod party;
 mod provider;
 mod refresh;
 mod sign_in;
@@ -37,23 +38,22 @@ mod vault;
 use std::sync::Arc;
 
 use omnigent_plugin::{
-    Answer, Backend, BackendError, Ended, Flow, Health, Host, Identity, IdentityRef, Level, Login,
+    Answer, Backend, BackendError, Ended, Flow, Health, Host, Identity, IdentityRef, Login,
     LoginRequest, Logout, LogoutTarget, Revalidate, Standing, State, Step, export_backend,
 };
 
 pub use algorithm::Algorithm;
-pub use config::{AuthMethod, Config, Kind, Userinfo};
+pub use config::{AuthMethod, Config, Kind, Prompt, Userinfo};
 
 use github::Github;
-use provider::BadToken;
-use sign_in::OpenId;
+use openid::OpenId;
 
 /// One configured provider.
 pub struct Oidc(Provider);
 
 enum Provider {
     OpenId(Arc<OpenId>),
-    Github(Box<Github>),
+    Github(Box<Github>, Host),
 }
 
 impl Backend for Oidc {
@@ -62,7 +62,7 @@ impl Backend for Oidc {
     async fn open(config: Config, host: Host) -> Result<Self, BackendError> {
         Ok(Self(match config.kind {
             Kind::Oidc => Provider::OpenId(Arc::new(OpenId::open(config, host)?)),
-            Kind::Github => Provider::Github(Box::new(Github::open(&config, host)?)),
+            Kind::Github => Provider::Github(Box::new(Github::open(&config)?), host),
         }))
     }
 }
@@ -73,14 +73,14 @@ impl Login for Oidc {
     async fn begin(&self, request: &LoginRequest) -> Result<Step, BackendError> {
         match &self.0 {
             Provider::OpenId(openid) => openid.begin(request).await,
-            Provider::Github(github) => github.begin(request),
+            Provider::Github(github, host) => github.begin(host, request),
         }
     }
 
     async fn resume(&self, state: &State, answer: &Answer) -> Result<Step, BackendError> {
         match &self.0 {
             Provider::OpenId(openid) => openid.resume(state, answer).await,
-            Provider::Github(github) => github.resume(state, answer).await,
+            Provider::Github(github, _) => github.resume(state, answer).await,
         }
     }
 }
@@ -89,60 +89,34 @@ impl Revalidate for Oidc {
     async fn revalidate(&self, identity: &IdentityRef) -> Result<Standing, BackendError> {
         match &self.0 {
             Provider::OpenId(openid) => openid.revalidate(identity).await,
-            Provider::Github(_) => Ok(Standing::holds()),
+            Provider::Github(..) => Ok(Standing::holds()),
         }
     }
 }
 
 impl Logout for Oidc {
     async fn logout(&self, _: &Identity) -> Result<LogoutTarget, BackendError> {
-        let openid = match &self.0 {
-            Provider::OpenId(openid) => openid,
-            Provider::Github(github) => {
-                let url = github.logout_redirect_uri.as_ref();
-                let url = url.map(ToString::to_string);
-                return Ok(LogoutTarget { url });
-            }
-        };
-        let metadata = openid.provider.metadata().await.ok();
-        Ok(logout::target(
-            metadata.as_deref(),
-            &openid.credentials.client_id,
-            openid.logout_redirect_uri.as_ref(),
-            openid.host.public_url(),
-        ))
+        Ok(match &self.0 {
+            Provider::OpenId(openid) => openid.logout().await,
+            Provider::Github(github, _) => LogoutTarget {
+                url: github.logout_redirect_uri.as_ref().map(ToString::to_string),
+            },
+        })
     }
 
     async fn ended(&self, notice: &str) -> Result<Option<Ended>, BackendError> {
-        let Provider::OpenId(openid) = &self.0 else {
-            return Ok(None);
-        };
-        let metadata = openid.provider.metadata().await?;
-        let told = match openid.provider.verify(notice, &metadata).await {
-            Err(BadToken::CannotTell(failure)) => return Err(failure.into()),
-            Err(BadToken::Refused(why)) => Err(why),
-            Ok(token) => logout::ended(
-                &token.claims,
-                token.typ.as_deref(),
-                openid.provider.issuer(),
-                &openid.credentials.client_id,
-                sign_in::seconds(openid.host.now()),
-                &openid.seen,
-            ),
-        };
-        if let Err(why) = &told {
-            let text = format!("a logout notice is refused: {why}");
-            openid.host.log(Level::Warn, &text);
+        match &self.0 {
+            Provider::OpenId(openid) => openid.ended(notice).await,
+            Provider::Github(..) => Ok(None),
         }
-        Ok(told.ok())
     }
 }
 
 impl Health for Oidc {
     async fn health(&self) -> Result<(), BackendError> {
         match &self.0 {
-            Provider::OpenId(openid) => openid.provider.health().await.map_err(Into::into),
-            Provider::Github(_) => Ok(()),
+            Provider::OpenId(openid) => openid.party.provider.health().await.map_err(Into::into),
+            Provider::Github(..) => Ok(()),
         }
     }
 }

@@ -4,13 +4,9 @@
 //! after a failure none for [`AFTER_FAILURE`]; what is there is kept while a newer one cannot be had
 //! or cannot be used, but metadata that contradicts the issuer is never used (THREATS O7, O9, O10).
 
-use std::{
-    future::Future,
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{future::Future, sync::Arc, time::Duration};
 
-use tokio::{sync::Mutex, time::Instant};
+use tokio::time::Instant;
 
 use crate::{
     algorithm::Algorithm,
@@ -30,7 +26,11 @@ const HEALTH_EVERY: Duration = Duration::from_secs(60);
 const UNKNOWN_KEY_EVERY: Duration = Duration::from_secs(10);
 
 /// Something of the provider's.
-struct Cached<T>(Mutex<Slot<T>>);
+struct Cached<T> {
+    slot: parking_lot::Mutex<Slot<T>>,
+    /// Held by whoever fetches.
+    gate: tokio::sync::Mutex<()>,
+}
 
 struct Slot<T> {
     value: Option<(Arc<T>, Instant)>,
@@ -39,10 +39,14 @@ struct Slot<T> {
 
 impl<T> Cached<T> {
     const fn new() -> Self {
-        Self(Mutex::const_new(Slot {
+        let slot = Slot {
             value: None,
             failure: None,
-        }))
+        };
+        Self {
+            slot: parking_lot::const_mutex(slot),
+            gate: tokio::sync::Mutex::const_new(()),
+        }
     }
 
     /// What is there if it is younger than `oldest`, else what `fetch` gets, else what is there.
@@ -51,42 +55,56 @@ impl<T> Cached<T> {
         oldest: Duration,
         fetch: impl Future<Output = Result<T, Failure>>,
     ) -> Result<Arc<T>, Failure> {
-        let mut slot = self.0.lock().await;
-        if let Some((value, at)) = &slot.value
-            && at.elapsed() < oldest
-        {
-            return Ok(value.clone());
+        if let Some(fresh) = self.fresh(oldest) {
+            return Ok(fresh);
         }
-        if let Some((failure, at)) = &slot.failure
-            && at.elapsed() < AFTER_FAILURE
-        {
-            let known = slot.value.as_ref().map(|(value, _)| value.clone());
-            return known.ok_or_else(|| failure.clone());
+        let _alone = match self.gate.try_lock() {
+            Ok(alone) => alone,
+            Err(_) => {
+                // Somebody fetches already: the last hour's will do meanwhile.
+                if let (true, Some(stale)) = (oldest >= EVERY, self.fresh(Duration::MAX)) {
+                    return Ok(stale);
+                }
+                self.gate.lock().await
+            }
+        };
+        if let Some(fresh) = self.fresh(oldest) {
+            return Ok(fresh);
+        }
+        if let Some(failure) = self.failure(AFTER_FAILURE) {
+            return self.fresh(Duration::MAX).ok_or(failure);
         }
         // Noted before, so that a caller who gives up meanwhile counts too.
         let unfinished = Failure("the provider did not answer in time".into());
-        slot.failure = Some((unfinished, Instant::now()));
+        self.slot.lock().failure = Some((unfinished, Instant::now()));
         match fetch.await {
             Ok(value) => {
                 let value = Arc::new(value);
-                slot.value = Some((value.clone(), Instant::now()));
-                slot.failure = None;
+                *self.slot.lock() = Slot {
+                    value: Some((value.clone(), Instant::now())),
+                    failure: None,
+                };
                 Ok(value)
             }
             Err(failure) => {
-                slot.failure = Some((failure.clone(), Instant::now()));
-                let known = slot.value.as_ref().map(|(value, _)| value.clone());
-                known.ok_or(failure)
+                self.slot.lock().failure = Some((failure.clone(), Instant::now()));
+                self.fresh(Duration::MAX).ok_or(failure)
             }
         }
     }
-}
 
-impl<T> Cached<T> {
-    /// The last attempt's failure.
-    async fn failure(&self) -> Option<Failure> {
-        let slot = self.0.lock().await;
-        slot.failure.as_ref().map(|(failure, _)| failure.clone())
+    /// What is there, if it is younger than `oldest`.
+    fn fresh(&self, oldest: Duration) -> Option<Arc<T>> {
+        let slot = self.slot.lock();
+        let (value, at) = slot.value.as_ref()?;
+        (at.elapsed() < oldest).then(|| value.clone())
+    }
+
+    /// The failure of the last attempt, if it is younger than `oldest`.
+    fn failure(&self, oldest: Duration) -> Option<Failure> {
+        let slot = self.slot.lock();
+        let (failure, at) = slot.failure.as_ref()?;
+        (at.elapsed() < oldest).then(|| failure.clone())
     }
 }
 
@@ -102,7 +120,7 @@ pub(crate) struct Provider {
 
 /// How often unknown keys make us ask the provider: a few times at once, for keys that have just
 /// changed, then once in [`UNKNOWN_KEY_EVERY`], for whoever makes keys up (THREATS O7).
-struct Refetches(std::sync::Mutex<(u32, Option<Instant>)>);
+struct Refetches(parking_lot::Mutex<(u32, Option<Instant>)>);
 
 /// Refetches there may be at once.
 const BURST: u32 = 3;
@@ -110,7 +128,7 @@ const BURST: u32 = 3;
 impl Refetches {
     /// The oldest keys that will do.
     fn oldest(&self) -> Duration {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.lock();
         let (left, since) = &mut *state;
         if since.is_none_or(|since| since.elapsed() >= UNKNOWN_KEY_EVERY) {
             *since = Some(Instant::now());
@@ -140,7 +158,7 @@ impl Provider {
             http,
             metadata: Cached::new(),
             keys: Cached::new(),
-            refetches: Refetches(std::sync::Mutex::new((BURST, None))),
+            refetches: Refetches(parking_lot::Mutex::new((BURST, None))),
         }
     }
 
@@ -177,7 +195,8 @@ impl Provider {
     /// When it did not, last.
     pub(crate) async fn health(&self) -> Result<(), Failure> {
         self.metadata_within(HEALTH_EVERY).await?;
-        self.metadata.failure().await.map_or(Ok(()), Err)
+        let failure = self.metadata.failure(Duration::MAX);
+        failure.map_or(Ok(()), Err)
     }
 
     async fn keys(&self, metadata: &Metadata, oldest: Duration) -> Result<Arc<KeySet>, Failure> {

@@ -14,8 +14,7 @@ use tokio::sync::{Mutex, OnceCell};
 
 use crate::{
     exchange::{NoTokens, Tokens},
-    id_token::Expected,
-    sign_in::{NoOne, OpenId},
+    openid::OpenId,
     vault::{Fault, Vault},
 };
 
@@ -42,12 +41,12 @@ impl Keeper {
 
     async fn vault(&self, of: &OpenId) -> Result<&Vault, BackendError> {
         let make = || async {
-            let secret = match &of.credentials.secret {
+            let secret = match &of.party.credentials.secret {
                 Some(secret) => secret.clone().into_bytes(),
                 None => own_key(&of.host).await?,
             };
-            let client_id = &of.credentials.client_id;
-            Vault::new(&secret, of.provider.issuer(), client_id).map_err(fault)
+            let client_id = &of.party.credentials.client_id;
+            Vault::new(&secret, of.party.provider.issuer(), client_id).map_err(fault)
         };
         self.vault.get_or_try_init(make).await
     }
@@ -86,7 +85,11 @@ enum Outcome {
 impl OpenId {
     /// Keeps the refresh token of a sign-in, if there is one. A sign-in does not fail by it.
     pub(crate) async fn keep(&self, subject: &str, tokens: &Tokens) {
-        let Some(token) = tokens.refresh_token.as_ref().filter(|_| self.revalidate) else {
+        let Some(token) = tokens
+            .refresh_token
+            .as_ref()
+            .filter(|_| self.party.revalidate)
+        else {
             return;
         };
         if let Err(error) = self.try_keep(subject, token).await {
@@ -100,8 +103,7 @@ impl OpenId {
         if token.len() > LONGEST {
             return Err(BackendError::internal("it is too long"));
         }
-        let (place, lock) = place(subject);
-        let _alone = self.lock(lock).await;
+        let (place, _) = place(subject);
         let vault = self.keeper.vault(self).await?;
         let sealed = vault.seal(&place, token).map_err(fault)?;
         self.host.kv().put(&place, &sealed).await
@@ -119,10 +121,10 @@ impl OpenId {
         self: &Arc<Self>,
         identity: &IdentityRef,
     ) -> Result<Standing, BackendError> {
-        if !self.revalidate {
+        if !self.party.revalidate {
             return Ok(Standing::holds());
         }
-        let issuer = self.provider.issuer();
+        let issuer = self.party.provider.issuer();
         if identity
             .issuer
             .as_deref()
@@ -153,9 +155,9 @@ impl OpenId {
             kv.compare_and_swap(&place, Some(&sealed), None).await?;
             return Ok(Standing::holds());
         };
-        let metadata = self.provider.metadata().await?;
-        let exchange = self.exchange(&metadata)?;
-        let answer = exchange.refresh(self.provider.http(), &token).await;
+        let metadata = self.party.provider.metadata().await?;
+        let exchange = self.party.exchange(&metadata)?;
+        let answer = exchange.refresh(self.party.provider.http(), &token).await;
         let tokens = match outcome(answer)? {
             Outcome::Tokens(tokens) => tokens,
             Outcome::Gone(why) => {
@@ -173,31 +175,9 @@ impl OpenId {
             kv.compare_and_swap(&place, Some(&sealed), Some(&new))
                 .await?;
         }
-        let Some(id_token) = &tokens.id_token else {
-            return Ok(Standing::holds());
-        };
-        let expected: Expected<'_> = self.expected(&tokens);
-        let claims = match self.verified(id_token, &metadata, &expected).await? {
-            Ok(claims) => claims,
-            Err(why) => return Err(not_believed(&why)),
-        };
-        if claims.get("sub").and_then(|sub| sub.as_str()) != Some(subject) {
-            return Err(not_believed("it is about somebody else (`sub`)"));
-        }
-        match self.who(&metadata, &tokens, &claims).await? {
-            Ok(identity) => Ok(Standing::Holds {
-                identity: Some(identity),
-            }),
-            Err(NoOne::Unverified(why)) => Err(not_believed(&why)),
-            Err(NoOne::Person(no)) => Ok(Standing::gone(self.explained(no).1)),
-        }
+        let now = self.now();
+        self.party.renewed(subject, &metadata, &tokens, now).await
     }
-}
-
-fn not_believed(why: &str) -> BackendError {
-    BackendError::unavailable(format!(
-        "the provider's refresh answer is not believed: {why}"
-    ))
 }
 
 /// Only the provider's word about the *grant* ends it (RFC 6749 section 5.2; OpenID Connect Core

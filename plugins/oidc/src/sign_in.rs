@@ -1,30 +1,26 @@
 //! Signing in with the authorization code flow (OpenID Connect Core 1.0 section 3.1).
 //!
 //! The server keeps the state cookie, gives `return_state` and hands back only what returns with
-//! it (THREATS O1). Here: PKCE, nonce, the exchange, the tokens, and who that makes somebody.
+//! it (THREATS O1). Here: PKCE, nonce, the exchange, the tokens, and who that makes somebody. Time
+//! and chance come from outside.
 
-use std::{
-    collections::BTreeMap,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::collections::BTreeMap;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use omnigent_plugin::{
-    Answer, BackendError, Host, Identity, Level, LoginRequest, Purpose, State, Step,
+    Answer, BackendError, Identity, LoginRequest, Purpose, Standing, State, Step,
 };
 use serde::{Deserialize, Serialize};
-use url::Url;
 
 use crate::{
     config::Userinfo,
     discovery::Metadata,
-    exchange::{Authorization, Credentials, Exchange, NoTokens, Tokens},
-    facts::{NoIdentity, Rules},
+    exchange::{Authorization, Exchange, NoTokens, Tokens},
+    facts::NoIdentity,
     id_token::{self, Expected},
     json::Object,
-    logout::Seen,
-    provider::{BadToken, Provider},
-    refresh::Keeper,
+    party::Party,
+    provider::BadToken,
     text::sanitised,
     userinfo,
 };
@@ -32,28 +28,15 @@ use crate::{
 /// What people are told when they may not come in. Fixed: nothing a provider writes is shown.
 pub(crate) const CANCELLED: &str = "Sign-in was cancelled at the identity provider";
 const PROVIDER_REFUSED: &str = "The identity provider refused the sign-in";
-const WRONG_ISSUER: &str = "The answer came from another identity provider";
+pub(crate) const WRONG_ISSUER: &str = "The answer came from another identity provider";
 pub(crate) const EXCHANGE_FAILED: &str = "Token exchange failed";
-const BAD_TOKEN: &str = "The identity provider's answer could not be verified";
+pub(crate) const BAD_TOKEN: &str = "The identity provider's answer could not be verified";
 pub(crate) const NO_EMAIL: &str = "Could not determine user email from IdP";
-const TOO_MANY_GROUPS: &str = "The identity provider did not say which groups you are in";
-
-/// An OpenID Connect provider, to sign in with.
-pub(crate) struct OpenId {
-    pub(crate) host: Host,
-    pub(crate) provider: Provider,
-    pub(crate) credentials: Credentials,
-    pub(crate) scopes: Vec<String>,
-    pub(crate) rules: Rules,
-    pub(crate) userinfo: Userinfo,
-    pub(crate) revalidate: bool,
-    pub(crate) logout_redirect_uri: Option<Url>,
-    pub(crate) keeper: Keeper,
-    pub(crate) seen: Seen,
-}
+pub(crate) const TOO_MANY_GROUPS: &str =
+    "The identity provider did not say which groups you are in";
 
 /// Why a provider's word leads to nobody.
-pub(crate) enum NoOne {
+enum NoOne {
     /// The word is not believed.
     Unverified(String),
     /// It is, and there is nobody to go by it.
@@ -70,19 +53,53 @@ struct Begun {
     anew: bool,
 }
 
-impl OpenId {
-    pub(crate) async fn begin(&self, request: &LoginRequest) -> Result<Step, BackendError> {
+/// What a sign-in is begun with: unguessable words, and the time.
+pub(crate) struct Fresh {
+    pub(crate) nonce: [u8; 32],
+    pub(crate) verifier: [u8; 32],
+    pub(crate) now: i64,
+}
+
+/// How a sign-in ends.
+pub(crate) enum Ending {
+    /// The person is in.
+    In(Box<Identity>, Tokens),
+    /// They are not.
+    Out {
+        /// What they are told.
+        step: Step,
+        /// What the operator has to act on, if anything.
+        error: Option<String>,
+    },
+}
+
+impl Ending {
+    fn out(message: &str, why: impl Into<String>) -> Self {
+        Self::Out {
+            step: Step::refused(message, why),
+            error: None,
+        }
+    }
+}
+
+impl Party {
+    pub(crate) async fn begin(
+        &self,
+        request: &LoginRequest,
+        fresh: &Fresh,
+    ) -> Result<Step, BackendError> {
         let metadata = self.provider.metadata().await?;
         let begun = Begun {
-            nonce: BASE64.encode(self.host.random::<32>()?),
-            verifier: BASE64.encode(self.host.random::<32>()?),
+            nonce: BASE64.encode(fresh.nonce),
+            verifier: BASE64.encode(fresh.verifier),
             redirect_uri: request.callback_url.clone(),
-            at: seconds(self.host.now()),
+            at: fresh.now,
             anew: request.purpose == Purpose::Reauthenticate,
         };
         let mut scopes = self.scopes.clone();
-        if self.revalidate && metadata.offline_access {
-            scopes.push("offline_access".into());
+        let offline = "offline_access".to_owned();
+        if self.revalidate && metadata.offline_access && !scopes.contains(&offline) {
+            scopes.push(offline);
         }
         let url = self.exchange(&metadata)?.authorize(&Authorization {
             redirect_uri: &begun.redirect_uri,
@@ -90,6 +107,7 @@ impl OpenId {
             nonce: &begun.nonce,
             verifier: &begun.verifier,
             scopes: &scopes,
+            prompt: &self.prompt,
             anew: begun.anew,
         })?;
         let state = State::new(&begun).map_err(|e| BackendError::internal(e.to_string()))?;
@@ -100,41 +118,38 @@ impl OpenId {
         &self,
         state: &State,
         answer: &Answer,
-    ) -> Result<Step, BackendError> {
+        now: i64,
+    ) -> Result<Ending, BackendError> {
         let begun: Begun = state
             .get()
             .map_err(|e| BackendError::internal(format!("the state cannot be read: {e}")))?;
         let query = &answer.callback;
-        if let Some(refusal) = came_back(query, self.provider.issuer()) {
-            return Ok(refusal);
+        if let Some(step) = came_back(query, self.provider.issuer()) {
+            return Ok(Ending::Out { step, error: None });
         }
         let metadata = self.provider.metadata().await?;
         if metadata.names_issuer && !query.contains_key("iss") {
             let why = "the answer names no issuer, though the provider says it always does";
-            return Ok(Step::refused(WRONG_ISSUER, why));
+            return Ok(Ending::out(WRONG_ISSUER, why));
         }
-        let code = query.get("code").map_or("", String::as_str);
-        let exchange = self.exchange(&metadata)?;
-        let tokens = exchange
-            .code(
-                self.provider.http(),
-                code,
-                &begun.verifier,
-                &begun.redirect_uri,
-            )
-            .await;
-        let tokens = match tokens {
-            Ok(tokens) => tokens,
-            Err(NoTokens::CannotTell(failure)) => return Err(failure.into()),
-            Err(NoTokens::Refused { code, why }) => {
-                if matches!(code.as_str(), "invalid_client" | "unauthorized_client") {
-                    let remedy = "check `client_id`, `client_secret`, `token_endpoint_auth_method`";
-                    self.host.log(Level::Error, &format!("{why}: {remedy}"));
-                }
-                return Ok(Step::refused(EXCHANGE_FAILED, why));
-            }
+        let Some(code) = query.get("code").filter(|code| !code.is_empty()) else {
+            return Ok(Ending::out(EXCHANGE_FAILED, "the answer holds no code"));
         };
-        self.accept(&begun, &metadata, &tokens).await
+        let http = self.provider.http();
+        let exchange = self.exchange(&metadata)?;
+        let answer = exchange.code(http, code, &begun.verifier, &begun.redirect_uri);
+        match answer.await {
+            Ok(tokens) => self.accept(&begun, &metadata, tokens, now).await,
+            Err(NoTokens::CannotTell(failure)) => Err(failure.into()),
+            Err(NoTokens::Refused { code, why }) => {
+                let is_ours = matches!(code.as_str(), "invalid_client" | "unauthorized_client");
+                let remedy = "check `client_id`, `client_secret`, `token_endpoint_auth_method`";
+                Ok(Ending::Out {
+                    error: is_ours.then(|| format!("{why}: {remedy}")),
+                    step: Step::refused(EXCHANGE_FAILED, why),
+                })
+            }
+        }
     }
 
     pub(crate) fn exchange(&self, metadata: &Metadata) -> Result<Exchange, BackendError> {
@@ -145,39 +160,73 @@ impl OpenId {
         &self,
         begun: &Begun,
         metadata: &Metadata,
-        tokens: &Tokens,
-    ) -> Result<Step, BackendError> {
+        tokens: Tokens,
+        now: i64,
+    ) -> Result<Ending, BackendError> {
         let Some(id_token) = &tokens.id_token else {
             let why = "the token answer holds no id_token: is the scope `openid` allowed?";
-            return Ok(Step::refused(EXCHANGE_FAILED, why));
+            return Ok(Ending::out(EXCHANGE_FAILED, why));
         };
         let expected = Expected {
             nonce: Some(&begun.nonce),
             authenticated_since: begun.anew.then_some(begun.at),
-            ..self.expected(tokens)
+            ..self.expected(&tokens, now)
         };
         let claims = match self.verified(id_token, metadata, &expected).await? {
             Ok(claims) => claims,
-            Err(why) => return Ok(Step::refused(BAD_TOKEN, why)),
+            Err(why) => return Ok(Ending::out(BAD_TOKEN, why)),
         };
-        Ok(match self.who(metadata, tokens, &claims).await? {
-            Ok(identity) => {
-                self.keep(&identity.subject, tokens).await;
-                Step::accept(identity)
-            }
-            Err(NoOne::Unverified(why)) => Step::refused(BAD_TOKEN, why),
+        Ok(match self.who(metadata, &tokens, &claims).await? {
+            Ok(identity) => Ending::In(Box::new(identity), tokens),
+            Err(NoOne::Unverified(why)) => Ending::out(BAD_TOKEN, why),
             Err(NoOne::Person(no)) => {
-                let (message, why) = self.explained(no);
-                Step::refused(message, why)
+                let (message, why) = explained(no);
+                Ending::Out {
+                    error: (message == TOO_MANY_GROUPS).then(|| why.clone()),
+                    step: Step::refused(message, why),
+                }
             }
         })
     }
 
-    pub(crate) fn expected<'a>(&'a self, tokens: &'a Tokens) -> Expected<'a> {
+    /// Whom newer tokens are about: a changed identity, nobody any more, or (without an id_token)
+    /// nothing new.
+    pub(crate) async fn renewed(
+        &self,
+        subject: &str,
+        metadata: &Metadata,
+        tokens: &Tokens,
+        now: i64,
+    ) -> Result<Standing, BackendError> {
+        let Some(id_token) = &tokens.id_token else {
+            return Ok(Standing::holds());
+        };
+        let not_believed = |why: &str| {
+            let text = format!("the provider's refresh answer is not believed: {why}");
+            Err(BackendError::unavailable(text))
+        };
+        let expected = self.expected(tokens, now);
+        let claims = match self.verified(id_token, metadata, &expected).await? {
+            Ok(claims) => claims,
+            Err(why) => return not_believed(&why),
+        };
+        if id_token::subject(&claims) != Ok(subject) {
+            return not_believed("it is about somebody else (`sub`)");
+        }
+        match self.who(metadata, tokens, &claims).await? {
+            Ok(identity) => Ok(Standing::Holds {
+                identity: Some(identity),
+            }),
+            Err(NoOne::Unverified(why)) => not_believed(&why),
+            Err(NoOne::Person(no)) => Ok(Standing::gone(explained(no).1)),
+        }
+    }
+
+    fn expected<'a>(&'a self, tokens: &'a Tokens, now: i64) -> Expected<'a> {
         Expected {
             issuer: self.provider.issuer(),
             client_id: &self.credentials.client_id,
-            now: seconds(self.host.now()),
+            now,
             nonce: None,
             access_token: Some(&tokens.access_token),
             authenticated_since: None,
@@ -185,7 +234,7 @@ impl OpenId {
     }
 
     /// What an id_token says, or why it is not believed.
-    pub(crate) async fn verified(
+    async fn verified(
         &self,
         id_token: &str,
         metadata: &Metadata,
@@ -200,8 +249,8 @@ impl OpenId {
         Ok(checked.map(|()| verified.claims))
     }
 
-    /// Who it is, or a refusal.
-    pub(crate) async fn who(
+    /// Who it is, with what userinfo says if that is wanted.
+    async fn who(
         &self,
         metadata: &Metadata,
         tokens: &Tokens,
@@ -228,25 +277,23 @@ impl OpenId {
                 Err(why) => return Ok(Err(NoOne::Unverified(why))),
             }
         }
-        let identity = self
-            .rules
-            .identity(self.provider.issuer(), subject, &sources);
+        let issuer = self.provider.issuer();
+        let identity = self.rules.identity(issuer, subject, &sources);
         Ok(identity.map_err(NoOne::Person))
     }
+}
 
-    /// What the person is told, and what the log is.
-    pub(crate) fn explained(&self, no: NoIdentity) -> (&'static str, String) {
-        match no {
-            NoIdentity::NoName(why) => (NO_EMAIL, why),
-            NoIdentity::Wrong(why) => (BAD_TOKEN, why),
-            NoIdentity::TooManyGroups => {
-                let why = "the provider left the groups out, as a person is in too many (Entra ID: \
-                           group overage). Let it send only groups assigned to the application, or \
-                           app roles with `groups_claim = \"roles\"`; or write `groups_claim = \
-                           \"\"` if nothing here goes by groups";
-                self.host.log(Level::Error, why);
-                (TOO_MANY_GROUPS, why.to_owned())
-            }
+/// What the person is told, and what the log is.
+fn explained(no: NoIdentity) -> (&'static str, String) {
+    match no {
+        NoIdentity::NoName(why) => (NO_EMAIL, why),
+        NoIdentity::Wrong(why) => (BAD_TOKEN, why),
+        NoIdentity::TooManyGroups => {
+            let why = "the provider left the groups out, as a person is in too many (Entra ID: \
+                       group overage). Let it send only groups assigned to the application, or \
+                       app roles with `groups_claim = \"roles\"`; or write `groups_claim = \"\"` \
+                       if nothing here goes by groups";
+            (TOO_MANY_GROUPS, why.to_owned())
         }
     }
 }
@@ -268,10 +315,4 @@ pub(crate) fn came_back(query: &BTreeMap<String, String>, issuer: &str) -> Optio
     let (error, text) = (sanitised(error), sanitised(text));
     let why = format!("the provider says {error}: {text}");
     Some(Step::refused(PROVIDER_REFUSED, why))
-}
-
-/// Seconds since 1970.
-pub(crate) fn seconds(time: SystemTime) -> i64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

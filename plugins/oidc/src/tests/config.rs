@@ -1,12 +1,16 @@
 use serde_json::{Value, json};
 
-use crate::config::{Config, Kind, Userinfo, provider_url};
+use crate::{
+    config::{Config, Kind, Userinfo, provider_url},
+    github::Github,
+    party::Party,
+};
 
 fn read(mut more: Value) -> Result<Config, serde_json::Error> {
     let defaults = json!({"issuer": "https://id.example.com", "client_id": "c"});
     for (name, value) in super::object(defaults) {
         if more.get(&name).is_none() {
-            more[name] = value;
+            more[&name] = value;
         }
     }
     serde_json::from_value(more)
@@ -35,6 +39,8 @@ fn what_is_not_a_key_or_not_a_value_is_refused() {
         json!({"client_secrte": "x"}),
         json!({"allowed_domains": []}),
         json!({"type": "saml"}),
+        json!({"prompt": ["none"]}),
+        json!({"prompt": "consent"}),
         json!({"userinfo": "always"}),
         json!({"userinfo": 1}),
         json!({"scopes": "openid email"}),
@@ -149,5 +155,71 @@ fn the_rest_is_checked_too() {
             config(json!({"scopes": [scope]})).scopes(&[]).is_err(),
             "{scope:?}"
         );
+    }
+}
+
+#[test]
+fn what_cannot_work_is_refused_with_its_key() {
+    let refused = |more: Value| match Party::of(config(more)) {
+        Ok(_) => panic!("it was taken"),
+        Err(error) => error.to_string(),
+    };
+    for (more, key) in [
+        (json!({"issuer": null}), "`issuer`"),
+        (json!({"issuer": "http://id.example.com"}), "`issuer`"),
+        (json!({"client_id": ""}), "`client_id`"),
+        (json!({"client_secret": ""}), "`client_secret`"),
+        (
+            json!({"token_endpoint_auth_method": "client_secret_post"}),
+            "`token_endpoint_auth_method`",
+        ),
+        (json!({"allowed_orgs": ["acme"]}), "`allowed_orgs`"),
+        (json!({"timeout_seconds": 0}), "`timeout_seconds`"),
+        (json!({"scopes": ["a b"]}), "`scopes`"),
+        (
+            json!({"logout_redirect_uri": "bye"}),
+            "`logout_redirect_uri`",
+        ),
+    ] {
+        let error = refused(more.clone());
+        assert!(
+            error.starts_with("misconfigured") && error.contains(key),
+            "{more}: {error}"
+        );
+    }
+    assert!(Party::of(config(json!({}))).is_ok());
+    let explicit = json!({"email_claim": "email"});
+    assert_eq!(Party::of(config(explicit)).unwrap().rules.email_claim, None);
+}
+
+#[test]
+fn github_is_refused_what_it_cannot_do() {
+    let github = |mut more: Value| {
+        more["type"] = json!("github");
+        Github::open(&config(more))
+            .err()
+            .map(|error| error.to_string())
+    };
+    assert_eq!(github(json!({"client_secret": "s"})), None);
+    for (more, key) in [
+        (json!({}), "`client_secret`"),
+        (
+            json!({"client_secret": "s", "email_claim": "upn"}),
+            "`email_claim`",
+        ),
+        (
+            json!({"client_secret": "s", "skip_email_verification": true}),
+            "`skip_email_verification`",
+        ),
+        (
+            json!({"client_secret": "s", "web_url": "http://github.example"}),
+            "`web_url`",
+        ),
+        (
+            json!({"client_secret": "s", "api_url": "api.github.com"}),
+            "`api_url`",
+        ),
+    ] {
+        assert!(github(more.clone()).unwrap().contains(key), "{more}");
     }
 }

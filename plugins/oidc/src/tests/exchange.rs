@@ -9,7 +9,7 @@ use url::Url;
 use super::{CLIENT, ISSUER, NOW, object, signer::Signer, site::Site};
 use crate::{
     algorithm::Algorithm::ES256,
-    config::AuthMethod,
+    config::{AuthMethod, Prompt},
     discovery::Metadata,
     exchange::{Authorization, Credentials, Exchange, NoTokens, Tokens},
     http::Http,
@@ -32,7 +32,7 @@ fn exchange(issuer: &str, secret: Option<&str>, method: Option<AuthMethod>) -> E
     Exchange::new(issuer, &metadata, &credentials).unwrap()
 }
 
-fn authorized(anew: bool) -> BTreeMap<String, String> {
+fn authorized(anew: bool, prompt: &[Prompt]) -> BTreeMap<String, String> {
     let scopes = ["openid", "email", "profile"].map(str::to_owned);
     let url = exchange(ISSUER, Some("s"), None)
         .authorize(&Authorization {
@@ -41,6 +41,7 @@ fn authorized(anew: bool) -> BTreeMap<String, String> {
             nonce: "n",
             verifier: "0123456789012345678901234567890123456789012",
             scopes: &scopes,
+            prompt,
             anew,
         })
         .unwrap();
@@ -56,7 +57,7 @@ fn authorized(anew: bool) -> BTreeMap<String, String> {
 
 #[test]
 fn people_are_sent_with_pkce_state_and_nonce() {
-    let query = authorized(false);
+    let query = authorized(false, &[]);
     let challenge = digest(&SHA256, b"0123456789012345678901234567890123456789012");
     let challenge = BASE64.encode(challenge.as_ref());
     for (name, value) in [
@@ -77,9 +78,23 @@ fn people_are_sent_with_pkce_state_and_nonce() {
 
 #[test]
 fn who_must_prove_it_anew_is_asked_to() {
-    let query = authorized(true);
+    let query = authorized(true, &[]);
     assert_eq!(query.get("prompt").map(String::as_str), Some("login"));
     assert_eq!(query.get("max_age").map(String::as_str), Some("0"));
+}
+
+#[test]
+fn what_the_operator_wants_asked_is_asked() {
+    let prompt = |anew, prompts| authorized(anew, prompts).get("prompt").cloned();
+    assert_eq!(prompt(false, &[]), None);
+    assert_eq!(
+        prompt(false, &[Prompt::SelectAccount]).as_deref(),
+        Some("select_account")
+    );
+    assert_eq!(
+        prompt(true, &[Prompt::Consent, Prompt::Login]).as_deref(),
+        Some("login consent")
+    );
 }
 
 fn back(query: &[(&str, &str)]) -> Option<Step> {
@@ -300,4 +315,38 @@ async fn a_refresh_token_becomes_newer_ones() {
         panic!()
     };
     assert!(request.contains("grant_type=refresh_token") && request.contains("refresh_token=rt1"));
+}
+
+#[tokio::test]
+async fn claims_out_of_all_bounds_are_a_refusal_and_no_panic() {
+    let site = Site::open().await;
+    for (name, value) in [
+        ("exp", json!(1e300)),
+        ("exp", json!(u64::MAX)),
+        ("exp", json!(i64::MIN)),
+        ("exp", json!(-1e300)),
+        ("iat", json!(i64::MAX)),
+        ("iat", json!({})),
+        ("auth_time", json!(1e18)),
+        ("aud", json!({})),
+        ("aud", json!(7)),
+        ("iss", json!("")),
+        ("iss", json!("no url")),
+        ("sub", json!(7)),
+        ("email", json!(7)),
+        ("updated_at", json!(u64::MAX)),
+        ("amr", json!({})),
+        ("nonce", json!(7)),
+    ] {
+        let mut claims = json!({"iss": ISSUER, "sub": "a", "aud": CLIENT, "exp": NOW, "iat": NOW});
+        claims[name] = value.clone();
+        let id_token = Signer::new(ES256).token(ES256, "k", &claims);
+        site.json("/token", 200, &answer(&id_token));
+        // Read or refused: either is fine here, what it says is checked later.
+        let told = exchanged(&site, None, None).await;
+        assert!(
+            !matches!(told, Err(NoTokens::CannotTell(_))),
+            "{name}: {value}"
+        );
+    }
 }

@@ -15,6 +15,7 @@ mod jws;
 mod keys;
 mod logout;
 mod provider;
+mod sign_in;
 mod signer;
 mod site;
 mod userinfo;

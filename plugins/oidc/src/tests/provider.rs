@@ -104,6 +104,26 @@ async fn a_provider_that_goes_bad_is_used_as_it_was_and_said_to_be_ill() {
 }
 
 #[tokio::test]
+async fn only_one_waits_for_a_provider_that_hangs_while_the_last_hours_answer_will_do() {
+    let (site, provider) = serving(&[]).await;
+    provider.metadata().await.unwrap();
+    site.raw(DISCOVERY, b"");
+    pass(3601).await;
+    let mut waiting = Box::pin(provider.metadata());
+    while site.requests(DISCOVERY).len() < 2 {
+        tokio::select! {
+            _ = &mut waiting => panic!("it hangs"),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    pass(3).await;
+    for _ in 0..3 {
+        assert!(provider.metadata().await.is_ok());
+    }
+    assert_eq!(site.requests(DISCOVERY).len(), 2);
+}
+
+#[tokio::test]
 async fn a_new_key_is_fetched_when_a_token_names_it() {
     let (old, new) = (Signer::new(ES256), Signer::new(ES256));
     let (site, provider) = serving(&[old.jwk("old")]).await;

@@ -1,23 +1,33 @@
-//! From a configuration to a provider.
+//! A relying party: one provider, and what the operator wants of it.
 
-use omnigent_plugin::{BackendError, Host};
+use omnigent_plugin::BackendError;
+use url::Url;
 
 use crate::{
-    config::{AuthMethod, Config, provider_url},
+    config::{AuthMethod, Config, Prompt, Userinfo, provider_url},
     exchange::Credentials,
     facts::Rules,
     http::Http,
-    logout::Seen,
     provider::Provider,
-    refresh::Keeper,
-    sign_in::OpenId,
     urls,
 };
 
-impl OpenId {
+/// A configuration that can work; the server has no part in it.
+pub(crate) struct Party {
+    pub(crate) provider: Provider,
+    pub(crate) credentials: Credentials,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) prompt: Vec<Prompt>,
+    pub(crate) rules: Rules,
+    pub(crate) userinfo: Userinfo,
+    pub(crate) revalidate: bool,
+    pub(crate) logout_redirect_uri: Option<Url>,
+}
+
+impl Party {
     /// # Errors
     /// [`BackendError::Misconfigured`], naming the key and the remedy.
-    pub(crate) fn open(config: Config, host: Host) -> Result<Self, BackendError> {
+    pub(crate) fn of(config: Config) -> Result<Self, BackendError> {
         let Some(issuer) = config.issuer.clone() else {
             return Err(BackendError::misconfigured(
                 "`issuer` is missing: set it to the provider's issuer URL, such as \
@@ -46,6 +56,7 @@ impl OpenId {
             },
             scopes: config.scopes(&["openid", "email", "profile"])?,
             logout_redirect_uri: config.logout_redirect_uri()?,
+            prompt: config.prompt,
             rules: Rules {
                 skip_email_verification: config.skip_email_verification,
                 email_verified_as_string: config.email_verified_as_string,
@@ -55,9 +66,6 @@ impl OpenId {
             userinfo: config.userinfo,
             revalidate: config.revalidate,
             provider: Provider::new(issuer, config.id_token_algorithms, http),
-            keeper: Keeper::new(),
-            seen: Seen::default(),
-            host,
         })
     }
 }
