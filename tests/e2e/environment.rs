@@ -1,6 +1,10 @@
 //! CONTRACT section 12: the environment wins over the file, and no file is needed.
 
-use omnigent_tests::{PASSWORD, ServerBuilder};
+use omnigent_tests::{
+    PASSWORD, ServerBuilder,
+    browser::Browser,
+    idp::{Idp, SECRET as CLIENT_SECRET, free_port, sign_in},
+};
 use serde_json::json;
 
 const SECRET: &str = "8f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f7";
@@ -138,4 +142,60 @@ fn a_damaged_or_older_store_is_refused() {
         log.contains("exit status: 4") && log.contains("restore"),
         "{log}"
     );
+}
+
+#[test]
+fn header_mode_needs_no_file() {
+    let server = ServerBuilder::no_auth()
+        .env("OMNIGENT_AUTH_PROVIDER", "header")
+        .env("OMNIGENT_TRUSTED_PROXIES", "127.0.0.1,10.0.0.0/8")
+        .env("OMNIGENT_AUTH_HEADER", "X-Goog-Authenticated-User-Email")
+        .env("OMNIGENT_AUTH_HEADER_STRIP_PREFIX", "accounts.google.com:")
+        .start();
+    let header = "x-goog-authenticated-user-email";
+    let ada = server
+        .client()
+        .with(header, "accounts.google.com:ada@example.com");
+    let me = ada.get("/v1/me").expect(200).json();
+    assert_eq!(me, json!({"user_id": "ada@example.com", "is_admin": false}));
+    let refused = ServerBuilder::no_auth().env("OMNIGENT_AUTH_PROVIDER", "header");
+    let Err(log) = refused.try_start() else {
+        panic!("it started without naming its proxies");
+    };
+    assert!(log.contains("trusted_proxies"), "{log}");
+}
+
+#[test]
+fn oidc_mode_needs_no_file() {
+    let port = free_port();
+    let url = format!("http://127.0.0.1:{port}");
+    let people = json!({
+        "ada": {"email": "ada@example.com", "email_verified": true},
+        "eve": {"email": "eve@elsewhere.example", "email_verified": true},
+    });
+    let idp = Idp::start(&url, people);
+    let server = ServerBuilder::no_auth()
+        .env("OMNIGENT_AUTH_PROVIDER", "oidc")
+        .env("OMNIGENT_OIDC_ISSUER", &idp.issuer)
+        .env("OMNIGENT_OIDC_CLIENT_ID", "omnigent")
+        .env("OMNIGENT_OIDC_CLIENT_SECRET", CLIENT_SECRET)
+        .env("OMNIGENT_OIDC_COOKIE_SECRET", SECRET)
+        .env(
+            "OMNIGENT_OIDC_REDIRECT_URI",
+            &format!("{url}/auth/callback"),
+        )
+        .env("OMNIGENT_OIDC_SCOPES", "openid email profile")
+        .env("OMNIGENT_OIDC_SESSION_TTL_HOURS", "3")
+        .env("OMNIGENT_OIDC_ALLOWED_DOMAINS", "example.com")
+        .env("OMNIGENT_OIDC_ALLOW_INVITES", "no")
+        .arg("--listen")
+        .arg(&format!("127.0.0.1:{port}"))
+        .listening_as_configured()
+        .start();
+    let browser = Browser::new();
+    let me = sign_in(&browser, &server, "ada");
+    assert!(me.text.contains("ada@example.com"), "{me:?}");
+    let refused = sign_in(&Browser::new(), &server, "eve");
+    assert_eq!(refused.status, 403, "{refused:?}");
+    assert!(!server.log().contains(CLIENT_SECRET));
 }

@@ -402,3 +402,33 @@ fn a_proxy_may_come_through_a_socket_of_its_own() {
     assert!(ask(&me.to_string()).contains("\"user_id\":\"ada@example.com\""));
     assert_eq!(ask(&(me + 1).to_string()), "", "another user is not let in");
 }
+
+#[test]
+fn the_doctor_finds_a_proxy_that_believes_everybody() {
+    let server = server("");
+    let ask = |url: &str| server.operator_free(&["doctor", "proxy", url]);
+    for proxy in [Proxy::nginx(&server.url), Proxy::caddy(&server.url)] {
+        let (code, shown, complaint) = ask(&proxy.url);
+        assert_eq!(code, 0, "{shown}{complaint}");
+        assert!(
+            shown.contains("not believed") && !shown.contains("BELIEVED"),
+            "{shown}"
+        );
+    }
+    // Around the proxy, from an address that is trusted.
+    let (code, shown, complaint) = ask(&server.url);
+    assert_eq!(code, 1, "{shown}");
+    assert!(
+        shown.contains("the header itself") && shown.contains("BELIEVED"),
+        "{shown}"
+    );
+    assert!(
+        complaint.contains("forged identities were believed"),
+        "{complaint}"
+    );
+    let (code, _, complaint) = ask("http://127.0.0.1:9");
+    assert!(
+        code == 1 && complaint.contains("cannot be reached"),
+        "{complaint}"
+    );
+}

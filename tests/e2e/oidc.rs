@@ -350,6 +350,7 @@ fn a_provider_that_is_down_costs_only_its_own_sign_ins() {
     assert_eq!(page.status, 503, "{page:?}");
     assert!(page.text.contains("unavailable"), "{page:?}");
     admin.get("/v1/me").expect(200);
+    server.login("admin", omnigent_tests::PASSWORD);
     let ready = || server.client().get("/healthz/ready").json();
     assert!(
         (0..150).any(|_| {

@@ -154,3 +154,89 @@ fn word(fault: Fault) -> &'static str {
         KeysEmpty | KeysAreSymmetric | KeysAreTooSmall | KeysForEncryption => "no key",
     }
 }
+
+/// The OpenID Foundation's test plans for relying parties, by the names of their tests.
+#[test]
+fn the_foundations_plans_are_among_the_trials() {
+    use Fault::*;
+    let basic = [
+        ("oidcc-client-test", Nothing),
+        ("oidcc-client-test-nonce-invalid", WrongNonce),
+        ("oidcc-client-test-invalid-iss", WrongIssuer),
+        ("oidcc-client-test-missing-sub", NoSubject),
+        ("oidcc-client-test-invalid-aud", WrongAudience),
+        ("oidcc-client-test-missing-aud", NoAudience),
+        ("oidcc-client-test-missing-iat", NoIssuedAt),
+        ("oidcc-client-test-kid-absent-single-jwks", Nothing),
+        (
+            "oidcc-client-test-kid-absent-multiple-jwks",
+            NoKidAmongSeveral,
+        ),
+        ("oidcc-client-test-idtoken-sig-none", AlgNone),
+        ("oidcc-client-test-idtoken-sig-rs256", Nothing),
+        ("oidcc-client-test-invalid-sig-rs256", BadSignature),
+        (
+            "oidcc-client-test-userinfo-invalid-sub",
+            OtherSubjectInUserinfo,
+        ),
+        ("oidcc-client-test-scope-userinfo-claims", Nothing),
+    ];
+    let config = [
+        ("oidcc-client-test-discovery-openid-config", Nothing),
+        (
+            "oidcc-client-test-discovery-jwks-uri-keys",
+            JunkBesideTheKey,
+        ),
+        (
+            "oidcc-client-test-discovery-issuer-mismatch",
+            DiscoveryOfAnother,
+        ),
+        (
+            "oidcc-client-test-signing-key-rotation-just-before-signing",
+            NewKeyUnderNewId,
+        ),
+        ("oidcc-client-test-signing-key-rotation", NewKeyUnderNewId),
+        ("oidcc-client-test-idtoken-sig-none", AlgNone),
+    ];
+    for (name, fault) in basic.into_iter().chain(config) {
+        assert!(FAULTS.contains(&fault), "{name} is tried as {fault:?}");
+    }
+    assert_eq!(basic.len() + config.len(), 20);
+}
+
+#[test]
+fn two_hundred_people_at_a_hung_provider_hold_up_nobody_else() {
+    let rogue = Rogue::start();
+    rogue.set(Fault::DiscoveryHangs);
+    let local =
+        "[backend.local]\nplugin = \"accounts\"\n[passwords]\nmemory = \"7MiB\"\niterations = 1\n";
+    let server = relying_on(
+        &rogue.issuer,
+        free_port(),
+        "timeout_seconds = 30\ntimeout = \"30s\"",
+        local,
+    )
+    .replacing("[\"corp\"]", "[\"corp\", \"local\"]")
+    .start();
+    let admin = server.claim();
+    let url = format!("{}/auth/login?backend=corp", server.url);
+    let waiting: Vec<_> = (0..200)
+        .map(|_| {
+            let url = url.clone();
+            std::thread::spawn(move || Browser::new().open(&url).status)
+        })
+        .collect();
+    for _ in 0..50 {
+        admin.get("/v1/me").expect(200);
+        admin.get("/v1/sessions").expect(200);
+    }
+    server.login("admin", omnigent_tests::PASSWORD);
+    assert!(
+        waiting.iter().any(|waiting| !waiting.is_finished()),
+        "they are still waiting"
+    );
+    drop(server);
+    for waiting in waiting {
+        let _ = waiting.join();
+    }
+}

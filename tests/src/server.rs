@@ -291,6 +291,15 @@ impl Server {
         (code, text(&output.stdout), text(&output.stderr))
     }
 
+    /// Runs `omnigent` with these arguments and nothing else.
+    pub fn operator_free(&self, args: &[&str]) -> (i32, String, String) {
+        let output = Command::new(binary()).args(args).env_clear().output();
+        let output = output.expect("the command runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let code = output.status.code().unwrap_or(-1);
+        (code, text(&output.stdout), text(&output.stderr))
+    }
+
     /// Everything it printed so far.
     pub fn log(&self) -> String {
         self.log.lock().expect("a log").clone()

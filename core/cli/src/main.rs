@@ -6,6 +6,7 @@
 mod account;
 mod admin;
 mod config;
+mod doctor;
 mod failure;
 mod logging;
 mod output;
@@ -36,6 +37,7 @@ enum Command {
     Config(config::Args),
     Plugin(plugin::Args),
     Account(account::Args),
+    Doctor(doctor::Args),
     Version(version::Args),
 }
 
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Command::Config(args) => config::run(&args),
         Command::Plugin(args) => plugin::run(&args),
         Command::Account(args) => account::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Version(args) => version::run(&args),
     };
     outcome.map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS)

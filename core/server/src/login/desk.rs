@@ -85,7 +85,10 @@ impl Desk {
         now: Timestamp,
     ) -> Result<Progress, SignInError> {
         let mut asked = false;
-        let is_meant = |backend: &&Instance| named.is_none_or(|name| backend.name() == name);
+        // Who sends people elsewhere is not asked: it may be waiting for somebody who does not answer.
+        let is_meant = |backend: &&Instance| {
+            named.is_none_or(|name| backend.name() == name) && !backend.can("redirect")
+        };
         for backend in self.backends.interactive().filter(is_meant) {
             let Step::Ask { form, state } = backend.begin(&self.request(backend, guest)).await?
             else {
