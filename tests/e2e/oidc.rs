@@ -381,3 +381,85 @@ fn a_provider_that_is_down_costs_only_its_own_sign_ins() {
     assert!([502, 503].contains(&page.status), "{page:?}");
     assert!(token(&other, &server).is_none());
 }
+
+#[test]
+fn a_thousand_people_are_carried_over_from_passwords_to_the_provider() {
+    let port = free_port();
+    let url = format!("http://127.0.0.1:{port}");
+    let name = |i: usize| format!("p{i}@example.com");
+    let people: serde_json::Map<_, _> = (0..1000)
+        .map(|i| {
+            (
+                format!("p{i}"),
+                json!({"email": name(i), "email_verified": true}),
+            )
+        })
+        .collect();
+    let idp = Idp::start(&url, Value::Object(people));
+    let local =
+        "[backend.local]\nplugin = \"accounts\"\n[passwords]\nmemory = \"7MiB\"\niterations = 1\n";
+    let accounts =
+        |backends: &str| relying_on(&idp.issuer, port, "", local).replacing("[\"corp\"]", backends);
+    let server = accounts("[\"local\"]").start();
+    let admin = server.claim();
+    for i in 0..1000 {
+        let body = json!({"id": name(i), "password": omnigent_tests::PASSWORD});
+        admin.post("/auth/users", body).expect(201);
+    }
+    let chosen = [0, 1, 499, 500, 998, 999];
+    let agent = admin.get("/v1/agents").json()["data"][0]["id"].clone();
+    let before: Vec<_> = chosen
+        .iter()
+        .map(|i| {
+            let client = server.login(&name(*i), omnigent_tests::PASSWORD);
+            let session = client
+                .post("/v1/sessions", json!({"agent_id": agent}))
+                .expect(201)
+                .json();
+            let made = client.post("/auth/tokens", json!({"name": "ci", "scope": "sessions"}));
+            let token = made.expect(201).json()["token"]
+                .as_str()
+                .expect("a token")
+                .to_owned();
+            let created_at = client.get("/auth/me").expect(200).json()["created_at"].clone();
+            (session["id"].clone(), token, created_at)
+        })
+        .collect();
+
+    let (code, shown, _) = server.operator(&[
+        "account", "migrate", "--from", "local", "--to", "corp", "--match", "email",
+    ]);
+    assert_eq!(code, 0, "{shown}");
+    assert!(
+        shown.contains("1000 of 1001 accounts carried over"),
+        "{shown}"
+    );
+    let new = server.configuration().replace("[\"local\"]", "[\"corp\"]");
+    std::fs::write(server.dir.path().join("new.toml"), &new).expect("written");
+    let (code, plan, _) = server.operator(&["config", "plan", "new.toml", "--json"]);
+    let plan: Value = serde_json::from_str(&plan).expect("JSON");
+    assert_eq!(code, 1, "the admin has no address");
+    let count = |part: &str| plan[part].as_array().map(Vec::len);
+    assert_eq!((count("keeps"), count("loses")), (Some(1000), Some(1)));
+    server.reconfigure(&new);
+    assert_eq!(server.operator(&["config", "reload"]).0, 0);
+
+    for (i, (session, token, created_at)) in chosen.iter().zip(before) {
+        let browser = Browser::new();
+        assert_eq!(
+            me(&sign_in(&browser, &server, &format!("p{i}")))["user_id"],
+            json!(name(*i))
+        );
+        let client = server
+            .client()
+            .bearer(&self::token(&browser, &server).expect("a cookie"));
+        for client in [&client, &server.client().bearer(&token)] {
+            let list = client.get("/v1/sessions").expect(200).json();
+            assert_eq!(list["data"][0]["id"], session);
+        }
+        assert_eq!(
+            client.get("/auth/me").expect(200).json()["created_at"],
+            created_at
+        );
+    }
+}

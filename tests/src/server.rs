@@ -272,6 +272,12 @@ impl Server {
         std::fs::write(self.dir.path().join("omnigent.toml"), toml).expect("a writable folder");
     }
 
+    /// What is in its configuration file.
+    pub fn configuration(&self) -> String {
+        let file = self.dir.path().join("omnigent.toml");
+        std::fs::read_to_string(file).expect("a configuration")
+    }
+
     /// Runs `omnigent` with these arguments on its configuration: exit code, what it printed, and what
     /// it complained about.
     pub fn operator(&self, args: &[&str]) -> (i32, String, String) {

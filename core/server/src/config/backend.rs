@@ -143,7 +143,7 @@ pub(super) fn backend_of(
         }
         match json(value) {
             Some(value) => {
-                config.insert(key.to_owned(), value);
+                config.insert(key.to_owned(), located(section.sheet, key, value));
             }
             None => section
                 .sheet
@@ -152,6 +152,16 @@ pub(super) fn backend_of(
     }
     backend.config = Secret::new(config);
     backend
+}
+
+/// Files are where the configuration is, also those a plugin reads: by the name of the key.
+fn located(sheet: &Sheet<'_>, key: &str, value: Value) -> Value {
+    match value {
+        Value::String(path) if key == "file" || key.ends_with("_file") => {
+            sheet.base.join(path).to_string_lossy().into()
+        }
+        value => value,
+    }
 }
 
 /// Takes over what the environment says of the backend: host keys, then the plugin's own.

@@ -46,7 +46,7 @@ fn nothing_at_all_is_no_auth_on_loopback() {
 }
 
 #[test]
-fn a_plugins_own_keys_reach_it_untouched() {
+fn a_plugins_own_keys_reach_it_with_files_beside_the_configuration() {
     let text =
         format!("{ACCOUNTS}timeout = '3s'\nfile = 'x'\n[backend.accounts.deep]\nn = [1, 2.5]\n");
     let config = load(&text).unwrap();
@@ -54,7 +54,7 @@ fn a_plugins_own_keys_reach_it_untouched() {
     assert_eq!(backend.timeout.as_secs(), 3);
     assert_eq!(
         serde_json::Value::Object(backend.config.expose().clone()),
-        serde_json::json!({"file": "x", "deep": {"n": [1, 2.5]}})
+        serde_json::json!({"file": "/etc/omnigent/x", "deep": {"n": [1, 2.5]}})
     );
     assert!(!format!("{config:?}").contains("deep"));
 }

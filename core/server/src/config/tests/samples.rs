@@ -21,6 +21,7 @@ const SAMPLES: &[(&str, &str)] = &[
         "htpasswd.toml",
         include_str!("../../../../../config/htpasswd.toml"),
     ),
+    ("ldap.toml", include_str!("../../../../../config/ldap.toml")),
     ("oidc.toml", include_str!("../../../../../config/oidc.toml")),
 ];
 
