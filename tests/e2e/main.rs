@@ -2,6 +2,7 @@
 
 mod access;
 mod accounts;
+mod assertions;
 mod backend;
 mod docs;
 mod environment;

@@ -10,9 +10,53 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
-    /// The header with the person's name or e-mail address.
-    #[serde(default = "default_header")]
-    pub(crate) header: String,
+    /// The header with the person's name or e-mail address, or with the assertion;
+    /// `x-forwarded-email`, or the one of the proxy named by `assertion`.
+    #[serde(default)]
+    pub(crate) header: Option<String>,
+    /// The proxy signs what it says: `cloudflare` (Access), `iap` (Google), `alb` (AWS), `pomerium`, or
+    /// `jwt` for any other. The signature is the proof; the peer need not be trusted.
+    #[serde(default)]
+    pub(crate) assertion: Option<Kind>,
+    /// `cloudflare`: the team, as in `https://<team>.cloudflareaccess.com`.
+    #[serde(default)]
+    pub(crate) team: Option<String>,
+    /// Who issues assertions. Required for `alb`, `pomerium` and `jwt`.
+    #[serde(default)]
+    pub(crate) issuer: Option<String>,
+    /// Whom assertions are for. Required for all but `alb`.
+    #[serde(default)]
+    pub(crate) audience: Option<String>,
+    /// `alb`: the ARN of the load balancer.
+    #[serde(default)]
+    pub(crate) signer: Option<String>,
+    /// `alb`: the region of the load balancer.
+    #[serde(default)]
+    pub(crate) region: Option<String>,
+    /// `jwt`: how assertions are signed: `RS256`, `PS256`, `ES256` or `EdDSA`.
+    #[serde(default)]
+    pub(crate) algorithm: Option<String>,
+    /// Where the proxy's keys are (RFC 7517), when not where that proxy has them.
+    #[serde(default)]
+    pub(crate) jwks_url: Option<String>,
+    /// A file with the proxy's keys instead.
+    #[serde(default)]
+    pub(crate) jwks_file: Option<PathBuf>,
+    /// The claim with what never changes about a person.
+    #[serde(default = "sub")]
+    pub(crate) subject_claim: String,
+    /// The claim with the e-mail address.
+    #[serde(default = "email")]
+    pub(crate) email_claim: String,
+    /// The claim with the name to call the person by.
+    #[serde(default = "called")]
+    pub(crate) name_claim: String,
+    /// The claim with the person's groups.
+    #[serde(default = "groups")]
+    pub(crate) groups_claim: String,
+    /// Believe an assertion only from a trusted proxy.
+    #[serde(default)]
+    pub(crate) require_trusted_proxy: bool,
     /// What stands before the name and is taken off, such as `accounts.google.com:`. A value
     /// without it is refused.
     #[serde(default)]
@@ -40,8 +84,36 @@ pub(crate) struct Config {
     pub(crate) secrets_file: Option<PathBuf>,
 }
 
-fn default_header() -> String {
-    "x-forwarded-email".to_owned()
+/// Who signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kind {
+    /// Cloudflare Access.
+    Cloudflare,
+    /// Google Identity-Aware Proxy.
+    Iap,
+    /// AWS Application Load Balancer.
+    Alb,
+    /// Pomerium.
+    Pomerium,
+    /// Any proxy that sends a JWT.
+    Jwt,
+}
+
+fn sub() -> String {
+    "sub".to_owned()
+}
+
+fn email() -> String {
+    "email".to_owned()
+}
+
+fn called() -> String {
+    "name".to_owned()
+}
+
+fn groups() -> String {
+    "groups".to_owned()
 }
 
 const fn yes() -> bool {

@@ -1,33 +1,50 @@
 //! Auth backend: a proxy in front of the server has authenticated the person, and says in a header
-//! who it is (CONTRACT section 7, THREATS section 4).
+//! who it is, plainly or signed (CONTRACT section 7, THREATS section 4).
 
 #![forbid(unsafe_code)]
 
+mod assertion;
 mod config;
+mod keys;
 mod plain;
+mod signed;
 
 use omnigent_plugin::{export_backend, prelude::*};
 
-use crate::{config::Config, plain::Plain};
+use crate::{config::Config, plain::Plain, signed::Signed};
 
-struct Header {
-    plain: Plain,
+enum Header {
+    Plain(Box<Plain>),
+    Signed(Box<Signed>),
 }
 
 impl Backend for Header {
     type Config = Config;
 
     async fn open(config: Config, host: Host) -> Result<Self, BackendError> {
-        Ok(Self {
-            plain: Plain::new(config, host)?,
+        Ok(match config.assertion {
+            None => Self::Plain(Box::new(Plain::new(config, host)?)),
+            Some(kind) => Self::Signed(Box::new(Signed::new(kind, config, host)?)),
         })
     }
 }
 
 impl Identify for Header {
     fn identify(&self, request: &RequestView<'_>) -> Result<Verdict, BackendError> {
-        Ok(self.plain.read(request))
+        match self {
+            Self::Plain(plain) => Ok(plain.read(request)),
+            Self::Signed(signed) => signed.read(request),
+        }
     }
 }
 
-export_backend!(Header: Identify; name = "header", title = "Identity-aware proxy");
+impl Health for Header {
+    async fn health(&self) -> Result<(), BackendError> {
+        match self {
+            Self::Plain(_) => Ok(()),
+            Self::Signed(signed) => signed.health(),
+        }
+    }
+}
+
+export_backend!(Header: Identify, Health; name = "header", title = "Identity-aware proxy");

@@ -10,6 +10,8 @@ use omnigent_plugin::prelude::*;
 
 use crate::config::{self, Config};
 
+/// What most proxies set.
+const DEFAULT: &str = "x-forwarded-email";
 /// Longest identity, in bytes: an e-mail address (RFC 5321 section 4.5.3.1).
 const MAX_IDENTITY: usize = 254;
 /// Longest list of groups, in bytes, and most groups.
@@ -38,7 +40,7 @@ impl Plain {
         };
         let plain = Self {
             secrets: config.secrets()?,
-            identity: config::name("header", &config.header)?,
+            identity: config::name("header", config.header.as_deref().unwrap_or(DEFAULT))?,
             email: optional("email_header", &config.email_header)?,
             display_name: optional("name_header", &config.name_header)?,
             groups: optional("groups_header", &config.groups_header)?,
@@ -238,7 +240,7 @@ fn one_word(name: &str, value: &str) -> Result<(), String> {
 }
 
 /// Whether `name` is `own` with underscores for dashes, with or without CGI's `HTTP_`.
-fn is_alias(name: &str, own: &str) -> bool {
+pub(crate) fn is_alias(name: &str, own: &str) -> bool {
     let same = |name: &str| {
         name.len() == own.len()
             && name
