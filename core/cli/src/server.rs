@@ -105,9 +105,12 @@ fn unix_socket(path: &std::path::Path) -> Result<UnixListener, Failure> {
 fn reload_on_hangup(running: &Arc<Running>) -> Result<(), Failure> {
     let mut hangup = signal(SignalKind::hangup())
         .map_err(|error| Failure::Failed(format!("no signals: {error}")))?;
-    let running = Arc::clone(running);
+    let running = Arc::downgrade(running);
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
+            let Some(running) = running.upgrade() else {
+                return;
+            };
             match running.reload().await {
                 Ok(reloaded) => {
                     for warning in &reloaded.warnings {

@@ -55,6 +55,9 @@ pub struct Running {
 /// How long old backends are kept for requests that may still ask them.
 const LINGER: Duration = Duration::from_secs(120);
 
+/// How long the last holders of the store have to let go of it.
+const STOP_WITHIN: Duration = Duration::from_secs(1);
+
 impl Running {
     /// Puts `app` in force. `load` reads its configuration anew.
     pub fn new(app: Arc<App>, load: Loader) -> Arc<Self> {
@@ -164,6 +167,10 @@ impl Running {
         let app = self.current();
         app.flush_uses().await;
         app.backends.shutdown();
+        drop((app, self));
+        // What was written is on disk already; this makes the next start quick.
+        let close = move || store.close_within(STOP_WITHIN);
+        let _ = tokio::task::spawn_blocking(close).await;
         served.map_err(|source| StartError::Io {
             path: data_dir,
             source,
