@@ -59,6 +59,8 @@ async fn serve(config: Config, load: Loader) -> Result<(), Failure> {
     let stop = stop_signal()?;
     let app = App::open(&config, listening, Clock::system()).await?;
     let operator = app.operator_socket()?;
+    let unix = config.server.unix_socket.as_deref();
+    let unix = unix.map(unix_socket).transpose()?;
     let claim = if app.office.needs_setup() {
         Claim::Open {
             code: app.setup_code().map(|code| code.expose().clone()),
@@ -70,10 +72,8 @@ async fn serve(config: Config, load: Loader) -> Result<(), Failure> {
     if config.is_no_auth() {
         tracing::warn!("no-auth mode: everybody who reaches this server is an admin");
     }
-    let unix = config.server.unix_socket.as_deref().map(unix_socket);
     let running = Running::new(app, load);
     reload_on_hangup(&running)?;
-    let unix = unix.transpose()?;
     running.serve(Some(listener), unix, operator, stop).await?;
     Ok(())
 }

@@ -30,6 +30,15 @@ address_failures = 100000
 name = "reviewer"
 "#;
 
+const HEADER: &str = r#"
+[server]
+trusted_proxies = ["127.0.0.1"]
+[auth]
+backends = ["proxy"]
+[backend.proxy]
+plugin = "header"
+"#;
+
 /// A claimed data directory, and a token of its admin.
 struct House {
     dir: TempDir,
@@ -190,6 +199,14 @@ pub async fn bearer(plan: Plan) -> Outcome<()> {
         .collect();
     let one = vec![with_token(&tokens[0])];
     let server = house.server()?;
+    let proxied = tempfile::tempdir()?;
+    let header = Process::omnigent(&proxied.path().join("data"), HEADER)?;
+    let says = request(
+        "GET",
+        "/v1/me",
+        &[("x-forwarded-email", "ada@example.com")],
+        "",
+    );
     let bare = Process::peer("serve-bare")?;
     let axum = Process::peer("serve-axum")?;
     let claims = crate::peers::Claims {
@@ -205,6 +222,7 @@ pub async fn bearer(plan: Plan) -> Outcome<()> {
         Contender::new("omnigent, one token", server, one),
         Contender::new("omnigent, 10 000 tokens in rotation", server, many),
         Contender::new("omnigent, tokens never seen before", server, unseen),
+        Contender::new("omnigent, header mode", &header, vec![says]),
     ];
     for _ in 0..plan.rounds {
         let cost = base.round(plan, None).await?;
