@@ -68,12 +68,12 @@ async fn serve(config: Config, load: Loader) -> Result<(), Failure> {
     } else {
         Claim::Done
     };
+    let running = Running::new(app, load);
+    reload_on_hangup(&running)?;
     output::say(banner(&config, listening, &claim));
     if config.is_no_auth() {
         tracing::warn!("no-auth mode: everybody who reaches this server is an admin");
     }
-    let running = Running::new(app, load);
-    reload_on_hangup(&running)?;
     running.serve(Some(listener), unix, operator, stop).await?;
     Ok(())
 }
