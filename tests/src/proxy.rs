@@ -49,7 +49,7 @@ impl Proxy {
                 NGINX
             ),
         );
-        let mut command = Command::new("nginx");
+        let mut command = Command::new("/usr/sbin/nginx");
         command.arg("-c").arg(dir.path().join("nginx.conf"));
         Self::start(command, dir, port)
     }
