@@ -55,7 +55,7 @@ pub(super) fn return_to(said: Option<String>) -> String {
 
 /// What the person came for, as the form carried it.
 fn visit(app: &App, request: &Request) -> Visit {
-    let said = |name| Some(field(request, name)).filter(|value| !value.is_empty());
+    let said = |name| Some(field(request, name)).filter(|text| (1..=512).contains(&text.len()));
     Visit {
         return_to: Some(return_to(said("return_to"))),
         ticket: said("ticket"),

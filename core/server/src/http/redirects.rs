@@ -40,13 +40,17 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
+/// Longest code of a ticket or invite: what is kept for strangers is bounded (THREATS T9).
+const LONGEST: usize = 128;
+
 /// What the person came for, by the query; bound to their browser.
 pub(super) fn visit(app: &App, request: &Request) -> Visit {
+    let code = |name| query(request, name).filter(|code| code.len() <= LONGEST);
     let browser = cookies::browser(&request.head.headers, &app.settings);
     Visit {
         return_to: query(request, "return_to").map(|to| return_to(Some(to))),
-        ticket: query(request, "ticket"),
-        invite: query(request, "invite"),
+        ticket: code("ticket"),
+        invite: code("invite"),
         browser: Some(browser.unwrap_or_else(|| hash::generate().expose().clone())),
     }
 }
