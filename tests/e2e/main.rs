@@ -9,6 +9,7 @@ mod environment;
 mod header;
 mod hostile;
 mod htpasswd;
+mod kit;
 mod ldap;
 mod logins;
 mod no_auth;
