@@ -25,7 +25,7 @@ use crate::{
     http::Settings,
     id::{AgentId, Uid},
     live::Live,
-    login::{Desk, Lifetimes},
+    login::{Desk, Lifetimes, device},
     secret::Secret,
     store::{self, Store, StoreError},
     token::{self, AccountState, KeyringError, TokenUse, VerifiedToken, Verifier},
@@ -279,6 +279,11 @@ impl App {
     /// The server is claimed: its setup code is worth nothing any more.
     pub fn setup_done(&self) {
         let _ = fs::remove_file(&self.ground.setup_code_file);
+    }
+
+    /// When device grants were last polled for.
+    pub(crate) fn device_pace(&self) -> &device::Pace {
+        &self.ground.device_pace
     }
 
     /// Remembers that an API token was used. Written to disk a minute's worth at a time.

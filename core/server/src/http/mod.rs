@@ -13,6 +13,7 @@ mod body;
 mod cli;
 mod conversations;
 mod cookies;
+mod device;
 mod dispatch;
 mod error;
 mod forms;
@@ -103,6 +104,7 @@ pub fn routes() -> Vec<Route> {
         cli::routes(),
         logins::routes(),
         oauth::routes(),
+        device::routes(),
         operator::routes(),
         people::routes(),
         tokens::routes(),
