@@ -21,6 +21,7 @@ mod info;
 mod json;
 mod logins;
 mod oauth;
+mod openapi;
 mod operator;
 mod origin;
 mod pages;
@@ -109,6 +110,7 @@ pub fn routes() -> Vec<Route> {
         people::routes(),
         tokens::routes(),
         pages::routes(),
+        openapi::routes(),
     ];
     features.into_iter().flatten().collect()
 }
