@@ -16,6 +16,7 @@ mod no_auth;
 mod oauth;
 mod oidc;
 mod oidc_faults;
+mod openapi;
 mod pages;
 mod plugins;
 mod restart;

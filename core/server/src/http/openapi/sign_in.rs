@@ -100,7 +100,7 @@ fn by_password() -> Vec<Operation> {
             "redeem_magic_link",
             "Sign in by a magic link, once",
         )
-        .query("t", json!({"type": "string", "maxLength": 128}))
+        .query("t", json!({"type": "string"}))
         .redirects("Home, or to the login page that says why not"),
     ]
 }
@@ -155,7 +155,10 @@ fn by_browser() -> Vec<Operation> {
         .takes(object(
             &[
                 ("ticket", code()),
-                ("decision", json!({"enum": ["approve", "deny"]})),
+                (
+                    "decision",
+                    json!({"type": "string", "description": "`approve`; anything else denies"}),
+                ),
             ],
             &[],
         ))
@@ -230,7 +233,7 @@ fn oauth() -> Vec<Operation> {
             "introspect",
             "What a token is (RFC 7662)",
         )
-        .takes(object(&[("token", code())], &[]))
+        .takes(object(&[("token", text(1, 8192))], &[]))
         .answers(200, "The truth about it", introspection),
     ]
 }
@@ -243,6 +246,8 @@ fn device() -> Vec<Operation> {
     let client: Value = json!({
         "type": ["string", "null"],
         "maxLength": 64,
+        "pattern": "^([!-~]([ -~]*[!-~])?)?$",
+        "not": {"const": "omnigent-cli"},
         "description": "What asks; `omnigent-cli` is taken",
     });
     let asked = object(
@@ -285,7 +290,7 @@ fn device() -> Vec<Operation> {
             "Type a device's code",
         )
         .takes(typed())
-        .shows(200, "No such code")
+        .shows(400, "Not a code")
         .redirects("To the page that shows what it is for")
         .refuses(&[404]),
         op(
