@@ -233,7 +233,10 @@ fn oauth() -> Vec<Operation> {
             "introspect",
             "What a token is (RFC 7662)",
         )
-        .takes(object(&[("token", text(1, 8192))], &[]))
+        .takes(object(
+            &[("token", json!({"type": "string", "minLength": 1}))],
+            &[],
+        ))
         .answers(200, "The truth about it", introspection),
     ]
 }
@@ -243,6 +246,7 @@ fn device() -> Vec<Operation> {
     let string = || json!({"type": "string"});
     let secret = "The operator's client secret, where one is configured";
     let typed = || object(&[("user_code", string())], &[]);
+    let shape = json!({"type": "string", "pattern": "^[ -]*([A-Za-z0-9][ -]*){8}$"});
     let client: Value = json!({
         "type": ["string", "null"],
         "maxLength": 64,
@@ -289,7 +293,7 @@ fn device() -> Vec<Operation> {
             "enter_device_code",
             "Type a device's code",
         )
-        .takes(typed())
+        .takes(object(&[("user_code", shape)], &[]))
         .shows(400, "Not a code")
         .redirects("To the page that shows what it is for")
         .refuses(&[404]),
