@@ -203,6 +203,11 @@ impl Fields {
         Some(self.text(name, value, &length))
     }
 
+    /// Whether it is there and `null`, where that says more than its absence.
+    pub fn is_null(&self, name: &str) -> bool {
+        self.members.get(name).is_some_and(Value::is_null)
+    }
+
     /// A whole number, or nothing.
     pub fn optional_integer(
         &mut self,
