@@ -4,6 +4,7 @@ mod access;
 mod accounts;
 mod assertions;
 mod backend;
+mod csrf;
 mod device;
 mod docs;
 mod environment;
