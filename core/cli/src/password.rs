@@ -42,7 +42,7 @@ fn prompted() -> Result<String, Failure> {
 }
 
 /// The text without the one line end a shell adds.
-fn piped(input: impl Read) -> Result<String, Failure> {
+pub(crate) fn piped(input: impl Read) -> Result<String, Failure> {
     let mut text = String::new();
     input
         .take(16 << 10)

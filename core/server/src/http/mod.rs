@@ -13,6 +13,7 @@ mod body;
 mod cli;
 mod conversations;
 mod cookies;
+mod device;
 mod dispatch;
 mod error;
 mod forms;
@@ -20,6 +21,7 @@ mod info;
 mod json;
 mod logins;
 mod oauth;
+mod openapi;
 mod operator;
 mod origin;
 mod pages;
@@ -103,10 +105,12 @@ pub fn routes() -> Vec<Route> {
         cli::routes(),
         logins::routes(),
         oauth::routes(),
+        device::routes(),
         operator::routes(),
         people::routes(),
         tokens::routes(),
         pages::routes(),
+        openapi::routes(),
     ];
     features.into_iter().flatten().collect()
 }

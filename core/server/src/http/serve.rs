@@ -173,6 +173,7 @@ fn connection(
             is_from_trusted_proxy,
             app,
             id: next_id(),
+            expiry_notice: std::sync::OnceLock::new(),
         };
         // Handed over whole: the filter would have to clone the headers to see them.
         let mut request = Request::new(body);
