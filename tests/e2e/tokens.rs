@@ -244,6 +244,7 @@ fn bytes_below(folder: &std::path::Path) -> Vec<u8> {
         }
     }
     bytes
+}
 
 fn policed(keys: &str) -> ServerBuilder {
     ServerBuilder::accounts().also(&format!("[tokens]\n{keys}"))
