@@ -4,6 +4,7 @@ mod access;
 mod accounts;
 mod assertions;
 mod backend;
+mod details;
 mod docs;
 mod environment;
 mod header;

@@ -15,7 +15,7 @@ use crate::{
     id::{LoginId, TokenId, Uid},
     store::StoreError,
     token::{
-        Claims, Scopes, TokenUse,
+        Claims, Scope, Scopes, TokenUse,
         api::{self, API_TOKENS, ApiToken},
     },
 };
@@ -67,6 +67,13 @@ async fn create(app: Arc<App>, request: Request, body: CreateBody) -> Outcome {
     let maker = maker(&app, principal, request.now)?;
     let scope = match (body.scope, maker.scope) {
         (Some(wanted), Some(own)) if !wanted.is_within(own) => {
+            return Err(ApiError::auth(
+                StatusCode::FORBIDDEN,
+                "a token cannot reach further than its maker",
+            ));
+        }
+        // Later, an admin could have been made of them.
+        (Some(wanted), _) if wanted.contains(Scope::Admin) && !principal.account.is_admin() => {
             return Err(ApiError::auth(
                 StatusCode::FORBIDDEN,
                 "a token cannot reach further than its maker",
