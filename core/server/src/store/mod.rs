@@ -18,6 +18,7 @@ mod handle;
 mod highwater;
 mod key;
 mod ledger;
+mod load;
 mod open;
 mod portable;
 mod read;
