@@ -33,7 +33,8 @@ pub struct Options {
     pub patience: Duration,
     /// Bytes that must stay free on the disk; with less, writes get [`StoreError::Full`].
     pub reserve: u64,
-    /// How long opening may prove records before the rest is left to the background.
+    /// How long opening may prove records before the rest is left to the background. With more
+    /// records than can be proven by then, all are.
     pub prove: Duration,
 }
 
