@@ -150,13 +150,14 @@ fn prepare(command: &Command) -> Result<Option<Password>, Failure> {
 }
 
 /// Deleting cannot be undone, so the id has to be typed.
-fn confirm(id: &str) -> Result<(), Failure> {
+pub(crate) fn confirm(id: &str) -> Result<(), Failure> {
     use std::io::{BufRead, IsTerminal};
 
+    let shown = output::plain(id);
     if !std::io::stdin().is_terminal() {
         return Err(Failure::Usage("deleting asks first; say --yes".into()));
     }
-    eprint!("Everything of {id} will be gone. Type the id to go on: ");
+    eprint!("Everything of {shown} will be gone. Type the id to go on: ");
     let mut line = String::new();
     let read = std::io::stdin().lock().read_line(&mut line);
     if read.is_ok() && line.trim() == id {

@@ -258,6 +258,10 @@ impl Config {
             let message = "is longer than tokens.grant_max_lifetime";
             sheet.fault(&place("tokens.refreshed_ttl"), message);
         }
+        if self.tokens.api_default_ttl > Some(self.tokens.api_max_ttl) {
+            let message = "is longer than tokens.api_max_ttl";
+            sheet.fault(&place("tokens.api_default_ttl"), message);
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
     backend::{CallError, Header, Instance, Presented},
     clock::Timestamp,
     login::SignInError,
-    token::{AccountState, Refusal},
+    token::{AccountState, Refusal, TokenUse},
 };
 
 /// What a request presented.
@@ -218,6 +218,17 @@ fn verify(app: &App, head: &Head, token: &[u8], is_ambient: bool, now: Timestamp
         && !scopes.permits(head.method.as_str(), head.uri.path())
     {
         return Credential::Bad("outside its scope");
+    }
+    if token.token_use == TokenUse::Api {
+        // An API token is for programs: it does not become a browser's (THREATS A1).
+        if is_ambient {
+            return Credential::Bad("an API token in a cookie");
+        }
+        if let Some(at) = token.expires_at
+            && app.api_policy.announces(at, now)
+        {
+            let _ = head.expiry_notice.set(at);
+        }
     }
     app.note_use(&token, head.address(), now);
     let account = Arc::clone(token.account());

@@ -22,6 +22,7 @@ use super::{
 use crate::app::App;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+static TOKEN_EXPIRES: HeaderName = HeaderName::from_static("omnigent-token-expires");
 
 /// How a request is answered.
 pub(super) enum Answer {
@@ -291,6 +292,10 @@ fn finish(settings: &Settings, head: &Head, response: &mut Response) {
         && let Ok(id) = HeaderValue::from_bytes(&id)
     {
         response.headers_mut().insert(&REQUEST_ID, id);
+    }
+    if let Some(at) = head.expiry_notice.get() {
+        let headers = response.headers_mut();
+        headers.insert(&TOKEN_EXPIRES, at.seconds().into());
     }
     if response
         .headers()

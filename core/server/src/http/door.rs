@@ -5,7 +5,11 @@
 //!
 //! **Invariant:** the same request is decided alike on both ways: `dispatch` has each step once.
 
-use std::{convert::Infallible, pin::Pin, sync::Arc};
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::{Arc, OnceLock},
+};
 
 use bytes::Bytes;
 use futures_util::future::{Either, Ready, ready};
@@ -77,6 +81,7 @@ pub(super) fn service(
             client,
             is_from_trusted_proxy,
             id: next_id(),
+            expiry_notice: OnceLock::new(),
         };
         match at_once(&door, &app, head) {
             Answer::Now(response) => Either::Left(ready(Ok(ours(response)))),

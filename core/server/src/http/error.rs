@@ -122,6 +122,13 @@ impl ApiError {
         error
     }
 
+    /// 429 with a code of OAuth's.
+    pub fn slow_down(seconds: u64) -> Self {
+        let mut error = Self::auth(StatusCode::TOO_MANY_REQUESTS, "slow_down");
+        error.retry_after = Some(seconds);
+        error
+    }
+
     /// 503: something the answer depends on cannot tell.
     pub fn unavailable(text: &str, cause: impl ToString) -> Self {
         let mut error = Self::auth(StatusCode::SERVICE_UNAVAILABLE, text);

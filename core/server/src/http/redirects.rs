@@ -52,6 +52,7 @@ pub(super) fn visit(app: &App, request: &Request) -> Visit {
         ticket: code("ticket"),
         invite: code("invite"),
         browser: Some(browser.unwrap_or_else(|| hash::generate().expose().clone())),
+        reauth: query(request, "reauth").as_deref() == Some("1"),
     }
 }
 
@@ -78,7 +79,9 @@ async fn login(app: Arc<App>, request: Request) -> Outcome {
         }
     }
     let magic = query(&request, "magic");
-    let problem = magic.map(|_| "This link is invalid or has expired.".to_owned());
+    let problem = magic.map(|_| "This link is invalid or has expired.");
+    let problem = problem.or(visit.reauth.then_some("Sign in once more to go on."));
+    let problem = problem.map(str::to_owned);
     begin(&app, &request, chosen, &visit, problem, StatusCode::OK).await
 }
 
@@ -139,6 +142,9 @@ fn choose(app: &App, visit: &Visit) -> Outcome {
             if let Some(value) = value {
                 query.append_pair(name, value);
             }
+        }
+        if visit.reauth {
+            query.append_pair("reauth", "1");
         }
         let remark = if backend.is_degraded() {
             " (not available right now)"

@@ -4,7 +4,7 @@ use std::{
     cell::Cell,
     net::IpAddr,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -37,6 +37,8 @@ pub struct Head {
     pub is_from_trusted_proxy: bool,
     /// What the answer and the log call it.
     pub id: RequestId,
+    /// The end of the API token it presents, when that is near: the answer says so.
+    pub(super) expiry_notice: OnceLock<Timestamp>,
 }
 
 impl Head {

@@ -3,6 +3,8 @@
 //! **Invariant:** the token's text is shown once and never stored; the record is found by the
 //! `sid` in its claims, and that id is what revocation works on.
 
+pub mod policy;
+
 use serde::{Deserialize, Serialize};
 
 use super::Scopes;
