@@ -5,6 +5,7 @@ mod accounts;
 mod assertions;
 mod backend;
 mod csrf;
+mod details;
 mod device;
 mod docs;
 mod environment;

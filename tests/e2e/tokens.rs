@@ -184,6 +184,68 @@ fn shapes_of_a_token_request_are_checked() {
         .expect(401);
 }
 
+#[test]
+fn no_secret_is_stored_as_it_is() {
+    let server = ServerBuilder::accounts().start();
+    let admin = server.claim();
+    let agent = admin.get("/v1/agents").expect(200).json()["data"][0]["id"].clone();
+    let title = "stored as it is, unlike the secrets";
+    let body = json!({"agent_id": agent, "title": title});
+    admin.post("/v1/sessions", body).expect(201);
+    let body = json!({
+        "username": "admin", "password": omnigent_tests::PASSWORD, "client_id": "my-app",
+    });
+    let login = server.client().post("/auth/login", body).expect(200).json();
+    let made = admin
+        .post("/auth/tokens", json!({"name": "ci"}))
+        .expect(201);
+    let invite = admin.post("/auth/invite", json!({})).expect(200).json();
+    let magic = admin.post("/auth/magic", json!({})).expect(200).json();
+    let ticket = server.client().send("POST", "/auth/cli-login", None, "");
+    let ticket = ticket.expect(200).json();
+    let end = |value: &Value, mark: &str| -> String {
+        let (_, secret) = text(value).split_once(mark).expect("a secret in a link");
+        secret.to_owned()
+    };
+    let secrets = [
+        omnigent_tests::PASSWORD.to_owned(),
+        text(&login["token"]).to_owned(),
+        text(&login["refresh_token"]).to_owned(),
+        text(&made.json()["token"]).to_owned(),
+        text(&invite["token"]).to_owned(),
+        end(&magic["redeem_url"], "?t="),
+        text(&ticket["ticket"]).to_owned(),
+        end(&ticket["login_url"], "ticket="),
+    ];
+    assert!(
+        secrets.iter().all(|secret| secret.len() >= 12),
+        "{secrets:?}"
+    );
+    let data = server.dir.path().join("data");
+    let stopped = server.kill();
+    let everything = bytes_below(&data);
+    let is_there = |text: &str| everything.windows(text.len()).any(|w| w == text.as_bytes());
+    assert!(is_there(title), "the store is read as it lies there");
+    for secret in &secrets {
+        assert!(!is_there(secret), "{secret}");
+    }
+    drop(stopped);
+}
+
+/// What is in all files below `folder`.
+fn bytes_below(folder: &std::path::Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            bytes.extend(bytes_below(&path));
+        } else if path.is_file() {
+            bytes.extend(std::fs::read(&path).expect("a file"));
+        }
+    }
+    bytes
+}
+
 fn policed(keys: &str) -> ServerBuilder {
     ServerBuilder::accounts().also(&format!("[tokens]\n{keys}"))
 }

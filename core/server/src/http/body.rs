@@ -256,7 +256,9 @@ impl Fields {
     pub fn integer(&mut self, name: &'static str, range: RangeInclusive<u64>) -> u64 {
         if !self.members.contains_key(name) || self.members[name].is_null() {
             self.take(name);
-            self.fault(name, "missing", "Field required".into());
+            if !self.is_broken {
+                self.fault(name, "missing", "Field required".into());
+            }
             return *range.start();
         }
         let start = *range.start();
