@@ -447,3 +447,34 @@ fn when_and_from_where_a_token_was_used_is_known_after_a_restart() {
     assert!(token["last_used_at"].as_u64() >= made["created_at"].as_u64());
     assert_eq!(token["last_used_ip"], "127.0.0.1");
 }
+
+#[test]
+fn a_token_that_was_replaced_is_announced_to_end_with_its_overlap() {
+    let server = ServerBuilder::accounts().start();
+    let admin = server.claim();
+    let body = json!({"name": "ci", "expires_in_days": 300});
+    let first = admin.post("/auth/tokens", body).expect(201).json();
+    let path = format!("/auth/tokens/{}/rotate", text(&first["id"]));
+    let end = |server: &omnigent_tests::Server| {
+        let answer = server.client().bearer(text_of(&first)).get("/v1/me");
+        let header = answer.header("omnigent-token-expires").map(str::to_owned);
+        header.and_then(|seconds| seconds.parse::<u64>().ok())
+    };
+    assert_eq!(end(&server), None);
+    let second = admin.post(&path, json!({"overlap_seconds": 7200}));
+    let second = second.expect(201).json();
+    let made = second["created_at"].as_u64().expect("a time");
+    assert_eq!(end(&server), Some(made + 7200));
+    let answer = server.client().bearer(text_of(&second)).get("/v1/me");
+    assert_eq!(answer.header("omnigent-token-expires"), None);
+    let listed = admin.get("/auth/tokens").expect(200).json();
+    let rows = listed["tokens"].as_array().expect("rows");
+    let row = rows.iter().find(|row| row["id"] == first["id"]);
+    assert_eq!(row.expect("it lives on")["expires_at"], made + 7200);
+    // A second rotation makes it end no later, and a crash forgets nothing.
+    admin
+        .post(&path, json!({"overlap_seconds": 90_000}))
+        .expect(201);
+    let server = server.kill_and_restart();
+    assert_eq!(end(&server), Some(made + 7200));
+}

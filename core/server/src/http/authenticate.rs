@@ -231,7 +231,8 @@ fn verify(app: &App, head: &Head, token: &[u8], is_ambient: bool, now: Timestamp
         if is_ambient {
             return Credential::Bad("an API token in a cookie");
         }
-        if let Some(at) = token.expires_at
+        let ends = [token.expires_at, app.live.retiring.get(&token.sid)];
+        if let Some(at) = ends.into_iter().flatten().min()
             && app.api_policy.announces(at, now)
         {
             let _ = head.expiry_notice.set(at);

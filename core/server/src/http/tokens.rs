@@ -253,6 +253,10 @@ pub(super) async fn tokens_of(app: &App, uid: Uid) -> Result<Vec<(LoginId, ApiTo
         .store
         .read(move |reader| api::list(reader, &uid))
         .await?;
+    for (id, token) in &mut tokens {
+        let ends = [token.expires_at, app.live.retiring.get(id)];
+        token.expires_at = ends.into_iter().flatten().min();
+    }
     tokens.retain(|(_, token)| token.expires_at.is_none_or(|at| now < at));
     Ok(tokens)
 }
