@@ -48,7 +48,8 @@ pub(super) async fn dispatch<B: Buf>(
     };
     let mut response = outcome.unwrap_or_else(|error| {
         log(&head, &error);
-        error.shaped_for(head.uri.path()).into_response()
+        super::pages::failure(&app.settings, &head, &error)
+            .unwrap_or_else(|| error.shaped_for(head.uri.path()).into_response())
     });
     finish(&app.settings, &head, &mut response);
     response

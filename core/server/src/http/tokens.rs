@@ -13,6 +13,7 @@ use crate::{
     app::App,
     clock::Timestamp,
     id::{LoginId, TokenId, Uid},
+    secret::Secret,
     store::StoreError,
     token::{
         Claims, Scopes, TokenUse,
@@ -36,13 +37,26 @@ pub(super) fn routes() -> Vec<Route> {
 
 const DAY: u64 = 86_400;
 
-struct CreateBody {
-    name: String,
-    days: Option<u64>,
-    scope: Option<Scopes>,
+/// A token somebody wants.
+pub(super) struct NewToken {
+    /// What they call it.
+    pub(super) name: String,
+    /// How long it lasts; the server's own measure when nothing is said.
+    pub(super) days: Option<u64>,
+    /// What it is restricted to.
+    pub(super) scope: Option<Scopes>,
 }
 
-impl Shape for CreateBody {
+/// A token that was made.
+pub(super) struct Made {
+    id: LoginId,
+    /// What is kept of it.
+    pub(super) token: ApiToken,
+    /// Its text, to be shown this once.
+    pub(super) text: Secret<String>,
+}
+
+impl Shape for NewToken {
     const BODY: BodyRule = BodyRule::Json;
 
     fn read(request: &Request) -> Result<Self, ApiError> {
@@ -62,10 +76,20 @@ impl Shape for CreateBody {
     }
 }
 
-async fn create(app: Arc<App>, request: Request, body: CreateBody) -> Outcome {
-    let principal = request.user()?;
-    let maker = maker(&app, principal, request.now)?;
-    let scope = match (body.scope, maker.scope) {
+async fn create(app: Arc<App>, request: Request, wanted: NewToken) -> Outcome {
+    let made = make(&app, request.user()?, wanted, request.now).await?;
+    Ok(shown(&made))
+}
+
+/// Makes a token on the principal's authority, within it.
+pub(super) async fn make(
+    app: &App,
+    principal: &Principal,
+    wanted: NewToken,
+    now: Timestamp,
+) -> Result<Made, ApiError> {
+    let maker = maker(app, principal, now)?;
+    let scope = match (wanted.scope, maker.scope) {
         (Some(wanted), Some(own)) if !wanted.is_within(own) => {
             return Err(ApiError::auth(
                 StatusCode::FORBIDDEN,
@@ -75,7 +99,6 @@ async fn create(app: Arc<App>, request: Request, body: CreateBody) -> Outcome {
         (None, Some(own)) => Some(own),
         (wanted, _) => wanted,
     };
-    let now = request.now;
     if maker.token_use == TokenUse::Access
         && now.millis_since(maker.issued_at) > app.token_login_age * 1000
     {
@@ -85,7 +108,7 @@ async fn create(app: Arc<App>, request: Request, body: CreateBody) -> Outcome {
         ));
     }
     let longest = app.api_max_ttl;
-    let lifetime = match body.days {
+    let lifetime = match wanted.days {
         Some(days) => Some(days * DAY),
         None if app.api_allow_unlimited => None,
         None => Some(longest.min(90 * DAY)),
@@ -102,7 +125,7 @@ async fn create(app: Arc<App>, request: Request, body: CreateBody) -> Outcome {
         (wanted, _, _) => wanted,
     };
     let token = ApiToken {
-        name: body.name,
+        name: wanted.name,
         scope: scope.map(|scope| scope.to_string()),
         provider: maker.provider,
         created_at: now,
@@ -110,8 +133,7 @@ async fn create(app: Arc<App>, request: Request, body: CreateBody) -> Outcome {
         last_used_at: None,
         last_used_ip: None,
     };
-    let uid = principal.account.uid;
-    issue(&app, uid, &principal.account.id, token, now).await
+    issue(app, principal, token, now).await
 }
 
 /// By what a token is made.
@@ -150,8 +172,14 @@ fn maker(app: &App, principal: &Principal, now: Timestamp) -> Result<Maker, ApiE
     }
 }
 
-/// Stores the token and shows its text, this once.
-async fn issue(app: &App, uid: Uid, subject: &str, token: ApiToken, now: Timestamp) -> Outcome {
+/// Stores the token.
+async fn issue(
+    app: &App,
+    principal: &Principal,
+    token: ApiToken,
+    now: Timestamp,
+) -> Result<Made, ApiError> {
+    let uid = principal.account.uid;
     let stored = token.clone();
     let id = app
         .store
@@ -164,22 +192,15 @@ async fn issue(app: &App, uid: Uid, subject: &str, token: ApiToken, now: Timesta
         );
         return Err(ApiError::auth(StatusCode::BAD_REQUEST, &text));
     };
-    Ok(shown(app, uid, id, subject, &token, now))
+    Ok(signed(app, principal, id, token, now))
 }
 
-fn shown(
-    app: &App,
-    uid: Uid,
-    id: LoginId,
-    subject: &str,
-    token: &ApiToken,
-    now: Timestamp,
-) -> super::Response {
+fn signed(app: &App, principal: &Principal, id: LoginId, token: ApiToken, now: Timestamp) -> Made {
     let claims = Claims {
         issuer: app.lifetimes.issuer.clone(),
         audience: app.lifetimes.audience.clone(),
-        subject: subject.into(),
-        uid,
+        subject: principal.account.id.as_ref().into(),
+        uid: principal.account.uid,
         sid: id,
         jti: TokenId::random(),
         issued_at: now,
@@ -191,8 +212,13 @@ fn shown(
         grant: None,
         client_id: None,
     };
-    let mut row = row(id, token);
-    row["token"] = app.verifier.sign(&claims).expose().as_str().into();
+    let text = app.verifier.sign(&claims);
+    Made { id, token, text }
+}
+
+fn shown(made: &Made) -> super::Response {
+    let mut row = row(made.id, &made.token);
+    row["token"] = made.text.expose().as_str().into();
     no_store(json_response(StatusCode::CREATED, &row))
 }
 
@@ -211,14 +237,9 @@ async fn list(app: Arc<App>, request: Request) -> Outcome {
 }
 
 pub(super) async fn list_of(app: &App, uid: Uid) -> Outcome {
-    let now = app.clock.now();
-    let tokens = app
-        .store
-        .read(move |reader| api::list(reader, &uid))
-        .await?;
+    let tokens = tokens_of(app, uid).await?;
     let rows: Vec<Value> = tokens
         .iter()
-        .filter(|(_, token)| token.expires_at.is_none_or(|at| now < at))
         .map(|(id, token)| {
             let mut row = row(*id, token);
             row["last_used_at"] = token.last_used_at.map(|at| at.seconds()).into();
@@ -229,22 +250,34 @@ pub(super) async fn list_of(app: &App, uid: Uid) -> Outcome {
     Ok(no_store(ok(&json!({"tokens": rows}))))
 }
 
+/// The account's tokens that have not expired.
+pub(super) async fn tokens_of(app: &App, uid: Uid) -> Result<Vec<(LoginId, ApiToken)>, ApiError> {
+    let now = app.clock.now();
+    let mut tokens = app
+        .store
+        .read(move |reader| api::list(reader, &uid))
+        .await?;
+    tokens.retain(|(_, token)| token.expires_at.is_none_or(|at| now < at));
+    Ok(tokens)
+}
+
 async fn delete(app: Arc<App>, request: Request) -> Outcome {
     delete_of(&app, request.user()?.account.uid, request.param("id")).await
 }
 
 pub(super) async fn delete_of(app: &App, uid: Uid, id: &str) -> Outcome {
+    revoke(app, uid, id).await.map(|()| no_content())
+}
+
+/// Ends one of the account's tokens.
+pub(super) async fn revoke(app: &App, uid: Uid, id: &str) -> Result<(), ApiError> {
     let id: LoginId = id.parse().map_err(|_| not_found())?;
     let live = app.live.clone();
     let was_there = app
         .store
         .write(move |tx| api::revoke(&live, tx, &uid, &id))
         .await?;
-    if was_there {
-        Ok(no_content())
-    } else {
-        Err(not_found())
-    }
+    if was_there { Ok(()) } else { Err(not_found()) }
 }
 
 struct RotateBody {
@@ -265,10 +298,22 @@ impl Shape for RotateBody {
 
 /// A successor of the same name, scope and lifetime; the old one lives on for the overlap.
 async fn rotate(app: Arc<App>, request: Request, body: RotateBody) -> Outcome {
-    let principal = request.user()?;
-    let (uid, now) = (principal.account.uid, request.now);
+    let (principal, id) = (request.user()?, request.param("id"));
+    let made = succeed(&app, principal, id, body.overlap, request.now).await?;
+    Ok(shown(&made))
+}
+
+/// Makes the token's successor.
+pub(super) async fn succeed(
+    app: &App,
+    principal: &Principal,
+    id: &str,
+    overlap: u64,
+    now: Timestamp,
+) -> Result<Made, ApiError> {
+    let uid = principal.account.uid;
     let maker = principal.token().and_then(|token| token.scope);
-    let id: LoginId = request.param("id").parse().map_err(|_| not_found())?;
+    let id: LoginId = id.parse().map_err(|_| not_found())?;
     let live = app.live.clone();
     let rotated = app
         .store
@@ -292,7 +337,7 @@ async fn rotate(app: Arc<App>, request: Request, body: RotateBody) -> Outcome {
                 last_used_ip: None,
                 ..old.clone()
             };
-            api::retire(&live, tx, &uid, &id, now.plus_seconds(body.overlap), now)?;
+            api::retire(&live, tx, &uid, &id, now.plus_seconds(overlap), now)?;
             let successor = api::create(tx, &uid, &new)?;
             Ok::<_, StoreError>(successor.map(|successor| (successor, new)))
         })
@@ -300,14 +345,7 @@ async fn rotate(app: Arc<App>, request: Request, body: RotateBody) -> Outcome {
     let Some((successor, token)) = rotated else {
         return Err(not_found());
     };
-    Ok(shown(
-        &app,
-        uid,
-        successor,
-        &principal.account.id,
-        &token,
-        now,
-    ))
+    Ok(signed(app, principal, successor, token, now))
 }
 
 fn not_found() -> ApiError {
