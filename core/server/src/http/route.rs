@@ -141,12 +141,12 @@ impl Route {
             Method::POST => BodyRule::Form,
             _ => BodyRule::None,
         };
-        let handler: Later = Box::new(move |app, request| match pages::admit(&app, &request) {
-            Ok(()) => {
+        let handler: Later = Box::new(move |app, request| match pages::instead(&app, &request) {
+            None => {
                 let work = handler(app, request);
                 Box::pin(async move { work.await.map_err(ApiError::for_people) })
             }
-            Err(instead) => Box::pin(async { instead }),
+            Some(answer) => Box::pin(async { answer }),
         });
         Self {
             method,

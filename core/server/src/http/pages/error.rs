@@ -12,7 +12,7 @@ use super::{
 #[template(path = "error.html")]
 struct Failure {
     shell: Shell,
-    what: String,
+    what: Option<String>,
     advice: String,
     link: Link,
     request_id: String,
@@ -52,7 +52,8 @@ pub(in crate::http) fn failure(
     };
     let failure = Failure {
         shell: Shell::bare(settings, title),
-        what: sentence(error.text()),
+        // The title says as much already.
+        what: Some(sentence(error.text())).filter(|what| what != "Not Found."),
         advice,
         link,
         request_id: head.id.to_string(),

@@ -12,25 +12,28 @@ use super::super::{
 };
 use crate::{app::App, id::LoginId, token::hash::Kind};
 
-/// Admits the request to its page, or says what to answer instead: the way to sign in, or an error.
-pub(in crate::http) fn admit(app: &App, request: &Request) -> Result<(), Outcome> {
+/// What to answer instead of the page to a request that is not admitted to it: the way to sign in,
+/// or an error.
+pub(in crate::http) fn instead(app: &App, request: &Request) -> Option<Outcome> {
     let head = &request.head;
-    if let Err(error) = request.admit() {
-        let is_signed_out = error.status() == StatusCode::UNAUTHORIZED
-            && head.method == Method::GET
-            && !head.headers.contains_key(header::AUTHORIZATION);
-        return Err(if is_signed_out {
-            Ok(no_store(redirect(&sign_in_url(request))))
-        } else {
-            Err(error.for_people())
-        });
-    }
-    let principal = request.user().map_err(Err)?;
+    let principal = match request.admit().and_then(|()| request.user()) {
+        Ok(principal) => principal,
+        Err(error) => {
+            let is_signed_out = error.status() == StatusCode::UNAUTHORIZED
+                && head.method == Method::GET
+                && !head.headers.contains_key(header::AUTHORIZATION);
+            return Some(if is_signed_out {
+                Ok(no_store(redirect(&sign_in_url(request))))
+            } else {
+                Err(error.for_people())
+            });
+        }
+    };
     if head.method == Method::GET || has_form_token(app, principal, request) {
-        return Ok(());
+        return None;
     }
     let text = "this form is not from this sign-in; open the page again and repeat what you did";
-    Err(Err(ApiError::auth(StatusCode::FORBIDDEN, text).for_people()))
+    Some(Err(ApiError::auth(StatusCode::FORBIDDEN, text).for_people()))
 }
 
 /// Where to sign in and come back from.

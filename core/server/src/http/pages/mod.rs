@@ -45,7 +45,7 @@ use super::{
 };
 
 pub(super) use error::failure;
-pub(super) use guard::{admit, form_token, form_token_of};
+pub(super) use guard::{form_token, form_token_of, instead};
 pub(super) use plain::{Link, Page, PageField, PageForm, page};
 pub(super) use shell::Shell;
 use when::When;

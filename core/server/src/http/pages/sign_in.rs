@@ -102,7 +102,7 @@ fn purpose(app: &App, visit: &Visit) -> String {
     } else if visit.invite.is_some() {
         format!("You were invited to {host}.")
     } else {
-        format!("To {host}")
+        format!("Continue to {host}")
     }
 }
 

@@ -88,6 +88,12 @@ impl Row {
             name: token.name,
         }
     }
+
+    /// The same, said to its owner.
+    fn of_oneself(mut self) -> Self {
+        self.reach = self.reach.replace("its owner", "you");
+        self
+    }
 }
 
 /// Whether the token ends within a week, and has not been made to.
@@ -118,7 +124,7 @@ async fn list(app: Arc<App>, request: Request) -> Outcome {
             .noting(&request, &notices),
         tokens: rows
             .into_iter()
-            .map(|(id, token)| Row::new(id, token, request.now))
+            .map(|(id, token)| Row::new(id, token, request.now).of_oneself())
             .collect(),
     };
     render(StatusCode::OK, &list)
@@ -277,11 +283,8 @@ async fn make(app: Arc<App>, request: Request) -> Outcome {
 
 async fn show(app: &App, request: &Request, made: &Made) -> Outcome {
     let (text, base) = (made.text.expose(), &app.settings.base_url);
-    let row = Row::new(
-        LoginId::from_bytes([0; 16]),
-        made.token.clone(),
-        request.now,
-    );
+    let nobody = LoginId::from_bytes([0; 16]);
+    let row = Row::new(nobody, made.token.clone(), request.now).of_oneself();
     let ends = row.ends.map_or_else(
         || "It never expires.".to_owned(),
         |ends| format!("It expires {}.", ends.words),
@@ -311,7 +314,7 @@ async fn show(app: &App, request: &Request, made: &Made) -> Outcome {
                 text: format!("curl -H 'Authorization: Bearer {text}' {base}{path}"),
             },
         ],
-        details: format!("{}. {ends}", row.reach.replace("its owner", "you")),
+        details: format!("{}. {ends}", row.reach),
         back: PLACE,
     };
     shown.show()
