@@ -102,8 +102,7 @@ fn a_form_is_taken_only_from_its_own_login() {
         server.client().form(path, &[]).expect(401);
         let no_token = own.form(path, &[]).expect(403);
         assert!(
-            no_token.text.contains("this form is not from this sign-in")
-                || no_token.text.contains("This form is not from this sign-in"),
+            no_token.text.contains("this form is not from this sign-in"),
             "{path}: {no_token:?}"
         );
         let id = no_token.header("x-request-id").unwrap_or_default();
@@ -312,7 +311,7 @@ fn admins_pages_are_for_admins_and_do_what_they_say() {
         let page = open(&server, &bob, &path);
         if path.starts_with("/admin") {
             assert!(
-                page.status == 403 && page.text.contains("Admin only."),
+                page.status == 403 && page.text.contains("admin only"),
                 "{page:?}"
             );
         }
@@ -379,7 +378,7 @@ fn many_people_are_listed_page_by_page() {
 
 #[test]
 fn configuration_and_backends_are_shown_without_secrets() {
-    let secret = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    let secret = "9689d9b98e17c2f3b6d73c60f988157aeb5ac113cdbfbc1036ae9282b4fa460f";
     let server = ServerBuilder::accounts()
         .replacing("backends = [\"local\"]", "backends = [\"local\", \"gone\"]")
         .also(&format!(

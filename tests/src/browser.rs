@@ -59,7 +59,7 @@ impl Browser {
         let at = at.unwrap_or_else(|| panic!("no {start}: {page:?}"));
         let form = page.text[at..].split("</form>").next().unwrap_or_default();
         let action = attribute(form, "action").unwrap_or_else(|| page.url.clone());
-        let mut values: BTreeMap<String, String> = form
+        let mut values: Vec<(String, String)> = form
             .split("<input")
             .skip(1)
             .filter_map(|input| {
@@ -75,7 +75,11 @@ impl Browser {
             })
             .collect();
         for (name, value) in fields {
-            values.insert((*name).to_owned(), (*value).to_owned());
+            // A hidden field of the same name comes first and stays as it is.
+            match values.iter_mut().rev().find(|(own, _)| own == name) {
+                Some((_, own)) => (*value).clone_into(own),
+                None => values.push(((*name).to_owned(), (*value).to_owned())),
+            }
         }
         let pairs: Vec<_> = values
             .iter()

@@ -41,9 +41,13 @@ pub(in crate::http) fn failure(
             _ => format!("Try again in {} minutes.", seconds.div_ceil(60)),
         };
     }
-    let is_sign_in =
-        path == "/login" || path.starts_with("/auth/") || status == StatusCode::UNAUTHORIZED;
-    let link = if is_sign_in {
+    let is_sign_in = matches!(path, "/login" | "/auth/login" | "/auth/callback");
+    let title = if is_sign_in {
+        "Could not sign you in"
+    } else {
+        title
+    };
+    let link = if is_sign_in || status == StatusCode::UNAUTHORIZED {
         Link::new("/auth/login", "Sign in")
     } else if head.method == Method::POST {
         Link::new(page_of(path), "Back to the page")
@@ -53,7 +57,7 @@ pub(in crate::http) fn failure(
     let failure = Failure {
         shell: Shell::bare(settings, title),
         // The title says as much already.
-        what: Some(sentence(error.text())).filter(|what| what != "Not Found."),
+        what: Some(error.text().to_owned()).filter(|what| what != "Not Found"),
         advice,
         link,
         request_id: head.id.to_string(),
