@@ -113,7 +113,8 @@ async fn settle<B: Buf + Send>(
 fn shaped(settings: &Settings, head: &Head, outcome: Outcome) -> Response {
     let mut response = outcome.unwrap_or_else(|error| {
         log(head, &error);
-        error.shaped_for(head.uri.path()).into_response()
+        super::pages::failure(settings, head, &error)
+            .unwrap_or_else(|| error.shaped_for(head.uri.path()).into_response())
     });
     finish(settings, head, &mut response);
     response
