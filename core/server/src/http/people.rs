@@ -88,7 +88,7 @@ async fn invite(app: Arc<App>, request: Request, body: InviteBody) -> Outcome {
         .store
         .write(move |tx| {
             still_admin(tx, invite.invited_by)?;
-            Ok::<_, AccountError>(issue_invite(&live, tx, &invite)?)
+            issue_invite(&live, tx, &invite)
         })
         .await?;
     let token = token.expose();
