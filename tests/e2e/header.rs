@@ -237,7 +237,7 @@ fn a_prefix_is_taken_off_once_and_required() {
         .expect(401);
     google("accounts.google.com:accounts.google.com:local")
         .get("/v1/sessions")
-        .expect(422);
+        .expect(400);
 }
 
 #[test]

@@ -116,7 +116,7 @@ pub(super) async fn make_invite(
         .store
         .write(move |tx| {
             still_admin(tx, invite.invited_by)?;
-            Ok::<_, AccountError>(issue_invite(&live, tx, &invite)?)
+            issue_invite(&live, tx, &invite)
         })
         .await?;
     let base = &app.settings.base_url;
