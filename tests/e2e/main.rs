@@ -4,6 +4,8 @@ mod access;
 mod accounts;
 mod assertions;
 mod backend;
+mod command;
+mod command_files;
 mod csrf;
 mod details;
 mod device;

@@ -8,7 +8,7 @@ use crate::{
     failure::Failure,
     output, password,
     settings::Settings,
-    swap,
+    swap, when,
 };
 
 /// Manages accounts, through the running server or, when it is down, on its data directory
@@ -305,7 +305,8 @@ fn show(rows: &[Row]) -> String {
             yes(row.disabled),
             yes(row.has_password),
             row.created_at.map_or_else(String::new, day),
-            row.last_login_at.map_or_else(|| "never".to_owned(), day),
+            row.last_login_at
+                .map_or_else(|| "never".to_owned(), when::day),
         ]
     };
     let rows: Vec<_> = rows.iter().map(cells).collect();
@@ -318,40 +319,4 @@ fn show(rows: &[Row]) -> String {
         "last login",
     ];
     output::table(&head, &rows)
-}
-
-/// The UTC day of a moment in seconds, as `2026-05-01`.
-fn day(seconds: u64) -> String {
-    // Civil from days: Howard Hinnant, "chrono-compatible low-level date algorithms".
-    let days = seconds / 86_400 + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 {
-        shifted + 3
-    } else {
-        shifted - 9
-    };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn days_are_the_calendars() {
-        for (seconds, shown) in [
-            (0, "1970-01-01"),
-            (951_782_400, "2000-02-29"),
-            (1_709_251_199, "2024-02-29"),
-            (1_709_251_200, "2024-03-01"),
-            (4_102_444_800, "2100-01-01"),
-        ] {
-            assert_eq!(day(seconds), shown);
-        }
-    }
 }

@@ -27,8 +27,9 @@ impl Which {
         let mut keys = Vault::open()?.map_or(Ok(Vec::new()), |vault| vault.servers())?;
         match (keys.pop(), keys.is_empty()) {
             (Some(only), true) => Address::parse(&only),
-            _ => Err(Failure::Usage(
-                "which server? Name one with --server URL, or sign in: omnigent login URL".into(),
+            (Some(_), false) => Err(Failure::Usage("which server? --server URL".into())),
+            (None, _) => Err(Failure::SignedOut(
+                "not signed in to any server: omnigent login URL".into(),
             )),
         }
     }

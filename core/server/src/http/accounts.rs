@@ -223,7 +223,7 @@ impl Shape for RegisterBody {
         let mut fields = Fields::of_body(request);
         let body = Self {
             // Who may come without one is the operator's to say.
-            invite: if request.head.app.office.registration == Registration::Open {
+            invite: if request.door.running.glance().office.registration == Registration::Open {
                 fields.optional_string("invite", 1..=128)
             } else {
                 Some(fields.string("invite", 1..=128))
