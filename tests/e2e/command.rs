@@ -266,6 +266,31 @@ fn where_nobody_signs_in_nothing_is_asked() {
 }
 
 #[test]
+fn behind_a_proxy_a_token_of_ones_own_is_to_be_had() {
+    let config = "[server]\ntrusted_proxies = [\"127.0.0.1\"]\n[auth]\nbackends = [\"proxy\"]\n\
+                  [backend.proxy]\nplugin = \"header\"\n";
+    let server = ServerBuilder::no_auth().config(config).start();
+    let ada = Terminal::new();
+    let mut login = ada.start(&["login", "--no-browser", &server.url]);
+    let link = link_of(&mut login);
+    let path = link.strip_prefix(&server.url).expect("its own page");
+    let browser = server.client().with("x-forwarded-email", "ada@example.com");
+    let browser = browser.with("origin", &server.url);
+    browser.get(path).expect(200);
+    let code = path.split_once("ticket=").expect("a code").1;
+    let decision = [("ticket", code), ("decision", "approve")];
+    browser
+        .form("/auth/cli-login/decide", &decision)
+        .expect(200);
+    Ended::of(login).expect(0);
+    assert_eq!(ada.get(&["whoami"]), "ada@example.com");
+    ada.run(&["logout"]).expect(0);
+    // In a terminal it is offered without asking for it.
+    let mut pty = ada.pty(&["login", &server.url]);
+    pty.exp_string("/auth/login?ticket=").expect("a link");
+}
+
+#[test]
 fn an_invite_becomes_an_account_and_a_login() {
     let server = claimed();
     let admin = Terminal::new();
