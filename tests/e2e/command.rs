@@ -357,6 +357,16 @@ fn a_pasted_token_is_stored_and_outlives_logout() {
         .bearer(token)
         .get("/v1/sessions")
         .expect(401);
+    // That it ends soon is said once, beside the result.
+    let short = ada.get(&["token", "create", "short", "--expires-in-days", "1"]);
+    let warned = Terminal::new().env("OMNIGENT_REMOTE_AUTH_TOKEN", &short);
+    let said = warned.run(&["session", "create", "reviewer", "--server", &server.url]);
+    let said = said.expect(0);
+    assert_eq!(
+        said.err.matches("this API token ends in").count(),
+        1,
+        "{said:?}"
+    );
     // The variable beats what is stored.
     let other = Terminal::new().env("OMNIGENT_REMOTE_AUTH_TOKEN", token);
     other.sign_in(&server);
