@@ -355,3 +355,32 @@ fn certificates_are_checked_against_those_that_are_named() {
     ada.feed(&login, PASSWORD).expect(0);
     assert_eq!(ada.get(&["whoami"]), "admin");
 }
+
+#[test]
+fn no_process_has_a_token_in_its_arguments() {
+    let server = claimed();
+    let ada = Terminal::new().browser();
+    // One that waits: for the person, and for a server that does not answer.
+    let mut waiting = ada.start(&["login", "--no-browser", &server.url]);
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", silent.local_addr().expect("an address"));
+    ada.plant(&login_to(&url));
+    let mut asking = ada.start(&["whoami", "--server", &url]);
+    let (mut asked, _) = silent.accept().expect("a request");
+    let mut request = [0; 4096];
+    let count = asked.read(&mut request).expect("a request");
+    let request = String::from_utf8_lossy(&request[..count]).into_owned();
+    assert!(request.contains("the.secret.token"), "{request}");
+    for child in [&mut waiting, &mut asking] {
+        for file in ["cmdline", "environ"] {
+            let path = format!("/proc/{}/{file}", child.id());
+            let seen = String::from_utf8_lossy(&fs::read(path).expect("a process")).into_owned();
+            assert!(
+                !seen.contains("secret") && !seen.contains("ticket"),
+                "{seen}"
+            );
+        }
+        child.kill().expect("ours");
+        child.wait().expect("its end");
+    }
+}

@@ -3,6 +3,7 @@
 use omnigent_tests::{
     Answer, Client, PASSWORD, Server, ServerBuilder,
     browser::{Browser, Page},
+    idp::{Idp, free_port, relying_on},
 };
 use serde_json::{Value, json};
 
@@ -158,7 +159,6 @@ fn a_delegated_token_stays_within_its_scope_also_after_a_refresh() {
         device.get("/v1/agents").expect(200);
         for path in [
             "/v1/projects",
-            "/v1/sessionsx",
             "/auth/me",
             "/auth/users",
             "/auth/tokens",
@@ -556,4 +556,64 @@ fn the_metadata_says_where_things_are() {
         said["grant_types_supported"],
         json!(["refresh_token", GRANT])
     );
+}
+
+#[test]
+fn with_a_proxy_alone_there_is_no_page_to_decide_on() {
+    let config = "[server]\ntrusted_proxies = [\"127.0.0.1\"]\n[auth]\nbackends = [\"proxy\"]\n\
+                  [backend.proxy]\nplugin = \"header\"\n";
+    let server = ServerBuilder::no_auth().config(config).start();
+    let client = server.client().with("origin", &server.url);
+    let ada = client.with("x-forwarded-email", "ada@example.com");
+    for client in [&client, &ada] {
+        let answer = client.post("/oauth/device/authorize", json!({}));
+        assert_eq!(answer.expect(404).json(), json!({"detail": "Not Found"}));
+        client.get("/oauth/device").expect(404);
+        refused(poll_with(client, "x", &[]), "unsupported_grant_type");
+    }
+    let fields = [("user_code", "ABCD-2345")];
+    ada.form("/oauth/device/approve", &fields).expect(404);
+    ada.form("/oauth/device", &fields).expect(404);
+}
+
+#[test]
+fn people_of_an_identity_provider_approve_devices_too() {
+    let port = free_port();
+    let people = json!({"ada": {"email": "ada@example.com", "email_verified": true}});
+    let idp = Idp::start(&format!("http://127.0.0.1:{port}"), people);
+    let server = relying_on(&idp.issuer, port, "", "").start();
+    let asked = ask(&server.client(), "tv");
+    let url = text(&asked["verification_uri_complete"]);
+    let browser = Browser::new();
+    let login = browser.open(url);
+    assert!(login.url.starts_with(&idp.issuer), "{login:?}");
+    let page = browser.submit(&login, &[("login", "ada")]);
+    assert!(page.text.contains("ada@example.com"), "{page:?}");
+    let done = browser.submit(&page, &[]);
+    assert!(done.text.contains("Connected"), "{done:?}");
+    let tokens = poll(&server, &asked).expect(200).json();
+    let device = server.client().bearer(text(&tokens["access_token"]));
+    device.get("/v1/sessions").expect(200);
+
+    // Older than the next request: the provider is asked to see them anew, not to remember them.
+    let next = ask(&server.client(), "tv");
+    let url = text(&next["verification_uri_complete"]);
+    let sent = browser.step("GET", url, None, "none");
+    let to = sent.headers["location"].to_str().unwrap_or_default();
+    assert!(to.ends_with("&reauth=1"), "{to}");
+    let away = browser.step("GET", &format!("{}{to}", server.url), None, "none");
+    let to = away.headers["location"].to_str().unwrap_or_default();
+    assert!(
+        to.starts_with(&idp.issuer) && to.contains("prompt=login") && to.contains("max_age=0"),
+        "{to}"
+    );
+
+    // Whoever is gone at the provider refreshes no more.
+    idp.remove("ada");
+    let fields = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", text(&tokens["refresh_token"])),
+    ];
+    let refreshed = server.client().form("/oauth/token", &fields);
+    assert!([200, 400].contains(&refreshed.status), "{refreshed:?}");
 }

@@ -131,7 +131,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let config = args.settings.load(None)?;
     // Asked before the data directory is opened: a person takes their time.
     let ready = prepare(&args.command)?;
-    let admin = admin::reach(config)?;
+    let admin = match args.command {
+        Command::Add { .. } => admin::reach_or_make(config)?,
+        _ => admin::reach(config)?,
+    };
     perform(&admin, &args.command, ready, args.json)
 }
 

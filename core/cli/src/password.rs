@@ -3,6 +3,7 @@
 
 use std::io::Read;
 
+use omnigent_plugin::Password;
 use omnigent_server::secret::Secret;
 
 use crate::failure::Failure;
@@ -19,6 +20,11 @@ pub(crate) fn new(from_stdin: bool) -> Result<Secret<String>, Failure> {
         return Err(Failure::Usage("a password has 8 to 1024 characters".into()));
     }
     Ok(Secret::new(password))
+}
+
+/// The password of somebody, from standard input.
+pub(crate) fn given() -> Result<Password, Failure> {
+    piped(std::io::stdin()).map(Password::new)
 }
 
 fn prompted() -> Result<String, Failure> {

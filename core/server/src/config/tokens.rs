@@ -130,11 +130,9 @@ fn signing_secret(section: &mut Section<'_>) -> Option<Secret<Vec<u8>>> {
         section.sheet.fault_with(&place, message, suggestion);
         return None;
     }
-    if bytes.iter().all(|byte| *byte == bytes[0]) {
-        section.sheet.warn(
-            &place,
-            "is one byte repeated, not random: anybody can guess it",
-        );
+    if let Err(weak) = crate::token::check_strength(&bytes) {
+        section.sheet.fault(&place, weak.to_string());
+        return None;
     }
     Some(Secret::new(bytes))
 }

@@ -109,10 +109,17 @@ async fn asserted(
         Err(SignInError::Account(AccountError::Reserved(_))) => Credential::None,
         Err(SignInError::Denied) => Credential::Bad("account disabled"),
         Err(error) => {
+            // Nobody is called that: it looks forged.
+            let is_no_name = matches!(error, SignInError::Account(AccountError::Name(_)));
             let error = ApiError::from(error);
             let cause = error.cause().unwrap_or_else(|| error.text());
-            tracing::info!(target: "audit", request_id = %head.id, backend = backend.name(), cause, "an identity was not admitted");
-            Credential::Refused(error.status(), error.text().to_owned())
+            tracing::info!(target: "audit", request_id = %head.id, backend = backend.name(), address = %head.client, cause, "an identity was not admitted");
+            let status = if is_no_name {
+                StatusCode::BAD_REQUEST
+            } else {
+                error.status()
+            };
+            Credential::Refused(status, error.text().to_owned())
         }
     })
 }
@@ -177,7 +184,8 @@ fn verify(app: &App, head: &Head, token: &[u8], is_ambient: bool, now: Timestamp
         if is_ambient {
             return Credential::Bad("an API token in a cookie");
         }
-        if let Some(at) = token.expires_at
+        let ends = [token.expires_at, app.live.retiring.get(&token.sid)];
+        if let Some(at) = ends.into_iter().flatten().min()
             && app.api_policy.announces(at, now)
         {
             let _ = head.expiry_notice.set(at);

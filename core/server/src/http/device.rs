@@ -229,7 +229,7 @@ async fn show(app: Arc<App>, request: Request) -> Outcome {
         return Ok(sign_in(typed.as_deref(), false));
     };
     let Some(typed) = typed else {
-        return ask_for_code();
+        return ask_for_code(StatusCode::OK, None);
     };
     let attempt = match guess(&app, &request, principal) {
         Ok(attempt) => attempt,
@@ -254,7 +254,7 @@ async fn show(app: Arc<App>, request: Request) -> Outcome {
 }
 
 /// For a device that shows a code and no link.
-fn ask_for_code() -> Outcome {
+fn ask_for_code(status: StatusCode, problem: Option<String>) -> Outcome {
     let field = PageField {
         name: "user_code".into(),
         label: "Code".into(),
@@ -267,6 +267,7 @@ fn ask_for_code() -> Outcome {
     };
     let shown = Page {
         title: TITLE,
+        problem,
         message: Some("Type the code that your device or program shows.".to_owned()),
         forms: vec![PageForm {
             action: PAGE,
@@ -276,7 +277,7 @@ fn ask_for_code() -> Outcome {
         }],
         ..Page::default()
     };
-    page(StatusCode::OK, &shown)
+    page(status, &shown)
 }
 
 /// A code was typed: to the page that shows what it is for.
@@ -285,7 +286,10 @@ async fn enter(app: Arc<App>, request: Request) -> Outcome {
     let typed = forms::field(&request, "user_code");
     match device::normal(&typed) {
         Some(code) => Ok(no_store(redirect(&format!("{PAGE}?user_code={code}")))),
-        None => invalid(StatusCode::OK),
+        None => {
+            let problem = "This is not a code: it has eight letters and digits.".to_owned();
+            ask_for_code(StatusCode::BAD_REQUEST, Some(problem))
+        }
     }
 }
 

@@ -106,13 +106,23 @@ async fn run<B: Buf>(
 
 /// What is refused before anybody asks what it is for (RFC 9112 section 3.2, THREATS T3, T5).
 fn check_head(head: &Head) -> Result<(), ApiError> {
+    let bad_request = |text| Err(ApiError::detail(StatusCode::BAD_REQUEST, text));
     let mut hosts = head.headers.get_all(header::HOST).iter();
-    let has_host = hosts.next().is_some();
-    if hosts.next().is_some() || (!has_host && head.uri.authority().is_none()) {
-        return Err(ApiError::detail(
-            StatusCode::BAD_REQUEST,
-            "exactly one Host header is required",
-        ));
+    let host = hosts.next();
+    if hosts.next().is_some() || (host.is_none() && head.uri.authority().is_none()) {
+        return bad_request("exactly one Host header is required");
+    }
+    if let Some(host) = host {
+        if !is_host(host.as_bytes()) {
+            return bad_request("the Host header is not a host");
+        }
+        // The target's own host is the one that counts (section 3.2.2): there is to be only one.
+        let target = head.uri.authority().map(|authority| authority.as_str());
+        if head.method != Method::CONNECT
+            && target.is_some_and(|target| !host.as_bytes().eq_ignore_ascii_case(target.as_bytes()))
+        {
+            return bad_request("the target and the Host header name two hosts");
+        }
     }
     if head.method == Method::CONNECT {
         return Err(ApiError::method_not_allowed(String::new()));
@@ -123,11 +133,31 @@ fn check_head(head: &Head) -> Result<(), ApiError> {
         && !path.split('/').any(|part| part == "." || part == "..")
         && path
             .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"/-._~@+:".contains(&b) || b == b'%');
-    if !is_plain || path.contains('%') {
+            .all(|b| b.is_ascii_alphanumeric() || b"/-._~@+:%".contains(&b));
+    if !is_plain || !super::route::is_decodable(path) {
         return Err(ApiError::detail(StatusCode::NOT_FOUND, "Not Found"));
     }
     Ok(())
+}
+
+/// Whether `value` is a name or an address, perhaps with a port; or nothing at all, which RFC 9112
+/// section 3.2 allows for.
+fn is_host(value: &[u8]) -> bool {
+    let Ok(value) = std::str::from_utf8(value) else {
+        return false;
+    };
+    let (is_good, rest) = match value.strip_prefix('[').and_then(|v| v.split_once(']')) {
+        Some((address, rest)) => (address.parse::<std::net::Ipv6Addr>().is_ok(), rest),
+        None => {
+            let (name, rest) = value.split_at(value.find(':').unwrap_or(value.len()));
+            let in_name = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+            (name.bytes().all(in_name), rest)
+        }
+    };
+    let is_port = |port: &str| {
+        port.bytes().all(|b| b.is_ascii_digit()) && (port.is_empty() || port.parse::<u16>().is_ok())
+    };
+    is_good && (rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port))
 }
 
 /// Bytes of a body that is too large that are thrown away before the connection is.

@@ -265,6 +265,7 @@ impl From<AccountError> for ApiError {
             AccountError::NotFound => StatusCode::NOT_FOUND,
             AccountError::Disabled => StatusCode::UNAUTHORIZED,
             AccountError::NotAdmitted
+            | AccountError::NotAdmin
             | AccountError::Domain(_)
             | AccountError::Group
             | AccountError::Reserved(_) => StatusCode::FORBIDDEN,
@@ -298,6 +299,11 @@ impl From<OfficeError> for ApiError {
 impl From<SignInError> for ApiError {
     fn from(error: SignInError) -> Self {
         let status = match error {
+            // Not what the person typed, but what a backend says they are called.
+            SignInError::Account(AccountError::Name(InvalidName::Grammar)) => {
+                let text = "the name of this identity cannot be the name of an account";
+                return Self::auth(StatusCode::FORBIDDEN, text);
+            }
             SignInError::Account(error) => return error.into(),
             SignInError::Store(error) => return error.into(),
             SignInError::Busy => return Self::busy(2),

@@ -7,7 +7,9 @@ use omnigent_plugin::{IdentityRef, Standing};
 use serde_json::json;
 
 use super::{
-    Access, ApiError, BodyRule, Fields, Outcome, Request, Route, device,
+    Access, ApiError, BodyRule, Fields, Outcome, Request, Route,
+    body::Content,
+    device,
     response::{no_store, ok},
 };
 use crate::{
@@ -43,7 +45,20 @@ pub(super) fn field(request: &Request, name: &'static str) -> Option<String> {
         .filter(|value| !value.is_empty())
 }
 
+/// Whether a parameter is there twice (RFC 6749 section 3.2).
+fn has_repeats(request: &Request) -> bool {
+    let Content::Form(pairs) = &request.content else {
+        return false;
+    };
+    let mut names: Vec<&str> = pairs.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    names.windows(2).any(|pair| pair[0] == pair[1])
+}
+
 async fn token(app: Arc<App>, request: Request) -> Outcome {
+    if has_repeats(&request) {
+        return Err(refused("invalid_request"));
+    }
     match field(&request, "grant_type").as_deref() {
         Some("refresh_token") => {}
         Some(device::GRANT_TYPE) if app.login_url().is_some() => {

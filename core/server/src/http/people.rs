@@ -14,7 +14,7 @@ use super::{
 use crate::{
     account::{
         self, Account, AccountError, AccountName, Invite, OfficeError, by_name, issue_invite,
-        set_admin, set_disabled,
+        set_admin, set_disabled, still_admin,
     },
     app::App,
     id::Uid,
@@ -86,7 +86,10 @@ async fn invite(app: Arc<App>, request: Request, body: InviteBody) -> Outcome {
     let (live, expires_at) = (app.live.clone(), invite.expires_at.seconds());
     let token = app
         .store
-        .write(move |tx| issue_invite(&live, tx, &invite))
+        .write(move |tx| {
+            still_admin(tx, invite.invited_by)?;
+            Ok::<_, AccountError>(issue_invite(&live, tx, &invite)?)
+        })
         .await?;
     let token = token.expose();
     let url = format!("{}/register?invite={token}", app.settings.base_url);
@@ -107,7 +110,7 @@ impl Shape for ListQuery {
         let limit = fields.optional_integer("limit", 1..=1000).unwrap_or(1000);
         let query = Self {
             limit: usize::try_from(limit).unwrap_or(1000),
-            after: fields.optional_string("after", 1..=64),
+            after: fields.optional_string("after", 1..=254),
         };
         fields.finish().map(|()| query)
     }
@@ -166,6 +169,7 @@ async fn add(app: Arc<App>, request: Request, body: AddBody) -> Outcome {
     let account = app
         .office
         .add(
+            request.user()?.person(),
             name,
             body.password.map(Password::new),
             body.is_admin,
@@ -204,9 +208,11 @@ async fn change(app: Arc<App>, request: Request, body: ChangeBody) -> Outcome {
         request.param("id").to_owned(),
         request.now,
     );
+    let by = request.user()?.person();
     let account = app
         .store
         .write(move |tx| {
+            still_admin(tx, by)?;
             let mut account = by_name(tx, &name)?;
             if let Some(is_admin) = body.is_admin {
                 account = set_admin(&live, tx, &account.uid, is_admin)?;
@@ -222,19 +228,23 @@ async fn change(app: Arc<App>, request: Request, body: ChangeBody) -> Outcome {
 
 async fn delete(app: Arc<App>, request: Request) -> Outcome {
     let name = request.param("id");
-    if *request.user()?.account.id == *name {
+    let principal = request.user()?;
+    if *principal.account.id == *name {
         return Err(ApiError::auth(
             StatusCode::BAD_REQUEST,
             "cannot delete self",
         ));
     }
-    app.office.remove(name, request.now).await?;
+    app.office
+        .remove(principal.person(), name, request.now)
+        .await?;
     Ok(no_content())
 }
 
 async fn reset(app: Arc<App>, request: Request) -> Outcome {
     let name = request.param("id");
-    let password = app.office.reset_password(name, request.now).await?;
+    let by = request.user()?.person();
+    let password = app.office.reset_password(by, name, request.now).await?;
     Ok(no_store(ok(
         &json!({"id": name, "new_password": password.expose()}),
     )))

@@ -67,14 +67,20 @@ pub async fn serve(
             () = &mut shutdown => break,
             accepted = accept(listeners.tcp.as_ref()) => accepted,
             operator = accept_operator(&listeners.operator) => {
-                if let Ok(stream) = operator {
-                    connection(&running, &table, stream, Peer::Operator, &graceful, None);
+                match operator {
+                    Ok(stream) => {
+                        connection(&running, &table, stream, Peer::Operator, &graceful, None);
+                    }
+                    Err(error) => pause(&error).await,
                 }
                 continue;
             }
             proxy = accept_proxy(listeners.unix.as_ref(), &socket_uids) => {
-                if let Ok(stream) = proxy && let Ok(place) = Arc::clone(&places).try_acquire_owned() {
-                    connection(&running, &table, stream, Peer::Socket, &graceful, Some(place));
+                match proxy {
+                    Ok(stream) => if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+                        connection(&running, &table, stream, Peer::Socket, &graceful, Some(place));
+                    },
+                    Err(error) => pause(&error).await,
                 }
                 continue;
             }
@@ -88,10 +94,7 @@ pub async fn serve(
                     connection(&running, &table, stream, peer, &graceful, Some(place));
                 }
             }
-            Err(error) => {
-                tracing::warn!(%error, "a connection was not accepted");
-                tokio::time::sleep(BACKOFF).await;
-            }
+            Err(error) => pause(&error).await,
         }
     }
     drop(listeners);
@@ -102,6 +105,14 @@ pub async fn serve(
         tracing::warn!("some requests did not end in time");
     }
     Ok(())
+}
+
+/// Lets the system recover; somebody who was turned away holds nobody else up.
+async fn pause(error: &std::io::Error) {
+    if error.kind() != std::io::ErrorKind::PermissionDenied {
+        tracing::warn!(%error, "a connection was not accepted");
+        tokio::time::sleep(BACKOFF).await;
+    }
 }
 
 async fn accept(listener: Option<&TcpListener>) -> std::io::Result<(TcpStream, SocketAddr)> {

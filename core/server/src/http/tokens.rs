@@ -14,6 +14,7 @@ use crate::{
     clock::Timestamp,
     id::{LoginId, TokenId, Uid},
     login::LOGINS,
+    secret::Secret,
     store::StoreError,
     token::{
         Claims, Scopes, TokenUse,
@@ -40,24 +41,35 @@ pub(super) fn routes() -> Vec<Route> {
 
 const DAY: u64 = 86_400;
 
-struct CreateBody {
-    name: String,
-    wanted: Wanted,
-    scope: Option<Scopes>,
+/// A token somebody wants.
+pub(super) struct NewToken {
+    /// What they call it.
+    pub(super) name: String,
+    /// How long it lasts; the server's own measure when nothing is said.
+    pub(super) days: Option<u64>,
+    /// Whether it is to last for ever, where that is allowed.
+    pub(super) is_endless: bool,
+    /// What it is restricted to.
+    pub(super) scope: Option<Scopes>,
 }
 
-impl Shape for CreateBody {
+/// A token that was made.
+pub(super) struct Made {
+    id: LoginId,
+    /// What is kept of it.
+    pub(super) token: ApiToken,
+    /// Its text, to be shown this once.
+    pub(super) text: Secret<String>,
+}
+
+impl Shape for NewToken {
     const BODY: BodyRule = BodyRule::Json;
 
     fn read(request: &Request) -> Result<Self, ApiError> {
         let mut fields = Fields::of_body(request);
         let name = fields.string("name", 1..=100);
         let is_endless = fields.is_null("expires_in_days");
-        let wanted = match fields.optional_integer("expires_in_days", 1..=366) {
-            Some(days) => Wanted::Seconds(days * DAY),
-            None if is_endless => Wanted::Endless,
-            None => Wanted::Default,
-        };
+        let days = fields.optional_integer("expires_in_days", 1..=366);
         let scope = fields.optional_string("scope", 1..=100).and_then(|text| {
             match text.parse::<Scopes>() {
                 Ok(scopes) => Some(scopes),
@@ -67,45 +79,50 @@ impl Shape for CreateBody {
                 }
             }
         });
-        let body = Self {
+        fields.finish().map(|()| Self {
             name,
-            wanted,
+            days,
+            is_endless,
             scope,
-        };
-        fields.finish().map(|()| body)
+        })
     }
 }
 
-async fn create(app: Arc<App>, request: Request, body: CreateBody) -> Outcome {
-    let (principal, now) = (request.user()?, request.now);
-    let (maker, provider) = maker(&app, principal, now).await?;
+async fn create(app: Arc<App>, request: Request, wanted: NewToken) -> Outcome {
+    let made = make(&app, request.user()?, wanted, request.now).await?;
+    Ok(shown(&made))
+}
+
+/// Makes a token on the principal's authority, within it.
+pub(super) async fn make(
+    app: &App,
+    principal: &Principal,
+    wanted: NewToken,
+    now: Timestamp,
+) -> Result<Made, ApiError> {
+    let (maker, provider) = maker(app, principal, now).await?;
     app.api_policy.admit(&maker, now).map_err(refused)?;
-    let scope = policy::scope(body.scope, &maker).map_err(refused)?;
+    let scope = policy::scope(wanted.scope, &maker).map_err(refused)?;
     // Nobody gets a token for ever by leaving something empty where that is not allowed.
-    let wanted = match body.wanted {
-        Wanted::Endless if !app.api_policy.allows_endless => Wanted::Default,
-        wanted => wanted,
+    let is_endless = wanted.is_endless && app.api_policy.allows_endless;
+    let lifetime = match wanted.days {
+        Some(days) => Wanted::Seconds(days * DAY),
+        None if is_endless => Wanted::Endless,
+        None => Wanted::Default,
     };
-    let expires_at = app.api_policy.end(wanted, &maker, now).map_err(refused)?;
     let token = ApiToken {
-        name: body.name,
+        name: wanted.name,
         scope: scope.map(|scope| scope.to_string()),
         provider,
         created_at: now,
-        expires_at,
+        expires_at: app.api_policy.end(lifetime, &maker, now).map_err(refused)?,
         last_used_at: None,
         last_used_ip: None,
     };
-    let uid = principal.account.uid;
-    let made = issue(&app, uid, &principal.account.id, token, now).await?;
-    note(&request, "an API token was made");
+    let made = issue(app, principal, token, now).await?;
+    let (account, id) = (&principal.account.id, made.id);
+    tracing::info!(target: "audit", account, %id, "an API token was made");
     Ok(made)
-}
-
-fn note(request: &Request, what: &'static str) {
-    let account = request.principal().map(|principal| &*principal.account.id);
-    let (request_id, address) = (request.head.id, request.head.address());
-    tracing::info!(target: "audit", %request_id, account, %address, "{what}");
 }
 
 fn refused(why: Refused) -> ApiError {
@@ -157,30 +174,29 @@ async fn maker(
     }
 }
 
-/// Stores the token and shows its text, this once.
-async fn issue(app: &App, uid: Uid, subject: &str, token: ApiToken, now: Timestamp) -> Outcome {
+/// Stores the token.
+async fn issue(
+    app: &App,
+    principal: &Principal,
+    token: ApiToken,
+    now: Timestamp,
+) -> Result<Made, ApiError> {
+    let uid = principal.account.uid;
     let stored = token.clone();
     let id = app
         .store
         .write(move |tx| api::create(tx, &uid, &stored))
         .await?;
     let id = id.ok_or_else(too_many)?;
-    Ok(shown(app, uid, id, subject, &token, now))
+    Ok(signed(app, principal, id, token, now))
 }
 
-fn shown(
-    app: &App,
-    uid: Uid,
-    id: LoginId,
-    subject: &str,
-    token: &ApiToken,
-    now: Timestamp,
-) -> super::Response {
+fn signed(app: &App, principal: &Principal, id: LoginId, token: ApiToken, now: Timestamp) -> Made {
     let claims = Claims {
         issuer: app.lifetimes.issuer.clone(),
         audience: app.lifetimes.audience.clone(),
-        subject: subject.into(),
-        uid,
+        subject: principal.account.id.as_ref().into(),
+        uid: principal.account.uid,
         sid: id,
         jti: TokenId::random(),
         issued_at: now,
@@ -192,8 +208,13 @@ fn shown(
         grant: None,
         client_id: None,
     };
-    let mut row = row(id, token);
-    row["token"] = app.verifier.sign(&claims).expose().as_str().into();
+    let text = app.verifier.sign(&claims);
+    Made { id, token, text }
+}
+
+fn shown(made: &Made) -> super::Response {
+    let mut row = row(made.id, &made.token);
+    row["token"] = made.text.expose().as_str().into();
     no_store(json_response(StatusCode::CREATED, &row))
 }
 
@@ -212,14 +233,9 @@ async fn list(app: Arc<App>, request: Request) -> Outcome {
 }
 
 pub(super) async fn list_of(app: &App, uid: Uid) -> Outcome {
-    let now = app.clock.now();
-    let tokens = app
-        .store
-        .read(move |reader| api::list(reader, &uid))
-        .await?;
+    let tokens = tokens_of(app, uid).await?;
     let rows: Vec<Value> = tokens
         .iter()
-        .filter(|(_, token)| token.expires_at.is_none_or(|at| now < at))
         .map(|(id, token)| {
             let mut row = row(*id, token);
             row["last_used_at"] = token.last_used_at.map(|at| at.seconds()).into();
@@ -230,24 +246,42 @@ pub(super) async fn list_of(app: &App, uid: Uid) -> Outcome {
     Ok(no_store(ok(&json!({"tokens": rows}))))
 }
 
+/// The account's tokens that have not expired.
+pub(super) async fn tokens_of(app: &App, uid: Uid) -> Result<Vec<(LoginId, ApiToken)>, ApiError> {
+    let now = app.clock.now();
+    let mut tokens = app
+        .store
+        .read(move |reader| api::list(reader, &uid))
+        .await?;
+    for (id, token) in &mut tokens {
+        let ends = [token.expires_at, app.live.retiring.get(id)];
+        token.expires_at = ends.into_iter().flatten().min();
+    }
+    tokens.retain(|(_, token)| token.expires_at.is_none_or(|at| now < at));
+    Ok(tokens)
+}
+
 async fn delete(app: Arc<App>, request: Request) -> Outcome {
-    let deleted = delete_of(&app, request.user()?.account.uid, request.param("id")).await?;
-    note(&request, "an API token was revoked");
-    Ok(deleted)
+    delete_of(&app, request.user()?.account.uid, request.param("id")).await
 }
 
 pub(super) async fn delete_of(app: &App, uid: Uid, id: &str) -> Outcome {
+    revoke(app, uid, id).await.map(|()| no_content())
+}
+
+/// Ends one of the account's tokens.
+pub(super) async fn revoke(app: &App, uid: Uid, id: &str) -> Result<(), ApiError> {
     let id: LoginId = id.parse().map_err(|_| not_found())?;
     let live = app.live.clone();
     let was_there = app
         .store
         .write(move |tx| api::revoke(&live, tx, &uid, &id))
         .await?;
-    if was_there {
-        Ok(no_content())
-    } else {
-        Err(not_found())
+    if !was_there {
+        return Err(not_found());
     }
+    tracing::info!(target: "audit", account = %uid, %id, "an API token was revoked");
+    Ok(())
 }
 
 struct RotateBody {
@@ -268,11 +302,23 @@ impl Shape for RotateBody {
 
 /// A successor of the same name, scope and lifetime; the old one lives on for the overlap.
 async fn rotate(app: Arc<App>, request: Request, body: RotateBody) -> Outcome {
-    let principal = request.user()?;
-    let (uid, now) = (principal.account.uid, request.now);
-    let (maker, _) = maker(&app, principal, now).await?;
+    let (principal, id) = (request.user()?, request.param("id"));
+    let made = succeed(&app, principal, id, body.overlap, request.now).await?;
+    Ok(shown(&made))
+}
+
+/// Makes the token's successor.
+pub(super) async fn succeed(
+    app: &App,
+    principal: &Principal,
+    id: &str,
+    overlap: u64,
+    now: Timestamp,
+) -> Result<Made, ApiError> {
+    let uid = principal.account.uid;
+    let (maker, _) = maker(app, principal, now).await?;
     app.api_policy.admit(&maker, now).map_err(refused)?;
-    let id: LoginId = request.param("id").parse().map_err(|_| not_found())?;
+    let id: LoginId = id.parse().map_err(|_| not_found())?;
     let is_own = principal.token().is_some_and(|token| token.sid == id);
     let (live, policy) = (app.live.clone(), app.api_policy);
     let rotated = app
@@ -300,23 +346,23 @@ async fn rotate(app: Arc<App>, request: Request, body: RotateBody) -> Outcome {
                 ..old
             };
             // The old one first: it may leave the place that the new one takes.
-            if body.overlap == 0 {
+            if overlap == 0 {
                 api::revoke(&live, tx, &uid, &id)?;
             }
             let Some(successor) = api::create(tx, &uid, &new)? else {
                 return Ok(Err(too_many()));
             };
-            if body.overlap > 0 {
-                let end = now.plus_seconds(body.overlap);
+            if overlap > 0 {
+                let end = now.plus_seconds(overlap);
                 api::retire(&live, tx, &uid, &id, end, now)?;
             }
             Ok::<_, StoreError>(Ok((successor, new)))
         })
         .await?;
     let (successor, token) = rotated?;
-    note(&request, "an API token was rotated");
-    let subject = &principal.account.id;
-    Ok(shown(&app, uid, successor, subject, &token, now))
+    let account = &principal.account.id;
+    tracing::info!(target: "audit", account, %id, %successor, "an API token was rotated");
+    Ok(signed(app, principal, successor, token, now))
 }
 
 fn too_many() -> ApiError {

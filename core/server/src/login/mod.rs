@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     account::{self, Account, AccountError},
+    backend::Instance,
     clock::Timestamp,
     id::{GrantId, LoginId, TokenId, Uid},
     live::Live,
@@ -111,6 +112,16 @@ pub struct Lifetimes {
     pub issuer: Box<str>,
     /// The `aud` claim.
     pub audience: Box<str>,
+}
+
+impl Lifetimes {
+    /// The same for logins by `backend`, which may have a lifetime of their own.
+    pub(crate) fn of(&self, backend: &Instance) -> Self {
+        Self {
+            access: backend.session_ttl().unwrap_or(self.access),
+            ..self.clone()
+        }
+    }
 }
 
 /// A login that began: what the caller signs and hands out after the commit.

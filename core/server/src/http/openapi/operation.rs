@@ -161,7 +161,8 @@ impl Operation {
                 .iter()
                 .map(|media| ((*media).to_owned(), json!({"schema": schema})))
                 .collect();
-            let is_required = matches!(route.body, BodyRule::Json | BodyRule::JsonOnly);
+            let is_required = matches!(route.body, BodyRule::Json | BodyRule::JsonOnly)
+                || !schema["required"].is_null();
             operation["requestBody"] = json!({"required": is_required, "content": media});
         }
         if route.access == Access::Operator {

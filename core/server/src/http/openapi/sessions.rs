@@ -67,7 +67,10 @@ fn sessions() -> Vec<Operation> {
             ("model_override", maybe(200)),
             ("external_session_id", maybe(200)),
             ("archived", json!({"type": ["boolean", "null"]})),
-            ("runner_id", maybe(256)),
+            (
+                "runner_id",
+                json!({"enum": ["", null], "description": "Empty: none. None is registered here"}),
+            ),
         ],
     );
     change["additionalProperties"] = false.into();

@@ -100,7 +100,7 @@ fn by_password() -> Vec<Operation> {
             "redeem_magic_link",
             "Sign in by a magic link, once",
         )
-        .query("t", json!({"type": "string", "maxLength": 128}))
+        .query("t", json!({"type": "string"}))
         .redirects("Home, or to the login page that says why not"),
     ]
 }
@@ -155,7 +155,10 @@ fn by_browser() -> Vec<Operation> {
         .takes(object(
             &[
                 ("ticket", code()),
-                ("decision", json!({"enum": ["approve", "deny"]})),
+                (
+                    "decision",
+                    json!({"type": "string", "description": "`approve`; anything else denies"}),
+                ),
             ],
             &[],
         ))
@@ -230,7 +233,10 @@ fn oauth() -> Vec<Operation> {
             "introspect",
             "What a token is (RFC 7662)",
         )
-        .takes(object(&[("token", code())], &[]))
+        .takes(object(
+            &[("token", json!({"type": "string", "minLength": 1}))],
+            &[],
+        ))
         .answers(200, "The truth about it", introspection),
     ]
 }
@@ -240,9 +246,12 @@ fn device() -> Vec<Operation> {
     let string = || json!({"type": "string"});
     let secret = "The operator's client secret, where one is configured";
     let typed = || object(&[("user_code", string())], &[]);
+    let shape = json!({"type": "string", "pattern": "^[ -]*([A-Za-z0-9][ -]*){8}$"});
     let client: Value = json!({
         "type": ["string", "null"],
         "maxLength": 64,
+        "pattern": "^([!-~]([ -~]*[!-~])?)?$",
+        "not": {"const": "omnigent-cli"},
         "description": "What asks; `omnigent-cli` is taken",
     });
     let asked = object(
@@ -284,8 +293,8 @@ fn device() -> Vec<Operation> {
             "enter_device_code",
             "Type a device's code",
         )
-        .takes(typed())
-        .shows(200, "No such code")
+        .takes(object(&[("user_code", shape)], &[]))
+        .shows(400, "Not a code")
         .redirects("To the page that shows what it is for")
         .refuses(&[404]),
         op(

@@ -1,12 +1,12 @@
 #![allow(clippy::unwrap_used)]
 
-use super::*;
+use super::{poll::exchange, *};
 use crate::{
     account::{self, AccountName},
     id::Uid,
-    login::{LOGINS, end_all},
+    login::{Established, LOGINS, Lifetimes, end_all},
     store::{Options, Store},
-    token::{TokenUse, hash::Hasher},
+    token::{Scope, TokenUse, hash::Hasher},
 };
 
 const T0: Timestamp = Timestamp::from_seconds(1_700_000_000);
