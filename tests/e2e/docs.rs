@@ -36,44 +36,6 @@ fn the_first_login_in_the_readme_works() {
     );
 }
 
-#[test]
-fn the_command_line_session_in_the_readme_works() {
-    let readme = fs::read_to_string(repository().join("README.md")).expect("a README");
-    let (_, rest) = readme
-        .split_once("<!-- run: command-line -->\n```sh\n")
-        .expect("the marked block");
-    let (script, _) = rest.split_once("```").expect("its end");
-    let server = ServerBuilder::accounts().start();
-    server.client().post(
-        "/auth/setup",
-        json!({"username": "ada", "password": PASSWORD}),
-    );
-    let address = server.url.strip_prefix("http://").expect("an address");
-    let terminal = Terminal::new();
-    let path = std::env::var("PATH").unwrap_or_default();
-    let folder = binary().parent().expect("a folder").display().to_string();
-    let output = Command::new("sh")
-        .arg("-euc")
-        .arg(script.replace("127.0.0.1:6767", address))
-        .env_clear()
-        .env("HOME", terminal.home.path())
-        .env("PATH", format!("{folder}:{path}"))
-        .output()
-        .expect("a shell");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let complaints = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{said}{complaints}");
-    for shown in [
-        "Logged in as ada",
-        r#"{"user_id":"ada","is_admin":true}"#,
-        "sessions:read",
-        "it is allowed",
-        "Logged out of",
-    ] {
-        assert!(said.contains(shown), "{shown} is not in {said}");
-    }
-}
-
 /// The threats the server was designed against: how many there are under each letter.
 const THREATS: [(char, u32); 10] = [
     ('J', 12), // tokens
@@ -164,4 +126,42 @@ fn is_threat(line: &str) -> bool {
         let (letter, number) = id.split_at(id.len().min(1));
         letter.starts_with(|c: char| c.is_ascii_uppercase()) && number.parse::<u32>().is_ok()
     })
+}
+
+#[test]
+fn the_command_line_session_in_the_readme_works() {
+    let readme = fs::read_to_string(repository().join("README.md")).expect("a README");
+    let (_, rest) = readme
+        .split_once("<!-- run: command-line -->\n```sh\n")
+        .expect("the marked block");
+    let (script, _) = rest.split_once("```").expect("its end");
+    let server = ServerBuilder::accounts().start();
+    server.client().post(
+        "/auth/setup",
+        json!({"username": "ada", "password": PASSWORD}),
+    );
+    let address = server.url.strip_prefix("http://").expect("an address");
+    let terminal = Terminal::new();
+    let path = std::env::var("PATH").unwrap_or_default();
+    let folder = binary().parent().expect("a folder").display().to_string();
+    let output = Command::new("sh")
+        .arg("-euc")
+        .arg(script.replace("127.0.0.1:6767", address))
+        .env_clear()
+        .env("HOME", terminal.home.path())
+        .env("PATH", format!("{folder}:{path}"))
+        .output()
+        .expect("a shell");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let complaints = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}{complaints}");
+    for shown in [
+        "Logged in as ada",
+        r#"{"user_id":"ada","is_admin":true}"#,
+        "sessions:read",
+        "it is allowed",
+        "Logged out of",
+    ] {
+        assert!(said.contains(shown), "{shown} is not in {said}");
+    }
 }

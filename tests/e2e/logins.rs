@@ -129,24 +129,3 @@ fn a_cookie_does_not_write_for_a_foreign_page() {
     assert_eq!(write(&cookie.with("sec-fetch-site", "same-origin")), 200);
     assert_eq!(write(&cookie.with("sec-fetch-site", "cross-site")), 403);
 }
-
-#[test]
-fn signing_in_never_goes_on_with_what_the_browser_brought() {
-    let server = ServerBuilder::accounts().start();
-    server.claim();
-    let first = token(&server.client());
-    let brought = server
-        .client()
-        .with("cookie", &format!("ap_session={first}"))
-        .with("origin", &server.url);
-    let second = token(&brought);
-    assert_ne!(first, second);
-    let planted = server
-        .client()
-        .with("cookie", "ap_session=chosen-by-somebody-else");
-    assert_ne!(token(&planted), "chosen-by-somebody-else");
-    // Two logins: ending one leaves the other.
-    let out = server.client().bearer(&first);
-    out.post("/auth/logout", json!({})).expect(204);
-    server.client().bearer(&second).get("/v1/me").expect(200);
-}

@@ -10,7 +10,7 @@ use crate::{
     clock::Timestamp,
     id::Uid,
     live::Live,
-    store::{Order, Read, StoreError, Tx},
+    store::{Order, Read, Reader, StoreError, Tx},
     token::{AccountIndex, AccountState},
 };
 
@@ -181,11 +181,10 @@ pub fn delete(
 ///
 /// # Errors
 /// Only of the store.
-pub fn load_index(from: &impl Read) -> Result<AccountIndex, StoreError> {
+pub fn load_index(from: &Reader) -> Result<AccountIndex, StoreError> {
     let index = AccountIndex::default();
-    for entry in ACCOUNTS.scan(from, &[], None, Order::Ascending) {
-        index.insert(state_of(&entry?.1));
-    }
+    let state = |_: &[u8], account: Account| Ok(state_of(&account));
+    ACCOUNTS.load(from, state, |state| index.insert(state))?;
     Ok(index)
 }
 

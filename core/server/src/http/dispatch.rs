@@ -3,7 +3,7 @@
 //! In order: id, `Host`, path, route, body, credential, origin, handler, headers that every answer
 //! has. **Invariant:** whatever happens, there is an answer, and it carries its request's id.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{FutureExt, Stream, StreamExt};
@@ -11,33 +11,93 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
 use super::{
     ApiError, Settings,
-    authenticate::{Credential, authenticate},
+    authenticate::{Credential, Looked, Unknown, admit, authenticate, look},
     body::{self, BodyRule, Content},
+    door::{Arrival, Door},
     origin,
     request::{Head, Request},
     response::{Outcome, Response},
-    route::{Handler, Table},
+    route::Handler,
 };
-use crate::app::{App, Running};
+use crate::app::App;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 static TOKEN_EXPIRES: HeaderName = HeaderName::from_static("omnigent-token-expires");
 
+/// How a request is answered.
+pub(super) enum Answer {
+    /// It is.
+    Now(Response),
+    /// It needs no body, but the store.
+    Later(Pin<Box<dyn Future<Output = Response> + Send>>),
+    /// By [`answer`], through the filter.
+    Elsewhere(Arc<Head>),
+}
+
+/// Answers a request whose route answers at once.
+pub(super) fn at_once(door: &Arc<Door>, app: &Arc<App>, head: Head) -> Answer {
+    let head = Arc::new(head);
+    let work = || -> Result<Outcome, Option<Unknown>> {
+        check_head(&head).map_err(|_| None)?;
+        let found = door.table.find(&head.method, head.uri.path());
+        let (route, params) = found.map_err(|_| None)?;
+        let Handler::Now(handler) = route.handler else {
+            return Err(None);
+        };
+        if route.body != BodyRule::None {
+            return Err(None);
+        }
+        let now = app.clock.now();
+        let credential = match look(app, &head, now) {
+            Looked::Decided(credential) => credential,
+            Looked::Unknown(unknown) => return Err(Some(unknown)),
+        };
+        Ok(check_credential(app, &head, &credential).and_then(|()| {
+            let request = Request {
+                door: Arc::clone(door),
+                head: Arc::clone(&head),
+                params,
+                credential,
+                access: route.access,
+                content: Content::None,
+                bytes: Bytes::new(),
+                now,
+            };
+            request.admit()?;
+            handler(app, &request)
+        }))
+    };
+    let outcome = match std::panic::catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(None)) => return Answer::Elsewhere(head),
+        Ok(Err(Some(unknown))) => {
+            let arrival = Arrival {
+                door: Arc::clone(door),
+                app: Arc::clone(app),
+                head,
+            };
+            let nothing = futures_util::stream::empty::<Result<Bytes, warp::Error>>();
+            return Answer::Later(Box::pin(settle(arrival, nothing, Some(unknown))));
+        }
+        Err(_) => Err(ApiError::internal("a handler panicked")),
+    };
+    Answer::Now(shaped(&app.settings, &head, outcome))
+}
+
 /// Answers a request.
-pub(super) async fn dispatch<B: Buf>(
-    running: Arc<Running>,
-    table: Arc<Table>,
-    head: Arc<Head>,
+pub(super) fn answer<B: Buf + Send>(
+    arrival: Arrival,
     incoming: impl Stream<Item = Result<B, warp::Error>> + Send + 'static,
+) -> impl Future<Output = Response> + Send {
+    settle(arrival, incoming, None)
+}
+
+async fn settle<B: Buf + Send>(
+    Arrival { door, app, head }: Arrival,
+    incoming: impl Stream<Item = Result<B, warp::Error>> + Send + 'static,
+    unknown: Option<Unknown>,
 ) -> Response {
-    let app = Arc::clone(&head.app);
-    let work = run(
-        running,
-        Arc::clone(&app),
-        &table,
-        Arc::clone(&head),
-        incoming,
-    );
+    let work = run(door, Arc::clone(&app), Arc::clone(&head), incoming, unknown);
     let work = AssertUnwindSafe(work).catch_unwind();
     let outcome = match tokio::time::timeout(app.settings.request_timeout, work).await {
         Ok(Ok(outcome)) => outcome,
@@ -47,24 +107,29 @@ pub(super) async fn dispatch<B: Buf>(
             "request timeout",
         )),
     };
+    shaped(&app.settings, &head, outcome)
+}
+
+fn shaped(settings: &Settings, head: &Head, outcome: Outcome) -> Response {
     let mut response = outcome.unwrap_or_else(|error| {
-        log(&head, &error);
-        error.shaped_for(head.uri.path()).into_response()
+        log(head, &error);
+        super::pages::failure(settings, head, &error)
+            .unwrap_or_else(|| error.shaped_for(head.uri.path()).into_response())
     });
-    finish(&app.settings, &head, &mut response);
+    finish(settings, head, &mut response);
     response
 }
 
-async fn run<B: Buf>(
-    running: Arc<Running>,
+async fn run<B: Buf + Send>(
+    door: Arc<Door>,
     app: Arc<App>,
-    table: &Table,
     head: Arc<Head>,
     incoming: impl Stream<Item = Result<B, warp::Error>> + Send + 'static,
+    unknown: Option<Unknown>,
 ) -> Outcome {
     check_head(&head)?;
-    let path = head.uri.path();
-    let (route, params) = table.find(&head.method, path)?;
+    let table = Arc::clone(&door.table);
+    let (route, params) = table.find(&head.method, head.uri.path())?;
     let (bytes, content) = if route.body == BodyRule::None {
         (Bytes::new(), Content::None)
     } else {
@@ -79,14 +144,13 @@ async fn run<B: Buf>(
         (bytes, content)
     };
     let now = app.clock.now();
-    let credential = authenticate(&app, &head, now).await;
-    if let Credential::Bad(reason) = &credential {
-        tracing::debug!(request_id = %head.id, path, reason, "credential refused");
-    }
-    origin::check_host(&app.settings, &head, &credential)?;
-    origin::check(&app.settings, &head, &credential)?;
+    let credential = match unknown {
+        Some(unknown) => admit(&app, &head, unknown, now).await,
+        None => authenticate(&app, &head, now).await,
+    };
+    check_credential(&app, &head, &credential)?;
     let request = Request {
-        running,
+        door,
         head,
         params,
         credential,
@@ -102,6 +166,16 @@ async fn run<B: Buf>(
         }
         Handler::Later(handler) => handler(app, request).await,
     }
+}
+
+/// Notes a credential that is no good, and refuses one that does not fit where the request is from.
+fn check_credential(app: &App, head: &Head, credential: &Credential) -> Result<(), ApiError> {
+    if let Credential::Bad(reason) = credential {
+        let path = head.uri.path();
+        tracing::debug!(request_id = %head.id, path, reason, "credential refused");
+    }
+    origin::check_host(&app.settings, head, credential)?;
+    origin::check(&app.settings, head, credential)
 }
 
 /// What is refused before anybody asks what it is for (RFC 9112 section 3.2, THREATS T3, T5).

@@ -15,6 +15,7 @@
 
 pub mod api;
 mod cache;
+mod canonical;
 mod claims;
 mod codec;
 pub mod grant;
