@@ -114,3 +114,21 @@ fn methods_a_route_does_not_have_are_refused_with_those_it_has() {
         }
     }
 }
+
+#[test]
+fn an_admin_on_the_network_is_no_operator() {
+    let server = ServerBuilder::accounts().start();
+    let admin = server.claim();
+    let mut seen = 0;
+    for route in routes()
+        .iter()
+        .filter(|route| route.access == Access::Operator)
+    {
+        let path = route.path.replace("{id}", "admin");
+        let path = path.replace("{backend}", "local");
+        let answer = admin.send(route.method.as_str(), &path, Some("application/json"), "{}");
+        assert_eq!(answer.status, 403, "{path}: {answer:?}");
+        seen += 1;
+    }
+    assert!(seen >= 5, "the table has operator routes");
+}

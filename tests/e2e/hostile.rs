@@ -111,3 +111,56 @@ fn a_slow_client_is_cut_off_and_delays_nobody() {
         "the server hangs up"
     );
 }
+
+#[test]
+fn a_slow_body_is_cut_off() {
+    let server = ServerBuilder::accounts()
+        .also("[server]\nbody_timeout = \"1s\"")
+        .start();
+    let said = raw(
+        &server,
+        b"POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{",
+    );
+    assert_eq!(status(&said), Some(408), "{said}");
+}
+
+#[test]
+fn connections_past_the_limit_are_closed_at_once() {
+    let server = ServerBuilder::accounts()
+        .also("[server]\nmax_connections = 3")
+        .start();
+    let address = server.url.trim_start_matches("http://").to_owned();
+    let held: Vec<_> = (0..3)
+        .map(|_| TcpStream::connect(&address).expect("it listens"))
+        .collect();
+    let request = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    assert_eq!(raw(&server, request), "");
+    drop(held);
+    let is_served = (0..100).any(|_| status(&raw(&server, request)) == Some(200));
+    assert!(is_served, "a place that was given back is taken again");
+}
+
+#[test]
+fn what_people_send_makes_no_lines_in_the_log() {
+    for format in ["text", "json"] {
+        let server = ServerBuilder::accounts()
+            .also(&format!("[server]\nlog_format = {format:?}"))
+            .start();
+        server.claim();
+        let name = "ghost\r\nFORGED signed in\u{1b}[2J";
+        server
+            .client()
+            .post(
+                "/auth/login",
+                json!({"username": name, "password": "wrong-one"}),
+            )
+            .expect(401);
+        assert!(server.says("ghost"), "{format}: {}", server.log());
+        let log = server.log();
+        assert!(!log.contains('\u{1b}'), "{format}: {log}");
+        assert!(
+            !log.lines().any(|line| line.starts_with("FORGED")),
+            "{format}: {log}"
+        );
+    }
+}

@@ -10,6 +10,7 @@ pub mod proxy;
 pub mod rogue;
 mod server;
 pub mod slapd;
+pub mod terminal;
 pub mod workshop;
 
 pub use client::{Answer, Client};

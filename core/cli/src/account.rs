@@ -8,7 +8,7 @@ use crate::{
     failure::Failure,
     output, password,
     settings::Settings,
-    swap,
+    swap, when,
 };
 
 /// Manages accounts, through the running server or, when it is down, on its data directory
@@ -131,7 +131,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let config = args.settings.load(None)?;
     // Asked before the data directory is opened: a person takes their time.
     let ready = prepare(&args.command)?;
-    let admin = admin::reach(config)?;
+    let admin = match args.command {
+        Command::Add { .. } => admin::reach_or_make(config)?,
+        _ => admin::reach(config)?,
+    };
     perform(&admin, &args.command, ready, args.json)
 }
 
@@ -150,13 +153,14 @@ fn prepare(command: &Command) -> Result<Option<Password>, Failure> {
 }
 
 /// Deleting cannot be undone, so the id has to be typed.
-fn confirm(id: &str) -> Result<(), Failure> {
+pub(crate) fn confirm(id: &str) -> Result<(), Failure> {
     use std::io::{BufRead, IsTerminal};
 
+    let shown = output::plain(id);
     if !std::io::stdin().is_terminal() {
         return Err(Failure::Usage("deleting asks first; say --yes".into()));
     }
-    eprint!("Everything of {id} will be gone. Type the id to go on: ");
+    eprint!("Everything of {shown} will be gone. Type the id to go on: ");
     let mut line = String::new();
     let read = std::io::stdin().lock().read_line(&mut line);
     if read.is_ok() && line.trim() == id {
@@ -301,7 +305,8 @@ fn show(rows: &[Row]) -> String {
             yes(row.disabled),
             yes(row.has_password),
             row.created_at.map_or_else(String::new, day),
-            row.last_login_at.map_or_else(|| "never".to_owned(), day),
+            row.last_login_at
+                .map_or_else(|| "never".to_owned(), when::day),
         ]
     };
     let rows: Vec<_> = rows.iter().map(cells).collect();
@@ -314,40 +319,4 @@ fn show(rows: &[Row]) -> String {
         "last login",
     ];
     output::table(&head, &rows)
-}
-
-/// The UTC day of a moment in seconds, as `2026-05-01`.
-fn day(seconds: u64) -> String {
-    // Civil from days: Howard Hinnant, "chrono-compatible low-level date algorithms".
-    let days = seconds / 86_400 + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 {
-        shifted + 3
-    } else {
-        shifted - 9
-    };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn days_are_the_calendars() {
-        for (seconds, shown) in [
-            (0, "1970-01-01"),
-            (951_782_400, "2000-02-29"),
-            (1_709_251_199, "2024-02-29"),
-            (1_709_251_200, "2024-03-01"),
-            (4_102_444_800, "2100-01-01"),
-        ] {
-            assert_eq!(day(seconds), shown);
-        }
-    }
 }

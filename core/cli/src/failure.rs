@@ -10,13 +10,16 @@ pub(crate) const USAGE: u8 = 2;
 /// Shown at the end of `--help`.
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes: 0 done · 1 failed · 2 wrong command line or configuration · 3 another process uses \
-the data directory · 4 the store is damaged
+the data directory · 4 the store is damaged · 5 not signed in · 6 the server refused · 7 the server \
+cannot be reached or cannot tell
 
 Examples:
   omnigent server                                    try it out: no sign-in, this machine only
   omnigent server --config config/accounts.toml      people sign in with a password
   omnigent config check config/accounts.toml         every fault at once
-  omnigent account add alice --admin                 asks for a password";
+  omnigent account add alice --admin                 asks for a password
+  omnigent login https://auth.example.com            sign in, on this machine or another
+  curl -H \"Authorization: Bearer $(omnigent token)\" https://auth.example.com/v1/sessions";
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -31,6 +34,12 @@ pub(crate) enum Failure {
     InUse(String),
     /// The store is damaged.
     Damaged(String),
+    /// Nobody is signed in, or not any more.
+    SignedOut(String),
+    /// The server was asked and said no.
+    Refused(String),
+    /// The server cannot be reached, or cannot tell right now.
+    Unreachable(String),
     /// As [`Failure::Config`], when the faults have been shown already.
     Told,
 }
@@ -43,6 +52,9 @@ impl Failure {
             Self::Usage(_) | Self::Config(_) | Self::Told => USAGE,
             Self::InUse(_) => 3,
             Self::Damaged(_) => 4,
+            Self::SignedOut(_) => 5,
+            Self::Refused(_) => 6,
+            Self::Unreachable(_) => 7,
         }
     }
 
@@ -84,9 +96,13 @@ impl From<StartError> for Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Failed(why) | Self::Usage(why) | Self::InUse(why) | Self::Damaged(why) => {
-                f.write_str(why)
-            }
+            Self::Failed(why)
+            | Self::Usage(why)
+            | Self::InUse(why)
+            | Self::Damaged(why)
+            | Self::SignedOut(why)
+            | Self::Refused(why)
+            | Self::Unreachable(why) => f.write_str(why),
             Self::Config(problems) => {
                 f.write_str("the configuration is refused")?;
                 for problem in problems {

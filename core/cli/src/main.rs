@@ -1,29 +1,43 @@
 //! The `omnigent` command: runs and manages the authentication server.
 //!
 //! One file per subcommand; what they share is in `settings` (which configuration), `admin`
-//! (reaching the accounts), `failure` (exit codes) and `output`.
+//! (reaching the accounts), `client` (a server, as whoever is signed in), `failure` (exit codes) and
+//! `output`.
 
 mod account;
 mod admin;
+mod api;
+mod claims;
+mod client;
 mod config;
 mod doctor;
+mod explain;
 mod failure;
 mod logging;
+mod login;
+mod logins;
+mod logout;
+mod me;
 mod output;
 mod password;
 mod plugin;
+mod register;
 mod server;
+mod session;
 mod settings;
+mod shell;
 mod swap;
+mod token;
 mod version;
+mod when;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use failure::EXIT_CODES;
 
-/// Runs and manages omnigent's authentication server.
+/// Runs and manages omnigent's authentication server, and signs in to one.
 #[derive(Parser)]
 #[command(name = "omnigent", version, after_help = EXIT_CODES, arg_required_else_help = true)]
 struct Cli {
@@ -38,6 +52,18 @@ enum Command {
     Plugin(plugin::Args),
     Account(account::Args),
     Doctor(doctor::Args),
+    Login(login::Args),
+    Register(register::Args),
+    Logout(logout::Args),
+    Status(me::Status),
+    Whoami(me::Whoami),
+    Token(token::Args),
+    Logins(logins::Args),
+    Session(session::Args),
+    Api(api::Args),
+    Explain(explain::Args),
+    Completions(shell::Completions),
+    Man(shell::Man),
     Version(version::Args),
 }
 
@@ -56,6 +82,18 @@ fn main() -> ExitCode {
         Command::Plugin(args) => plugin::run(&args),
         Command::Account(args) => account::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Login(args) => login::run(&args),
+        Command::Register(args) => register::run(&args),
+        Command::Logout(args) => logout::run(&args),
+        Command::Status(args) => me::status(&args),
+        Command::Whoami(args) => me::whoami(&args),
+        Command::Token(args) => token::run(&args),
+        Command::Logins(args) => logins::run(&args),
+        Command::Session(args) => session::run(&args),
+        Command::Api(args) => api::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Completions(args) => shell::completions(&args, Cli::command()),
+        Command::Man(args) => shell::man(&args, Cli::command()),
         Command::Version(args) => version::run(&args),
     };
     outcome.map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS)

@@ -20,8 +20,31 @@ pub(crate) fn json(value: &impl Serialize) {
 
 /// Text from a server or a plugin without what could steer the terminal.
 pub(crate) fn plain(text: &str) -> String {
-    let visible = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    let visible = |c: char| if steers(c) { '\u{fffd}' } else { c };
     text.chars().map(visible).collect()
+}
+
+/// As [`plain`], for text of several lines.
+pub(crate) fn plain_lines(text: &str) -> String {
+    let visible = |c: char| {
+        if c != '\n' && c != '\t' && steers(c) {
+            '\u{fffd}'
+        } else {
+            c
+        }
+    };
+    text.chars().map(visible).collect()
+}
+
+/// Control characters, and what turns the direction of writing or is not seen.
+fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// Writes a question or a hint for a person, apart from the results.
+pub(crate) fn hint(text: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// Rows in columns as wide as their widest cell.
@@ -46,6 +69,19 @@ pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     lines.join("\n")
 }
 
+/// Percent-encodes a path segment (RFC 3986 section 2.3 leaves these alone).
+pub(crate) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'@') {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    escaped
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,6 +89,11 @@ mod tests {
     #[test]
     fn escape_sequences_do_not_reach_the_terminal() {
         assert_eq!(plain("a\u{1b}[2Jb\nc"), "a\u{fffd}[2Jb\u{fffd}c");
+        assert_eq!(plain("\u{9b}2J\u{202e}x"), "\u{fffd}2J\u{fffd}x");
+        assert_eq!(
+            plain_lines("a\n\u{1b}]0;x\u{7}\tb"),
+            "a\n\u{fffd}]0;x\u{fffd}\tb"
+        );
     }
 
     #[test]

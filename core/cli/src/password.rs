@@ -3,6 +3,7 @@
 
 use std::io::Read;
 
+use omnigent_plugin::Password;
 use omnigent_server::secret::Secret;
 
 use crate::failure::Failure;
@@ -21,6 +22,11 @@ pub(crate) fn new(from_stdin: bool) -> Result<Secret<String>, Failure> {
     Ok(Secret::new(password))
 }
 
+/// The password of somebody, from standard input.
+pub(crate) fn given() -> Result<Password, Failure> {
+    piped(std::io::stdin()).map(Password::new)
+}
+
 fn prompted() -> Result<String, Failure> {
     let no_terminal = |error| {
         Failure::Usage(format!(
@@ -36,7 +42,7 @@ fn prompted() -> Result<String, Failure> {
 }
 
 /// The text without the one line end a shell adds.
-fn piped(input: impl Read) -> Result<String, Failure> {
+pub(crate) fn piped(input: impl Read) -> Result<String, Failure> {
     let mut text = String::new();
     input
         .take(16 << 10)

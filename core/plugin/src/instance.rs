@@ -54,6 +54,10 @@ pub fn open<B: Exported>(opening: RVec<u8>, host: HostObject) -> Opened {
         let opening: Opening = serde_json::from_slice(&opening).map_err(|error| {
             BackendError::internal(format!("the server's message cannot be read: {error}"))
         })?;
+        // A struct can also be read from a list, by position: never from a configuration.
+        if !opening.config.is_object() {
+            return Err(BackendError::misconfigured("its configuration is no table"));
+        }
         let config = serde_json::from_value(opening.config.clone())
             .map_err(|error| BackendError::misconfigured(error.to_string()))?;
         let backend = B::open(config, Host::new(host, opening)).await?;

@@ -22,6 +22,8 @@ pub struct Live {
     pub accounts: Arc<AccountIndex>,
     /// Every id that is revoked and not expired.
     pub revocations: Arc<RevocationIndex>,
+    /// The API tokens that end before their time.
+    pub retiring: Arc<token::api::Retiring>,
     /// Keyed hashes of what must not be stored in the clear.
     pub hasher: Arc<Hasher>,
     /// Whom the identities of requests lead to.
@@ -40,6 +42,7 @@ impl Live {
         Ok(Self {
             accounts: Arc::new(account::load_index(&reader)?),
             revocations: Arc::new(token::load(&reader, now)?),
+            retiring: Arc::new(token::api::Retiring::load(&reader)?),
             hasher: Arc::new(hasher),
             known: Arc::default(),
             admin_list: Arc::default(),

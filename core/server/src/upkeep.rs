@@ -45,6 +45,9 @@ pub(crate) async fn run(running: Arc<Running>) {
                     .store
                     .write(move |tx| login::sweep_issuer_sessions(tx, from, BUDGET))
                     .await?;
+                app.store
+                    .write(move |tx| login::device::sweep(tx, BUDGET, now))
+                    .await?;
                 app.live.revocations.purge(now);
             }
             Ok::<_, StoreError>(())

@@ -9,6 +9,9 @@ use crate::{
     json::{self, Object},
 };
 
+/// Names that the host lets nobody have.
+const RESERVED: [&str; 2] = ["local", "__public__"];
+
 /// What the operator wants of a person.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rules {
@@ -147,7 +150,12 @@ impl Rules {
         let Some(said) = json::text(claims, "email").map_err(NoIdentity::Wrong)? else {
             return Ok(None);
         };
-        let Some(address) = address(said) else {
+        // A reserved name is no address either, and the host has its own word for it.
+        let reserved = |said: &str| {
+            let said = said.trim().to_ascii_lowercase();
+            RESERVED.contains(&said.as_str()).then_some(said)
+        };
+        let Some(address) = address(said).or_else(|| reserved(said)) else {
             return Ok(None);
         };
         let verified = match claims.get("email_verified") {

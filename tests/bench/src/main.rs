@@ -10,7 +10,7 @@ mod process;
 mod rows;
 mod server;
 
-use std::{process::ExitCode, time::Duration};
+use std::{path::Path, process::ExitCode, time::Duration};
 
 /// How long and how often each thing is measured.
 #[derive(Clone, Copy)]
@@ -41,13 +41,14 @@ fn main() -> ExitCode {
         Some("logins") => runtime.block_on(rows::logins(plan)),
         Some("writes") => runtime.block_on(rows::writes(plan)),
         Some("lists") => runtime.block_on(rows::lists(plan)),
-        Some("start") => runtime.block_on(rows::start()),
+        // With a directory the large store is kept there, and used again when it is there.
+        Some("start") => runtime.block_on(rows::start(words.get(1).map(Path::new))),
         None => runtime.block_on(async {
             rows::bearer(plan).await?;
             rows::logins(plan).await?;
             rows::writes(plan).await?;
             rows::lists(plan).await?;
-            rows::start().await
+            rows::start(None).await
         }),
         Some(other) => Err(format!("{other}? one of: bearer logins writes lists start").into()),
     };

@@ -292,14 +292,7 @@ pub async fn logins(plan: Plan) -> Outcome<()> {
 pub async fn writes(plan: Plan) -> Outcome<()> {
     let house = House::new()?;
     let server = house.server()?;
-    let login = login(server.port)?;
-    let bearer = format!("Bearer {}", text(&login["token"]));
-    let agents = ureq::get(format!("http://127.0.0.1:{}/v1/agents", server.port))
-        .header("authorization", &bearer)
-        .call()?;
-    let agents: Value = serde_json::from_str(&agents.into_body().read_to_string()?)?;
-    let body = json!({"agent_id": agents["data"][0]["id"]}).to_string();
-    let create = request("POST", "/v1/sessions", &[("authorization", &bearer)], &body);
+    let (create, login) = create_session(server.port)?;
     let form = format!(
         "grant_type=refresh_token&refresh_token={}",
         text(&login["refresh_token"])
@@ -372,7 +365,7 @@ pub async fn lists(plan: Plan) -> Outcome<()> {
 }
 
 /// From the start of the process to its first answer.
-pub async fn start() -> Outcome<()> {
+pub async fn start(keep: Option<&Path>) -> Outcome<()> {
     println!("| start to first answer | |\n|---|---|");
     let empty = tempfile::tempdir()?;
     let (first, server) = first_answer(&empty.path().join("data"))?;
@@ -383,27 +376,73 @@ pub async fn start() -> Outcome<()> {
         process::resident(server.pid()) as f64 / 1e6
     );
     drop(server);
-    let mut house = House::new()?;
+    let folder = tempfile::tempdir()?;
+    let folder = keep.unwrap_or(folder.path());
+    for (name, revoked, size) in [
+        (
+            "used",
+            0,
+            "100 000 accounts, 1 000 000 sessions, 1 000 000 logins",
+        ),
+        ("revoked", 1_000_000, "the same and 1 000 000 revoked ids"),
+    ] {
+        let data = folder.join(name);
+        if !data.join("store").exists() {
+            large_store(&data, revoked)?;
+        }
+        let (mut clean, mut killed) = (vec![], vec![]);
+        for _ in 0..3 {
+            let (took, server) = first_answer(&data)?;
+            clean.push(took.as_secs_f64() * 1e3);
+            write_for(&server, Duration::from_secs(1)).await?;
+            drop(server);
+            let (took, server) = first_answer(&data)?;
+            killed.push(took.as_secs_f64() * 1e3);
+            server.stop()?;
+        }
+        println!("| {size}, after a clean stop | {:.0} ms |", median(clean));
+        println!("| … after writes and kill -9 | {:.0} ms |", median(killed));
+    }
+    Ok(())
+}
+
+/// Makes sessions for so long.
+async fn write_for(server: &Process, duration: Duration) -> Outcome<()> {
+    let requests = Arc::new(vec![create_session(server.port)?.0]);
+    let outcome = load::run(server.port, 64, duration, requests).await?;
+    if outcome.bad > 0 {
+        return Err(format!("{} sessions were not made", outcome.bad).into());
+    }
+    Ok(())
+}
+
+/// The request that makes a session, and the login it acts by.
+fn create_session(port: u16) -> Outcome<(Vec<u8>, Value)> {
+    let login = login(port)?;
+    let bearer = format!("Bearer {}", text(&login["token"]));
+    let agents = ureq::get(format!("http://127.0.0.1:{port}/v1/agents"))
+        .header("authorization", &bearer)
+        .call()?;
+    let agents: Value = serde_json::from_str(&agents.into_body().read_to_string()?)?;
+    let body = json!({"agent_id": agents["data"][0]["id"]}).to_string();
+    let create = request("POST", "/v1/sessions", &[("authorization", &bearer)], &body);
+    Ok((create, login))
+}
+
+/// A data directory as after years of use, its server stopped cleanly.
+fn large_store(data: &Path, revoked: usize) -> Outcome<()> {
+    let server = Process::omnigent(data, CONFIG)?;
+    let claim = json!({"username": "admin", "password": PASSWORD});
+    post(server.port, "/auth/setup", None, claim)?;
+    server.stop()?;
     let scale = Scale {
         accounts: 100_000,
         sessions: 1_000_000,
         logins: 1_000_000,
-        ..Scale::default()
+        revoked,
     };
-    house.fill(scale, 0)?;
-    house.server.take().map_or(Ok(()), Process::stop)?;
-    let (clean, server) = first_answer(&house.data())?;
-    println!(
-        "| 100 000 accounts, 1 000 000 sessions, 1 000 000 logins, after a clean stop | {:.0} ms |",
-        clean.as_secs_f64() * 1e3
-    );
-    drop(server);
-    let (killed, _server) = first_answer(&house.data())?;
-    println!(
-        "| the same after kill -9 | {:.0} ms |",
-        killed.as_secs_f64() * 1e3
-    );
-    Ok(())
+    fill(data, scale, "admin", 0)?;
+    Process::omnigent(data, CONFIG)?.stop()
 }
 
 fn first_answer(data: &Path) -> Outcome<(Duration, Process)> {

@@ -42,8 +42,19 @@ pub(crate) fn running(config: &Config) -> Result<Option<Admin>, Failure> {
     Admin::connect(&config.server.data_dir)
 }
 
-/// The way to the accounts of this configuration's data directory.
+/// The way to the accounts of this configuration's data directory, which is there already.
 pub(crate) fn reach(config: Config) -> Result<Admin, Failure> {
+    let data_dir = &config.server.data_dir;
+    if !data_dir.join("store").exists() {
+        let data_dir = data_dir.display();
+        let why = format!("no server has run on {data_dir}: is it the right --data-dir?");
+        return Err(Failure::Failed(why));
+    }
+    reach_or_make(config)
+}
+
+/// The same; the data directory is made when it is not there.
+pub(crate) fn reach_or_make(config: Config) -> Result<Admin, Failure> {
     if let Some(admin) = Admin::connect(&config.server.data_dir)? {
         return Ok(admin);
     }

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::{net::UnixStream, runtime::Runtime, time::timeout};
 
 use super::{Change, Row, local::Local};
-use crate::{failure::Failure, output::plain};
+use crate::{failure::Failure, output::escape};
 
 /// A server that answers on its socket.
 pub(crate) struct Remote {
@@ -239,31 +239,8 @@ fn parse<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, Failure> {
 
 /// The reason in whichever of the three error shapes of CONTRACT section 1.
 fn refusal(status: StatusCode, body: &[u8]) -> String {
-    let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    let shapes = [
-        &body["error"],
-        &body["error"]["message"],
-        &body["detail"],
-        &body["detail"][0]["msg"],
-    ];
-    let reason = shapes.into_iter().find_map(Value::as_str);
-    match reason {
-        Some(reason) => plain(reason),
-        None => format!("the server answered {status}"),
-    }
-}
-
-/// Percent-encodes a path segment (RFC 3986 section 2.3 leaves these alone).
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'@') {
-            escaped.push(char::from(byte));
-        } else {
-            escaped.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    escaped
+    let reason = crate::client::refusal::reason(body);
+    reason.unwrap_or_else(|| format!("the server answered {status}"))
 }
 
 #[cfg(test)]

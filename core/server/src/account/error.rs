@@ -23,6 +23,9 @@ pub enum AccountError {
     /// The account is disabled.
     #[error("this account is disabled")]
     Disabled,
+    /// Whoever asks has ceased to be an admin meanwhile.
+    #[error("admin only")]
+    NotAdmin,
     /// Would leave no enabled admin: promote somebody else first.
     #[error("cannot delete the last admin; make somebody else an admin first")]
     LastAdmin,

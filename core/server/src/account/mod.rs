@@ -40,7 +40,7 @@ pub use magic::{MAGIC_LINKS, MagicLink, issue_magic, redeem_magic};
 pub use name::{AccountName, InvalidName, MAX_LENGTH, is_reserved};
 pub use office::{Chosen, Office};
 pub use roster::{
-    by_name, create, delete, list, load_index, record_login, set_admin, set_disabled,
+    by_name, create, delete, list, load_index, record_login, set_admin, set_disabled, still_admin,
 };
 
 /// All accounts by their immutable id.

@@ -13,7 +13,7 @@ use omnigent_plugin::{Change, Password};
 
 use super::{
     ACCOUNTS, Account, AccountError, AccountName, IdentityKey, NAMES, OfficeError, by_name, create,
-    redeem_invite, verify_invite,
+    redeem_invite, still_admin, verify_invite,
 };
 use crate::{
     backend::{self, Backends, Instance},
@@ -129,9 +129,10 @@ impl Office {
     /// Adds an account on an admin's word. Without a password it can be linked, or given one later.
     ///
     /// # Errors
-    /// [`AccountError::NameTaken`] and what the backend refuses.
+    /// [`AccountError::NameTaken`] and what the backend refuses; [`AccountError::NotAdmin`].
     pub async fn add(
         &self,
+        by: Option<Uid>,
         name: AccountName,
         password: Option<Password>,
         is_admin: bool,
@@ -149,6 +150,7 @@ impl Office {
         let live = self.live.clone();
         self.store
             .write(move |tx| {
+                still_admin(tx, by)?;
                 let key = match prepared {
                     None => None,
                     Some((backend, key, change)) => {
@@ -193,9 +195,10 @@ impl Office {
     /// Gives the account a new random password and ends everything that acts for it.
     ///
     /// # Errors
-    /// [`AccountError::NotFound`]; [`OfficeError::NoPassword`].
+    /// [`AccountError::NotFound`]; [`OfficeError::NoPassword`]; [`AccountError::NotAdmin`].
     pub async fn reset_password(
         &self,
+        by: Option<Uid>,
         name: &str,
         now: Timestamp,
     ) -> Result<Secret<String>, OfficeError> {
@@ -206,7 +209,7 @@ impl Office {
             .await?;
         let password = hash::generate_password();
         let new = Password::new(password.expose().clone());
-        self.set_password(account.uid, &new, now).await?;
+        self.set_password(by, account.uid, &new, now).await?;
         Ok(password)
     }
 
@@ -216,6 +219,7 @@ impl Office {
     /// [`OfficeError::NoPassword`]; [`OfficeError::PasswordRefused`].
     pub async fn set_password(
         &self,
+        by: Option<Uid>,
         uid: Uid,
         new: &Password,
         now: Timestamp,
@@ -225,6 +229,7 @@ impl Office {
         let (live, name) = (self.live.clone(), backend.name().to_owned());
         self.store
             .write(move |tx| {
+                still_admin(tx, by)?;
                 backend::apply_change(tx, &name, &change).map_err(collision)?;
                 login::end_all(&live, tx, &uid, None, now)?;
                 token::api::revoke_all(&live, tx, &uid)?;
@@ -236,8 +241,13 @@ impl Office {
     /// Removes the account, its password and everything that acts for it.
     ///
     /// # Errors
-    /// [`AccountError::NotFound`]; [`AccountError::LastAdmin`].
-    pub async fn remove(&self, name: &str, now: Timestamp) -> Result<(), OfficeError> {
+    /// [`AccountError::NotFound`]; [`AccountError::LastAdmin`]; [`AccountError::NotAdmin`].
+    pub async fn remove(
+        &self,
+        by: Option<Uid>,
+        name: &str,
+        now: Timestamp,
+    ) -> Result<(), OfficeError> {
         let wanted = name.to_owned();
         let account = self
             .store
@@ -259,6 +269,7 @@ impl Office {
         let (live, uid) = (self.live.clone(), account.uid);
         self.store
             .write(move |tx| {
+                still_admin(tx, by)?;
                 for (backend, change) in &changes {
                     backend::apply_change(tx, backend, change).map_err(collision)?;
                 }
@@ -330,7 +341,7 @@ impl Office {
             .await?;
         let key = key(backend, &change);
         let origin = origin(backend, &key, guest);
-        let (live, lifetimes) = (self.live.clone(), self.lifetimes.clone());
+        let (live, lifetimes) = (self.live.clone(), self.lifetimes.of(backend));
         self.store
             .write(move |tx| {
                 let is_admin = match admission {

@@ -10,7 +10,7 @@ use crate::{
     clock::Timestamp,
     id::Uid,
     live::Live,
-    store::{Order, Read, StoreError, Tx},
+    store::{Order, Read, Reader, StoreError, Tx},
     token::{AccountIndex, AccountState},
 };
 
@@ -64,6 +64,18 @@ pub fn create(
 pub fn by_name(from: &impl Read, name: &str) -> Result<Account, AccountError> {
     let uid = NAMES.get(from, name)?.ok_or(AccountError::NotFound)?;
     ACCOUNTS.get(from, &uid)?.ok_or(AccountError::NotFound)
+}
+
+/// Holds whoever acts as an admin against what is true in this very transaction: another admin may
+/// have made them one no longer since their request came in (THREATS T8). Nobody is the operator.
+///
+/// # Errors
+/// [`AccountError::NotAdmin`].
+pub fn still_admin(from: &impl Read, by: Option<Uid>) -> Result<(), AccountError> {
+    match by {
+        Some(uid) if !ADMINS.contains(from, &uid)? => Err(AccountError::NotAdmin),
+        _ => Ok(()),
+    }
 }
 
 /// Up to `limit` accounts in the order of their names, from the one after `after`.
@@ -169,11 +181,10 @@ pub fn delete(
 ///
 /// # Errors
 /// Only of the store.
-pub fn load_index(from: &impl Read) -> Result<AccountIndex, StoreError> {
+pub fn load_index(from: &Reader) -> Result<AccountIndex, StoreError> {
     let index = AccountIndex::default();
-    for entry in ACCOUNTS.scan(from, &[], None, Order::Ascending) {
-        index.insert(state_of(&entry?.1));
-    }
+    let state = |_: &[u8], account: Account| Ok(state_of(&account));
+    ACCOUNTS.load(from, state, |state| index.insert(state))?;
     Ok(index)
 }
 

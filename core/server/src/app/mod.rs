@@ -25,10 +25,12 @@ use crate::{
     http::Settings,
     id::{AgentId, Uid},
     live::Live,
-    login::{Desk, Lifetimes},
+    login::{Desk, Lifetimes, device},
     secret::Secret,
     store::{self, Store, StoreError},
-    token::{self, AccountState, KeyringError, TokenUse, VerifiedToken, Verifier},
+    token::{
+        self, AccountState, KeyringError, TokenUse, VerifiedToken, Verifier, api::policy::Policy,
+    },
 };
 
 use ground::Ground;
@@ -119,12 +121,8 @@ pub struct App {
     pub invite_ttl: u64,
     /// Seconds a magic link is good for.
     pub magic_ttl: u64,
-    /// Seconds an API token may last.
-    pub api_max_ttl: u64,
-    /// Whether an API token may last for ever.
-    pub api_allow_unlimited: bool,
-    /// Seconds after signing in during which API tokens can be made.
-    pub token_login_age: u64,
+    /// For how long API tokens are good, and who may make them.
+    pub api_policy: Policy,
     /// What it was made from.
     pub config: Config,
     ground: Arc<Ground>,
@@ -218,9 +216,13 @@ impl App {
             started_at: ground.started_at,
             invite_ttl: seconds(config.accounts.invite_ttl),
             magic_ttl: seconds(config.accounts.magic_ttl),
-            api_max_ttl: seconds(config.tokens.api_max_ttl),
-            api_allow_unlimited: config.tokens.api_allow_unlimited,
-            token_login_age: seconds(config.tokens.api_creation_login_age),
+            api_policy: Policy {
+                default: config.tokens.api_default_ttl.map(seconds),
+                longest: seconds(config.tokens.api_max_ttl),
+                allows_endless: config.tokens.api_allow_unlimited,
+                login_age: seconds(config.tokens.api_creation_login_age),
+                notice: seconds(config.tokens.api_expiry_notice),
+            },
             store: ground.store.clone(),
             verifier: Arc::clone(&ground.verifier),
             clock: ground.clock.clone(),
@@ -279,6 +281,11 @@ impl App {
     /// The server is claimed: its setup code is worth nothing any more.
     pub fn setup_done(&self) {
         let _ = fs::remove_file(&self.ground.setup_code_file);
+    }
+
+    /// When device grants were last polled for.
+    pub(crate) fn device_pace(&self) -> &device::Pace {
+        &self.ground.device_pace
     }
 
     /// Remembers that an API token was used. Written to disk a minute's worth at a time.

@@ -42,9 +42,11 @@ pub(super) fn admin_list(config: &Config) -> Result<HashSet<String>, StartError>
         .map(|name| name.to_lowercase())
         .collect();
     if let Some(path) = &config.accounts.admin_list_file {
-        let text = fs::read_to_string(path).map_err(|source| StartError::Io {
-            path: path.clone(),
-            source,
+        let text = fs::read_to_string(path).map_err(|error| {
+            let path = path.display();
+            StartError::Config(format!(
+                "accounts.admin_list_file: cannot read {path}: {error}"
+            ))
         })?;
         let lines = text
             .lines()
@@ -195,7 +197,7 @@ pub(super) async fn initial_admin(
         .map_err(|error| StartError::InitialAdmin(AccountError::from(error).into()))?;
     let password = Password::new(password.expose().clone());
     office
-        .add(name, Some(password), true, now)
+        .add(None, name, Some(password), true, now)
         .await
         .map_err(StartError::InitialAdmin)?;
     Ok(())

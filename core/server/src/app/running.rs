@@ -73,6 +73,11 @@ impl Running {
         self.current.load_full()
     }
 
+    /// As [`Running::current`], for a moment: costs no reference count.
+    pub fn glance(&self) -> arc_swap::Guard<Arc<App>> {
+        self.current.load()
+    }
+
     /// Reads the configuration anew and puts it in force, or changes nothing.
     ///
     /// # Errors

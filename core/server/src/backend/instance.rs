@@ -170,6 +170,11 @@ impl Instance {
         self.lane.is_paused() || self.fast.as_ref().is_some_and(|fast| fast.is_hung())
     }
 
+    /// Closes the breaker: a check goes on after what it has found.
+    pub(super) fn ease(&self) {
+        self.lane.ease();
+    }
+
     /// Tells it to let go of what it holds, from a thread of its own: it may never return. The
     /// receiver hears when it has.
     pub(super) fn shutdown(&self) -> Receiver<()> {
@@ -322,21 +327,40 @@ impl Instance {
     ) -> Result<T, CallError> {
         let payload = serde_json::to_vec(message)
             .map_err(|error| CallError::Backend(BackendError::internal(error.to_string())))?;
-        let work = async {
-            let answer: RVec<u8> = self.object.call(method.into(), payload.into()).await;
-            match serde_json::from_slice(&answer) {
-                Ok(Reply::Ok(value)) => Ok(value),
-                Ok(Reply::Error(error)) => Err(CallError::Backend(tamed(error))),
-                Err(_) => Err(CallError::garbage("something unreadable")),
-            }
-        };
-        let outcome = self.lane.run(work).await;
+        let outcome = self.lane.run(self.ask(method, payload)).await;
         if let Err(error) = &outcome
             && !matches!(error, CallError::Directory(_))
         {
             tracing::warn!(backend = self.name, method, %error, "a call into the backend failed");
         }
         outcome
+    }
+
+    /// Sends bytes that may mean nothing. An error of the backend is an answer to them.
+    pub(super) async fn send(&self, method: &str, payload: Vec<u8>) -> Result<(), CallError> {
+        let work = self.ask::<serde_json::Value>(method, payload);
+        match self.lane.run(work).await {
+            Err(CallError::Backend(BackendError::Internal { message }))
+                if message.contains("panicked") =>
+            {
+                Err(CallError::garbage(message))
+            }
+            Ok(_) | Err(CallError::Backend(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        payload: Vec<u8>,
+    ) -> Result<T, CallError> {
+        let answer: RVec<u8> = self.object.call(method.into(), payload.into()).await;
+        match serde_json::from_slice(&answer) {
+            Ok(Reply::Ok(value)) => Ok(value),
+            Ok(Reply::Error(error)) => Err(CallError::Backend(tamed(error))),
+            Err(_) => Err(CallError::garbage("something unreadable")),
+        }
     }
 }
 

@@ -74,6 +74,12 @@ impl Lane {
             .is_some_and(|until| Instant::now() < until)
     }
 
+    /// Forgets failures, for who means to cause more of them.
+    pub(super) fn ease(&self) {
+        self.failures.store(0, Ordering::Relaxed);
+        *self.open_until.lock() = None;
+    }
+
     /// Lets everybody in while closed, one at a time to try once the pause is over.
     fn admit(&self) -> Result<(), CallError> {
         let mut open_until = self.open_until.lock();
@@ -93,8 +99,7 @@ impl Lane {
             // Nothing is wrong with a backend that is asked too much.
             Err(CallError::Busy | CallError::Paused | CallError::Backend(Busy)) => {}
             Ok(_) | Err(CallError::Directory(_) | CallError::Backend(NotSupported)) => {
-                self.failures.store(0, Ordering::Relaxed);
-                *self.open_until.lock() = None;
+                self.ease();
             }
             Err(CallError::Backend(_) | CallError::TimedOut | CallError::Garbage(_)) => {
                 if self.failures.fetch_add(1, Ordering::Relaxed) + 1 >= FAILURES {

@@ -1,8 +1,8 @@
 //! TOML and environment in, a validated [`Config`] out.
 //!
 //! Owns: the keys, their defaults and their limits; the order environment > file > default; the
-//! raw TOML types, which do not leave this folder. Does not: open anything but the configuration
-//! and the secret files it names; look for plugins; read a plugin's own keys.
+//! raw TOML types, which do not leave this folder. Does not: open anything but the configuration,
+//! the secret files and the list of admins it names; look for plugins; read a plugin's own keys.
 //!
 //! **Invariant:** a [`Config`] cannot be wrong. Every fault is reported at once, by key path; an
 //! unknown key at any level is a fault; no message holds a secret's value.
@@ -240,9 +240,14 @@ impl Config {
         }
         let has_socket =
             self.server.unix_socket.is_some() && !self.server.unix_socket_uids.is_empty();
+        let is_told = |problem: &Problem| {
+            problem.key_path.starts_with("server.trusted_proxies")
+                || problem.key_path.starts_with("OMNIGENT_TRUSTED_PROXIES")
+        };
         if self.auth.needs_trusted_proxies()
             && self.server.trusted_proxies.is_empty()
             && !has_socket
+            && !sheet.faults.borrow().iter().any(is_told)
         {
             sheet.fault(
                 &place("server.trusted_proxies"),
@@ -258,6 +263,10 @@ impl Config {
         if self.tokens.refreshed_ttl > self.tokens.grant_max_lifetime {
             let message = "is longer than tokens.grant_max_lifetime";
             sheet.fault(&place("tokens.refreshed_ttl"), message);
+        }
+        if self.tokens.api_default_ttl > Some(self.tokens.api_max_ttl) {
+            let message = "is longer than tokens.api_max_ttl";
+            sheet.fault(&place("tokens.api_default_ttl"), message);
         }
     }
 }

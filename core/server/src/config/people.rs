@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{sheet::Section, typed::quote};
+use crate::account::{AccountName, InvalidName};
 
 /// `[accounts]`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,11 +56,11 @@ pub struct Sharing {
 pub(super) fn accounts(mut section: Section<'_>) -> Accounts {
     let minute = Duration::from_secs(60);
     let admins = section.parsed_list("admins", |text| {
-        let id = text.trim().to_lowercase();
-        match id.as_str() {
-            "local" | "__public__" => Err("is reserved".to_owned()),
-            _ => Ok(id),
-        }
+        let name = AccountName::asserted(text.trim()).map_err(|error| match error {
+            InvalidName::Reserved(_) => "is reserved".to_owned(),
+            InvalidName::Grammar => "cannot be the name of an account".to_owned(),
+        })?;
+        Ok(name.to_string())
     });
     let accounts = Accounts {
         registration: section.word(
@@ -74,10 +75,19 @@ pub(super) fn accounts(mut section: Section<'_>) -> Accounts {
         invite_ttl: section.duration("invite_ttl", 72 * 60 * minute, minute..=366 * 1440 * minute),
         magic_ttl: section.duration("magic_ttl", 10 * minute, minute..=1440 * minute),
         admins: admins.unwrap_or_default(),
-        admin_list_file: section.path("admin_list_file").map(|(_, path)| path),
+        admin_list_file: admin_list_file(&mut section),
     };
     section.finish();
     accounts
+}
+
+fn admin_list_file(section: &mut Section<'_>) -> Option<PathBuf> {
+    let (place, path) = section.path("admin_list_file")?;
+    if let Err(error) = std::fs::read_to_string(&path) {
+        let message = format!("cannot read {}: {error}", path.display());
+        section.sheet.fault(&place, message);
+    }
+    Some(path)
 }
 
 pub(super) fn sharing(mut section: Section<'_>) -> Sharing {

@@ -85,17 +85,17 @@ pub(super) fn server(mut section: Section<'_>, env: &Env) -> Server {
     let timeout = seconds(1)..=seconds(3600);
     let server = Server {
         listen: section.parsed("listen", listen).unwrap_or(DEFAULT_LISTEN),
-        public_url: section.parsed("public_url", str::parse),
+        public_url: public_url(&mut section),
         data_dir: data_dir(&mut section, env),
         plugin_dir: section
             .path("plugin_dir")
             .map_or_else(default_plugin_dir, |(_, path)| path),
         max_connections: section.integer("max_connections", 4096, 1..=1_000_000) as usize,
         header_timeout: section.duration("header_timeout", seconds(10), timeout.clone()),
-        body_timeout: section.duration("body_timeout", seconds(30), timeout.clone()),
+        body_timeout: section.duration("body_timeout", seconds(10), timeout.clone()),
         request_timeout: section.duration("request_timeout", seconds(60), timeout.clone()),
         shutdown_timeout: section.duration("shutdown_timeout", seconds(10), timeout),
-        max_body: section.size("max_body", 1 << 20, 4 << 10..=64 << 20),
+        max_body: section.size("max_body", 64 << 10, 4 << 10..=64 << 20),
         trusted_proxies: trusted_proxies(&mut section),
         unix_socket: section.path("unix_socket").map(|(_, path)| path),
         unix_socket_uids: section.integers("unix_socket_uids"),
@@ -127,6 +127,17 @@ fn listen(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         "is not an address and port such as \"127.0.0.1:6767\" or \"[::]:6767\"".into()
     })
+}
+
+/// A password in it is not shown to whoever reads the message.
+fn public_url(section: &mut Section<'_>) -> Option<Origin> {
+    let (place, text) = section.text("public_url")?;
+    if text.contains('@') {
+        let message = "must not contain a user name or password";
+        section.sheet.fault(&place, message);
+        return None;
+    }
+    section.sheet.accept(&place, &text, text.parse())
 }
 
 fn data_dir(section: &mut Section<'_>, env: &Env) -> PathBuf {

@@ -220,9 +220,11 @@ fn tokens(tokens: &Tokens) -> Rows {
             issuer,
             audience,
             secret,
+            api_default_ttl,
             api_max_ttl,
             api_allow_unlimited,
-            api_creation_login_age
+            api_creation_login_age,
+            api_expiry_notice
         }
     )
 }

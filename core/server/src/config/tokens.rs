@@ -22,12 +22,17 @@ pub struct Tokens {
     pub audience: String,
     /// Signing key; generated into the data directory when absent. At least 32 bytes.
     pub secret: Option<Secret<Vec<u8>>>,
+    /// Life of an API token whose maker names none. When absent: 90 days, or for ever where that is
+    /// allowed.
+    pub api_default_ttl: Option<Duration>,
     /// Longest life of an API token.
     pub api_max_ttl: Duration,
     /// Whether an API token may live for ever.
     pub api_allow_unlimited: bool,
     /// An API token is only made by a login no older than this.
     pub api_creation_login_age: Duration,
+    /// With less than this to live, an API token is announced to end.
+    pub api_expiry_notice: Duration,
 }
 
 /// Signature algorithm of our tokens.
@@ -91,6 +96,7 @@ pub(super) fn tokens(mut section: Section<'_>) -> Tokens {
             .text("audience")
             .map_or_else(|| "omnigent".to_owned(), |(_, text)| text),
         secret: signing_secret(&mut section),
+        api_default_ttl: api_default_ttl(&mut section),
         api_max_ttl: section.duration("api_max_ttl", 366 * DAY, DAY..=3660 * DAY),
         api_allow_unlimited: section.boolean("api_allow_unlimited", false),
         api_creation_login_age: section.duration(
@@ -98,9 +104,20 @@ pub(super) fn tokens(mut section: Section<'_>) -> Tokens {
             8 * HOUR,
             MINUTE..=366 * DAY,
         ),
+        api_expiry_notice: section.duration(
+            "api_expiry_notice",
+            14 * DAY,
+            Duration::ZERO..=366 * DAY,
+        ),
     };
     section.finish();
     tokens
+}
+
+fn api_default_ttl(section: &mut Section<'_>) -> Option<Duration> {
+    let unset = Duration::ZERO;
+    let ttl = section.duration("api_default_ttl", unset, DAY..=366 * DAY);
+    Some(ttl).filter(|ttl| *ttl != unset)
 }
 
 /// 32 bytes or more, in hexadecimal: RFC 7518 section 3.2 wants a key as long as the hash.
@@ -113,11 +130,9 @@ fn signing_secret(section: &mut Section<'_>) -> Option<Secret<Vec<u8>>> {
         section.sheet.fault_with(&place, message, suggestion);
         return None;
     }
-    if bytes.iter().all(|byte| *byte == bytes[0]) {
-        section.sheet.warn(
-            &place,
-            "is one byte repeated, not random: anybody can guess it",
-        );
+    if let Err(weak) = crate::token::check_strength(&bytes) {
+        section.sheet.fault(&place, weak.to_string());
+        return None;
     }
     Some(Secret::new(bytes))
 }

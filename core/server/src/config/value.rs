@@ -153,7 +153,14 @@ impl FromStr for Cidr {
         if host_bits.checked_shl(u32::from(prefix)).unwrap_or(0) != 0 {
             return Err("has bits set after its prefix".into());
         }
-        Ok(block)
+        // Peers are compared as what they are, so their blocks are too.
+        Ok(match network.to_canonical() {
+            IpAddr::V4(v4) if network.is_ipv6() => Self {
+                network: IpAddr::V4(v4),
+                prefix: prefix.checked_sub(96).ok_or("holds more than IPv4")?,
+            },
+            _ => block,
+        })
     }
 }
 

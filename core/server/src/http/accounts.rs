@@ -16,6 +16,7 @@ use crate::{
         redeem_magic,
     },
     app::App,
+    config::Registration,
     login::{self, SignedIn},
 };
 
@@ -221,7 +222,12 @@ impl Shape for RegisterBody {
     fn read(request: &Request) -> Result<Self, ApiError> {
         let mut fields = Fields::of_body(request);
         let body = Self {
-            invite: fields.optional_string("invite", 1..=128),
+            // Who may come without one is the operator's to say.
+            invite: if request.door.running.glance().office.registration == Registration::Open {
+                fields.optional_string("invite", 1..=128)
+            } else {
+                Some(fields.string("invite", 1..=128))
+            },
             username: fields.string("username", 1..=64),
             password: fields.string("password", 8..=1024),
         };

@@ -9,7 +9,12 @@ use super::{Access, ApiError, BodyRule, Fields, Outcome, Request, Route, Shape, 
 use crate::{app::App, id::AgentId};
 
 pub(super) fn routes() -> Vec<Route> {
-    vec![Route::shaped(Method::GET, "/v1/agents", Access::User, list)]
+    vec![
+        Route::shaped(Method::GET, "/v1/agents", Access::User, list),
+        Route::now(Method::GET, "/v1/agents/{id}", Access::User, |_, _| {
+            Err(ApiError::not_found("Agent not found"))
+        }),
+    ]
 }
 
 struct ListQuery {
@@ -60,8 +65,14 @@ async fn list(app: Arc<App>, _: Request, query: ListQuery) -> Outcome {
         ),
     };
     let window = agents.get(start..end.max(start)).unwrap_or_default();
+    // What comes before a cursor is what comes right before it, as with sessions.
+    let skipped = match (&query.after, &query.before) {
+        (None, Some(_)) => window.len().saturating_sub(query.limit),
+        _ => 0,
+    };
     let page: Vec<&Value> = window
         .iter()
+        .skip(skipped)
         .take(query.limit)
         .map(|(_, agent)| agent)
         .collect();

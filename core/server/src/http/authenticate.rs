@@ -7,7 +7,7 @@
 use std::{io::Write, net::IpAddr, sync::Arc};
 
 use http::{StatusCode, header};
-use omnigent_plugin::Verdict;
+use omnigent_plugin::{Identity, Verdict};
 
 use super::{
     ApiError, cookies,
@@ -20,7 +20,7 @@ use crate::{
     backend::{CallError, Header, Instance, Presented},
     clock::Timestamp,
     login::SignInError,
-    token::Refusal,
+    token::{AccountState, Refusal, TokenUse},
 };
 
 /// What a request presented.
@@ -36,84 +36,138 @@ pub(super) enum Credential {
     Good(Principal),
 }
 
-/// Looks at what the request presents. In order: an `Authorization` header, which decides alone;
-/// what a backend reads from the request; the cookie.
+/// What a look at a request comes to.
+pub(super) enum Looked {
+    /// It is decided.
+    Decided(Credential),
+    /// The store must be asked.
+    Unknown(Unknown),
+}
+
+/// An identity of which it is not known whom it leads to.
+pub(super) struct Unknown {
+    backend: String,
+    identity: Identity,
+}
+
+/// Who the request is from, if need be after asking the store.
 pub(super) async fn authenticate(app: &App, head: &Head, now: Timestamp) -> Credential {
-    if head.peer == Peer::Operator {
-        return Credential::Good(everybody(app, Authority::Operator));
-    }
-    if app.settings.is_no_auth {
-        return Credential::Good(everybody(app, Authority::NoAuth));
-    }
-    let mut lines = head.headers.get_all(header::AUTHORIZATION).iter();
-    if let Some(line) = lines.next() {
-        if lines.next().is_some() {
-            return Credential::Bad("two Authorization headers");
-        }
-        return match bearer(line.as_bytes()) {
-            Some(token) => verify(app, head, token, false, now),
-            None => Credential::Bad("not a bearer token"),
-        };
-    }
-    for backend in app.backends.request() {
-        if let Some(credential) = asserted(app, backend, head, now).await {
-            return credential;
-        }
-    }
-    match cookies::find(&head.headers, app.settings.cookie_name) {
-        cookies::Found::None => Credential::None,
-        cookies::Found::Several => Credential::Bad("two session cookies"),
-        cookies::Found::One(token) => verify(app, head, token, true, now),
+    match look(app, head, now) {
+        Looked::Decided(credential) => credential,
+        Looked::Unknown(unknown) => admit(app, head, unknown, now).await,
     }
 }
 
+/// Looks at what the request presents. In order: an `Authorization` header, which decides alone;
+/// what a backend reads from the request; the cookie.
+pub(super) fn look(app: &App, head: &Head, now: Timestamp) -> Looked {
+    let decided = if head.peer == Peer::Operator {
+        Credential::Good(everybody(app, Authority::Operator))
+    } else if app.settings.is_no_auth {
+        Credential::Good(everybody(app, Authority::NoAuth))
+    } else if let Some(credential) = authorization(app, head, now) {
+        credential
+    } else {
+        let mut backends = app.backends.request();
+        if let Some(looked) = backends.find_map(|backend| asserted(app, backend, head)) {
+            return looked;
+        }
+        match cookies::find(&head.headers, app.settings.cookie_name) {
+            cookies::Found::None => Credential::None,
+            cookies::Found::Several => Credential::Bad("two session cookies"),
+            cookies::Found::One(token) => verify(app, head, token, true, now),
+        }
+    };
+    Looked::Decided(decided)
+}
+
+fn authorization(app: &App, head: &Head, now: Timestamp) -> Option<Credential> {
+    let mut lines = head.headers.get_all(header::AUTHORIZATION).iter();
+    let line = lines.next()?;
+    if lines.next().is_some() {
+        return Some(Credential::Bad("two Authorization headers"));
+    }
+    Some(match bearer(line.as_bytes()) {
+        Some(token) => verify(app, head, token, false, now),
+        None => Credential::Bad("not a bearer token"),
+    })
+}
+
 /// Who the request is from by what this backend reads of it; nothing when it reads nothing.
-async fn asserted(
-    app: &App,
-    backend: &Instance,
-    head: &Head,
-    now: Timestamp,
-) -> Option<Credential> {
-    let identity = match identify(backend, head) {
-        Ok(Verdict::NotMine) => return None,
-        Ok(Verdict::Accepted(identity)) => identity,
+fn asserted(app: &App, backend: &Instance, head: &Head) -> Option<Looked> {
+    let refused = |status, text: &str| {
+        let refused = Credential::Refused(status, text.into());
+        Some(Looked::Decided(refused))
+    };
+    match identify(backend, head) {
+        Ok(Verdict::NotMine) => None,
+        Ok(Verdict::Accepted(identity)) => Some(match app.desk.known(backend, &identity) {
+            Some(account) => Looked::Decided(good(backend.name(), identity, account)),
+            None => Looked::Unknown(Unknown {
+                backend: backend.name().to_owned(),
+                identity,
+            }),
+        }),
         Ok(Verdict::Denied(reason)) => {
             tracing::warn!(
                 target: "audit",
                 request_id = %head.id, backend = backend.name(), address = %head.client, reason,
                 "refused: the request looks forged"
             );
-            let text = "the identity of this request is not acceptable";
-            return Some(Credential::Refused(StatusCode::BAD_REQUEST, text.into()));
+            refused(
+                StatusCode::BAD_REQUEST,
+                "the identity of this request is not acceptable",
+            )
         }
         Err(cause) => {
             tracing::warn!(request_id = %head.id, backend = backend.name(), %cause, "cannot tell who a request is from");
-            let text = "this way of signing in is unavailable; try again later";
-            return Some(Credential::Refused(
-                StatusCode::SERVICE_UNAVAILABLE,
-                text.into(),
-            ));
+            refused(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE)
         }
+    }
+}
+
+const UNAVAILABLE: &str = "this way of signing in is unavailable; try again later";
+
+/// Asks the store whom the identity leads to.
+pub(super) async fn admit(
+    app: &App,
+    head: &Head,
+    Unknown { backend, identity }: Unknown,
+    now: Timestamp,
+) -> Credential {
+    let Some(instance) = app.backends.iter().find(|known| known.name() == backend) else {
+        return Credential::Refused(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE.into());
     };
-    Some(match app.desk.recognise(backend, &identity, now).await {
-        Ok(account) => Credential::Good(Principal {
-            account,
-            authority: Authority::Asserted(Arc::new(IdentityKey {
-                backend: backend.name().to_owned(),
-                issuer: identity.issuer.unwrap_or_default(),
-                subject: identity.subject,
-            })),
-            is_ambient: true,
-        }),
+    match app.desk.recognise(instance, &identity, now).await {
+        Ok(account) => good(&backend, identity, account),
         // CONTRACT section 7: a reserved name is no identity.
         Err(SignInError::Account(AccountError::Reserved(_))) => Credential::None,
         Err(SignInError::Denied) => Credential::Bad("account disabled"),
         Err(error) => {
+            // Nobody is called that: it looks forged.
+            let is_no_name = matches!(error, SignInError::Account(AccountError::Name(_)));
             let error = ApiError::from(error);
             let cause = error.cause().unwrap_or_else(|| error.text());
-            tracing::info!(target: "audit", request_id = %head.id, backend = backend.name(), cause, "an identity was not admitted");
-            Credential::Refused(error.status(), error.text().to_owned())
+            tracing::info!(target: "audit", request_id = %head.id, backend, address = %head.client, cause, "an identity was not admitted");
+            let status = if is_no_name {
+                StatusCode::BAD_REQUEST
+            } else {
+                error.status()
+            };
+            Credential::Refused(status, error.text().to_owned())
         }
+    }
+}
+
+fn good(backend: &str, identity: Identity, account: Arc<AccountState>) -> Credential {
+    Credential::Good(Principal {
+        account,
+        authority: Authority::Asserted(Arc::new(IdentityKey {
+            backend: backend.to_owned(),
+            issuer: identity.issuer.unwrap_or_default(),
+            subject: identity.subject,
+        })),
+        is_ambient: true,
     })
 }
 
@@ -171,6 +225,18 @@ fn verify(app: &App, head: &Head, token: &[u8], is_ambient: bool, now: Timestamp
         && !scopes.permits(head.method.as_str(), head.uri.path())
     {
         return Credential::Bad("outside its scope");
+    }
+    if token.token_use == TokenUse::Api {
+        // An API token is for programs: it does not become a browser's (THREATS A1).
+        if is_ambient {
+            return Credential::Bad("an API token in a cookie");
+        }
+        let ends = [token.expires_at, app.live.retiring.get(&token.sid)];
+        if let Some(at) = ends.into_iter().flatten().min()
+            && app.api_policy.announces(at, now)
+        {
+            let _ = head.expiry_notice.set(at);
+        }
     }
     app.note_use(&token, head.address(), now);
     let account = Arc::clone(token.account());

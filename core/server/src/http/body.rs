@@ -203,6 +203,11 @@ impl Fields {
         Some(self.text(name, value, &length))
     }
 
+    /// Whether it is there and `null`, where that says more than its absence.
+    pub fn is_null(&self, name: &str) -> bool {
+        self.members.get(name).is_some_and(Value::is_null)
+    }
+
     /// A whole number, or nothing.
     pub fn optional_integer(
         &mut self,
@@ -213,7 +218,8 @@ impl Fields {
         let number = if self.is_text {
             value.as_str().and_then(|text| text.parse::<i64>().ok())
         } else {
-            value.as_i64().or_else(|| value.as_u64().map(|_| i64::MAX))
+            let huge = || value.as_u64().map(|_| i64::MAX);
+            value.as_i64().or_else(huge).or_else(|| whole(&value))
         };
         let Some(number) = number else {
             let kind = if self.is_text {
@@ -250,7 +256,9 @@ impl Fields {
     pub fn integer(&mut self, name: &'static str, range: RangeInclusive<u64>) -> u64 {
         if !self.members.contains_key(name) || self.members[name].is_null() {
             self.take(name);
-            self.fault(name, "missing", "Field required".into());
+            if !self.is_broken {
+                self.fault(name, "missing", "Field required".into());
+            }
             return *range.start();
         }
         let start = *range.start();
@@ -404,6 +412,13 @@ impl Fields {
     }
 }
 
+/// A number that is whole however it is written: to JSON, 2.0 is as good as 2.
+fn whole(value: &Value) -> Option<i64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let number = value.as_f64()?;
+    (number.fract() == 0.0 && number.abs() < EXACT).then_some(number as i64)
+}
+
 /// The first of each name counts: a second one is not silently preferred.
 fn text_members(pairs: &[(String, String)]) -> Map<String, Value> {
     let mut members = Map::new();
@@ -484,6 +499,15 @@ mod tests {
             "int_type",
             "int_type",
         ];
+        assert_eq!(kinds(read), expected);
+    }
+
+    #[test]
+    fn a_whole_number_is_one_however_it_is_written() {
+        let mut read = fields(r#"{"a": 2.0, "b": 2e0, "c": -0.0, "d": 4.0, "e": 2.5, "f": 1e300}"#);
+        let said = ["a", "b", "c", "d", "e", "f"].map(|name| read.optional_integer(name, 0..=3));
+        assert_eq!(said, [Some(2), Some(2), Some(0), None, None, None]);
+        let expected = ["less_than_equal", "int_type", "int_type"];
         assert_eq!(kinds(read), expected);
     }
 

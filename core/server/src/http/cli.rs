@@ -135,7 +135,7 @@ fn invalid() -> Outcome {
 async fn decide(app: Arc<App>, request: Request) -> Outcome {
     let code = field(&request, "ticket");
     let approval = match field(&request, "decision").as_str() {
-        "approve" => Some(approval(&app, &request).await?),
+        "approve" => Some(approval(&app, &request).await?.0),
         _ => None,
     };
     let is_approval = approval.is_some();
@@ -165,8 +165,11 @@ async fn decide(app: Arc<App>, request: Request) -> Outcome {
     page(StatusCode::OK, &shown)
 }
 
-/// What vouched for the person who approves.
-async fn approval(app: &App, request: &Request) -> Result<Approval, ApiError> {
+/// What vouched for the person who approves, and since when they are signed in.
+pub(super) async fn approval(
+    app: &App,
+    request: &Request,
+) -> Result<(Approval, Timestamp), ApiError> {
     let principal = request.user()?;
     let uid: Uid = principal.account.uid;
     if let Authority::Asserted(key) = &principal.authority {
@@ -174,12 +177,14 @@ async fn approval(app: &App, request: &Request) -> Result<Approval, ApiError> {
             .backends
             .get(&key.backend)
             .map(|b| b.plugin().to_owned());
-        return Ok(Approval {
+        let approval = Approval {
             uid,
             backend: key.backend.clone(),
             provider: provider.unwrap_or_default(),
             identity: (key.issuer.clone(), key.subject.clone()),
-        });
+        };
+        // Vouched for with this very request.
+        return Ok((approval, request.now));
     }
     let token = principal
         .token()
@@ -191,10 +196,12 @@ async fn approval(app: &App, request: &Request) -> Result<Approval, ApiError> {
         .await?;
     let login =
         login.ok_or_else(|| ApiError::auth(StatusCode::FORBIDDEN, "sign in to approve this"))?;
-    Ok(Approval {
+    let since = login.created_at;
+    let approval = Approval {
         uid,
         backend: login.backend,
         provider: token.provider.to_string(),
         identity: login.identity,
-    })
+    };
+    Ok((approval, since))
 }

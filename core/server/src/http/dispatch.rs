@@ -3,7 +3,7 @@
 //! In order: id, `Host`, path, route, body, credential, origin, handler, headers that every answer
 //! has. **Invariant:** whatever happens, there is an answer, and it carries its request's id.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{FutureExt, Stream, StreamExt};
@@ -11,32 +11,93 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
 use super::{
     ApiError, Settings,
-    authenticate::{Credential, authenticate},
+    authenticate::{Credential, Looked, Unknown, admit, authenticate, look},
     body::{self, BodyRule, Content},
+    door::{Arrival, Door},
     origin,
     request::{Head, Request},
     response::{Outcome, Response},
-    route::{Handler, Table},
+    route::Handler,
 };
-use crate::app::{App, Running};
+use crate::app::App;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+static TOKEN_EXPIRES: HeaderName = HeaderName::from_static("omnigent-token-expires");
+
+/// How a request is answered.
+pub(super) enum Answer {
+    /// It is.
+    Now(Response),
+    /// It needs no body, but the store.
+    Later(Pin<Box<dyn Future<Output = Response> + Send>>),
+    /// By [`answer`], through the filter.
+    Elsewhere(Arc<Head>),
+}
+
+/// Answers a request whose route answers at once.
+pub(super) fn at_once(door: &Arc<Door>, app: &Arc<App>, head: Head) -> Answer {
+    let head = Arc::new(head);
+    let work = || -> Result<Outcome, Option<Unknown>> {
+        check_head(&head).map_err(|_| None)?;
+        let found = door.table.find(&head.method, head.uri.path());
+        let (route, params) = found.map_err(|_| None)?;
+        let Handler::Now(handler) = route.handler else {
+            return Err(None);
+        };
+        if route.body != BodyRule::None {
+            return Err(None);
+        }
+        let now = app.clock.now();
+        let credential = match look(app, &head, now) {
+            Looked::Decided(credential) => credential,
+            Looked::Unknown(unknown) => return Err(Some(unknown)),
+        };
+        Ok(check_credential(app, &head, &credential).and_then(|()| {
+            let request = Request {
+                door: Arc::clone(door),
+                head: Arc::clone(&head),
+                params,
+                credential,
+                access: route.access,
+                content: Content::None,
+                bytes: Bytes::new(),
+                now,
+            };
+            request.admit()?;
+            handler(app, &request)
+        }))
+    };
+    let outcome = match std::panic::catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(None)) => return Answer::Elsewhere(head),
+        Ok(Err(Some(unknown))) => {
+            let arrival = Arrival {
+                door: Arc::clone(door),
+                app: Arc::clone(app),
+                head,
+            };
+            let nothing = futures_util::stream::empty::<Result<Bytes, warp::Error>>();
+            return Answer::Later(Box::pin(settle(arrival, nothing, Some(unknown))));
+        }
+        Err(_) => Err(ApiError::internal("a handler panicked")),
+    };
+    Answer::Now(shaped(&app.settings, &head, outcome))
+}
 
 /// Answers a request.
-pub(super) async fn dispatch<B: Buf>(
-    running: Arc<Running>,
-    table: Arc<Table>,
-    head: Arc<Head>,
+pub(super) fn answer<B: Buf + Send>(
+    arrival: Arrival,
     incoming: impl Stream<Item = Result<B, warp::Error>> + Send + 'static,
+) -> impl Future<Output = Response> + Send {
+    settle(arrival, incoming, None)
+}
+
+async fn settle<B: Buf + Send>(
+    Arrival { door, app, head }: Arrival,
+    incoming: impl Stream<Item = Result<B, warp::Error>> + Send + 'static,
+    unknown: Option<Unknown>,
 ) -> Response {
-    let app = Arc::clone(&head.app);
-    let work = run(
-        running,
-        Arc::clone(&app),
-        &table,
-        Arc::clone(&head),
-        incoming,
-    );
+    let work = run(door, Arc::clone(&app), Arc::clone(&head), incoming, unknown);
     let work = AssertUnwindSafe(work).catch_unwind();
     let outcome = match tokio::time::timeout(app.settings.request_timeout, work).await {
         Ok(Ok(outcome)) => outcome,
@@ -46,25 +107,29 @@ pub(super) async fn dispatch<B: Buf>(
             "request timeout",
         )),
     };
+    shaped(&app.settings, &head, outcome)
+}
+
+fn shaped(settings: &Settings, head: &Head, outcome: Outcome) -> Response {
     let mut response = outcome.unwrap_or_else(|error| {
-        log(&head, &error);
-        super::pages::failure(&app.settings, &head, &error)
+        log(head, &error);
+        super::pages::failure(settings, head, &error)
             .unwrap_or_else(|| error.shaped_for(head.uri.path()).into_response())
     });
-    finish(&app.settings, &head, &mut response);
+    finish(settings, head, &mut response);
     response
 }
 
-async fn run<B: Buf>(
-    running: Arc<Running>,
+async fn run<B: Buf + Send>(
+    door: Arc<Door>,
     app: Arc<App>,
-    table: &Table,
     head: Arc<Head>,
     incoming: impl Stream<Item = Result<B, warp::Error>> + Send + 'static,
+    unknown: Option<Unknown>,
 ) -> Outcome {
     check_head(&head)?;
-    let path = head.uri.path();
-    let (route, params) = table.find(&head.method, path)?;
+    let table = Arc::clone(&door.table);
+    let (route, params) = table.find(&head.method, head.uri.path())?;
     let (bytes, content) = if route.body == BodyRule::None {
         (Bytes::new(), Content::None)
     } else {
@@ -79,14 +144,13 @@ async fn run<B: Buf>(
         (bytes, content)
     };
     let now = app.clock.now();
-    let credential = authenticate(&app, &head, now).await;
-    if let Credential::Bad(reason) = &credential {
-        tracing::debug!(request_id = %head.id, path, reason, "credential refused");
-    }
-    origin::check_host(&app.settings, &head, &credential)?;
-    origin::check(&app.settings, &head, &credential)?;
+    let credential = match unknown {
+        Some(unknown) => admit(&app, &head, unknown, now).await,
+        None => authenticate(&app, &head, now).await,
+    };
+    check_credential(&app, &head, &credential)?;
     let request = Request {
-        running,
+        door,
         head,
         params,
         credential,
@@ -104,15 +168,35 @@ async fn run<B: Buf>(
     }
 }
 
+/// Notes a credential that is no good, and refuses one that does not fit where the request is from.
+fn check_credential(app: &App, head: &Head, credential: &Credential) -> Result<(), ApiError> {
+    if let Credential::Bad(reason) = credential {
+        let path = head.uri.path();
+        tracing::debug!(request_id = %head.id, path, reason, "credential refused");
+    }
+    origin::check_host(&app.settings, head, credential)?;
+    origin::check(&app.settings, head, credential)
+}
+
 /// What is refused before anybody asks what it is for (RFC 9112 section 3.2, THREATS T3, T5).
 fn check_head(head: &Head) -> Result<(), ApiError> {
+    let bad_request = |text| Err(ApiError::detail(StatusCode::BAD_REQUEST, text));
     let mut hosts = head.headers.get_all(header::HOST).iter();
-    let has_host = hosts.next().is_some();
-    if hosts.next().is_some() || (!has_host && head.uri.authority().is_none()) {
-        return Err(ApiError::detail(
-            StatusCode::BAD_REQUEST,
-            "exactly one Host header is required",
-        ));
+    let host = hosts.next();
+    if hosts.next().is_some() || (host.is_none() && head.uri.authority().is_none()) {
+        return bad_request("exactly one Host header is required");
+    }
+    if let Some(host) = host {
+        if !is_host(host.as_bytes()) {
+            return bad_request("the Host header is not a host");
+        }
+        // The target's own host is the one that counts (section 3.2.2): there is to be only one.
+        let target = head.uri.authority().map(|authority| authority.as_str());
+        if head.method != Method::CONNECT
+            && target.is_some_and(|target| !host.as_bytes().eq_ignore_ascii_case(target.as_bytes()))
+        {
+            return bad_request("the target and the Host header name two hosts");
+        }
     }
     if head.method == Method::CONNECT {
         return Err(ApiError::method_not_allowed(String::new()));
@@ -123,11 +207,31 @@ fn check_head(head: &Head) -> Result<(), ApiError> {
         && !path.split('/').any(|part| part == "." || part == "..")
         && path
             .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"/-._~@+:".contains(&b) || b == b'%');
-    if !is_plain || path.contains('%') {
+            .all(|b| b.is_ascii_alphanumeric() || b"/-._~@+:%".contains(&b));
+    if !is_plain || !super::route::is_decodable(path) {
         return Err(ApiError::detail(StatusCode::NOT_FOUND, "Not Found"));
     }
     Ok(())
+}
+
+/// Whether `value` is a name or an address, perhaps with a port; or nothing at all, which RFC 9112
+/// section 3.2 allows for.
+fn is_host(value: &[u8]) -> bool {
+    let Ok(value) = std::str::from_utf8(value) else {
+        return false;
+    };
+    let (is_good, rest) = match value.strip_prefix('[').and_then(|v| v.split_once(']')) {
+        Some((address, rest)) => (address.parse::<std::net::Ipv6Addr>().is_ok(), rest),
+        None => {
+            let (name, rest) = value.split_at(value.find(':').unwrap_or(value.len()));
+            let in_name = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+            (name.bytes().all(in_name), rest)
+        }
+    };
+    let is_port = |port: &str| {
+        port.bytes().all(|b| b.is_ascii_digit()) && (port.is_empty() || port.parse::<u16>().is_ok())
+    };
+    is_good && (rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port))
 }
 
 /// Bytes of a body that is too large that are thrown away before the connection is.
@@ -219,6 +323,10 @@ fn finish(settings: &Settings, head: &Head, response: &mut Response) {
         && let Ok(id) = HeaderValue::from_bytes(&id)
     {
         response.headers_mut().insert(&REQUEST_ID, id);
+    }
+    if let Some(at) = head.expiry_notice.get() {
+        let headers = response.headers_mut();
+        headers.insert(&TOKEN_EXPIRES, at.seconds().into());
     }
     if response
         .headers()

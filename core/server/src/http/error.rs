@@ -124,6 +124,13 @@ impl ApiError {
         error
     }
 
+    /// 429 with a code of OAuth's.
+    pub fn slow_down(seconds: u64) -> Self {
+        let mut error = Self::auth(StatusCode::TOO_MANY_REQUESTS, "slow_down");
+        error.retry_after = Some(seconds);
+        error
+    }
+
     /// 503: something the answer depends on cannot tell.
     pub fn unavailable(text: &str, cause: impl ToString) -> Self {
         let mut error = Self::auth(StatusCode::SERVICE_UNAVAILABLE, text);
@@ -277,6 +284,7 @@ impl From<AccountError> for ApiError {
             AccountError::NotFound => StatusCode::NOT_FOUND,
             AccountError::Disabled => StatusCode::UNAUTHORIZED,
             AccountError::NotAdmitted
+            | AccountError::NotAdmin
             | AccountError::Domain(_)
             | AccountError::Group
             | AccountError::Reserved(_) => StatusCode::FORBIDDEN,
@@ -310,6 +318,11 @@ impl From<OfficeError> for ApiError {
 impl From<SignInError> for ApiError {
     fn from(error: SignInError) -> Self {
         let status = match error {
+            // Not what the person typed, but what a backend says they are called.
+            SignInError::Account(AccountError::Name(InvalidName::Grammar)) => {
+                let text = "the name of this identity cannot be the name of an account";
+                return Self::auth(StatusCode::FORBIDDEN, text);
+            }
             SignInError::Account(error) => return error.into(),
             SignInError::Store(error) => return error.into(),
             SignInError::Busy => return Self::busy(2),

@@ -10,6 +10,7 @@ use super::{
     Access, ApiError, Outcome, Request, Route,
     authenticate::Credential,
     body::{BodyRule, Fields, Shape},
+    device,
     response::{json as json_response, no_store, ok},
 };
 use crate::{app::App, backend::Instance};
@@ -209,15 +210,29 @@ fn manifest(_: &App, _: &Request) -> Outcome {
 /// RFC 8414.
 fn metadata(app: &App, _: &Request) -> Outcome {
     let base = &app.settings.base_url;
-    Ok(ok(&json!({
+    let mut grants = vec!["refresh_token"];
+    let mut endpoints = json!({});
+    if app.login_url().is_some() {
+        grants.push(device::GRANT_TYPE);
+        let url = format!("{base}/oauth/device/authorize");
+        endpoints["device_authorization_endpoint"] = url.into();
+    }
+    let mut metadata = json!({
         "issuer": base,
         "token_endpoint": format!("{base}/oauth/token"),
         "revocation_endpoint": format!("{base}/oauth/revoke"),
         "introspection_endpoint": format!("{base}/oauth/introspect"),
         "jwks_uri": format!("{base}/.well-known/jwks.json"),
-        "grant_types_supported": ["refresh_token"],
+        "service_documentation": format!("{base}/openapi.json"),
+        "grant_types_supported": grants,
         "response_types_supported": [],
         "token_endpoint_auth_methods_supported": ["none"],
+        "revocation_endpoint_auth_methods_supported": ["none"],
+        "introspection_endpoint_auth_methods_supported": ["Bearer"],
         "scopes_supported": ["sessions", "sessions:read", "account", "admin"],
-    })))
+    });
+    if let (Some(metadata), Value::Object(endpoints)) = (metadata.as_object_mut(), endpoints) {
+        metadata.extend(endpoints);
+    }
+    Ok(ok(&metadata))
 }

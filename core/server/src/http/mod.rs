@@ -11,15 +11,19 @@ mod agents;
 mod authenticate;
 mod body;
 mod cli;
+mod connection;
 mod conversations;
 mod cookies;
+mod device;
 mod dispatch;
+mod door;
 mod error;
 mod forms;
 mod info;
 mod json;
 mod logins;
 mod oauth;
+mod openapi;
 mod operator;
 mod origin;
 mod pages;
@@ -103,10 +107,12 @@ pub fn routes() -> Vec<Route> {
         cli::routes(),
         logins::routes(),
         oauth::routes(),
+        device::routes(),
         operator::routes(),
         people::routes(),
         tokens::routes(),
         pages::routes(),
+        openapi::routes(),
     ];
     features.into_iter().flatten().collect()
 }

@@ -8,6 +8,8 @@ use serde_json::json;
 
 use super::{
     Access, ApiError, BodyRule, Fields, Outcome, Request, Route,
+    body::Content,
+    device,
     response::{no_store, ok},
 };
 use crate::{
@@ -31,21 +33,37 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-fn refused(code: &str) -> ApiError {
+pub(super) fn refused(code: &str) -> ApiError {
     ApiError::auth(StatusCode::BAD_REQUEST, code)
 }
 
 /// A form field; empty counts as absent (RFC 6749 section 3.2).
-fn field(request: &Request, name: &'static str) -> Option<String> {
+pub(super) fn field(request: &Request, name: &'static str) -> Option<String> {
     let mut fields = Fields::of_body(request);
     fields
         .optional_string(name, 0..=usize::MAX)
         .filter(|value| !value.is_empty())
 }
 
+/// Whether a parameter is there twice (RFC 6749 section 3.2).
+fn has_repeats(request: &Request) -> bool {
+    let Content::Form(pairs) = &request.content else {
+        return false;
+    };
+    let mut names: Vec<&str> = pairs.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    names.windows(2).any(|pair| pair[0] == pair[1])
+}
+
 async fn token(app: Arc<App>, request: Request) -> Outcome {
+    if has_repeats(&request) {
+        return Err(refused("invalid_request"));
+    }
     match field(&request, "grant_type").as_deref() {
         Some("refresh_token") => {}
+        Some(device::GRANT_TYPE) if app.login_url().is_some() => {
+            return device::poll(&app, &request).await;
+        }
         _ => return Err(refused("unsupported_grant_type")),
     }
     let token = field(&request, "refresh_token").ok_or_else(|| refused("invalid_request"))?;
@@ -89,7 +107,7 @@ async fn token(app: Arc<App>, request: Request) -> Outcome {
         expires_at: Some(expires_at),
         provider: provider.into(),
         token_use: TokenUse::Access,
-        scope: None,
+        scope: grant.scopes(),
         grant: Some(id),
         client_id: Some(grant.client_id.as_str().into()),
     };

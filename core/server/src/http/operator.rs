@@ -71,7 +71,7 @@ fn message<T: DeserializeOwned>(request: &Request) -> Result<T, ApiError> {
 }
 
 async fn reload(_: Arc<App>, request: Request) -> Outcome {
-    match request.running.reload().await {
+    match request.door.running.reload().await {
         Ok(reloaded) => Ok(no_store(ok(&json!({
             "changes": reloaded.changes,
             "warnings": reloaded.warnings,

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     account::{
         self, Account, AccountError, AccountName, Invite, OfficeError, by_name, issue_invite,
-        set_admin, set_disabled,
+        set_admin, set_disabled, still_admin,
     },
     app::App,
     clock::Timestamp,
@@ -114,7 +114,10 @@ pub(super) async fn make_invite(
     let live = app.live.clone();
     let token = app
         .store
-        .write(move |tx| issue_invite(&live, tx, &invite))
+        .write(move |tx| {
+            still_admin(tx, invite.invited_by)?;
+            issue_invite(&live, tx, &invite)
+        })
         .await?;
     let base = &app.settings.base_url;
     let register_url = format!("{base}/register?invite={}", token.expose());
@@ -138,7 +141,7 @@ impl Shape for ListQuery {
         let limit = fields.optional_integer("limit", 1..=1000).unwrap_or(1000);
         let query = Self {
             limit: usize::try_from(limit).unwrap_or(1000),
-            after: fields.optional_string("after", 1..=64),
+            after: fields.optional_string("after", 1..=254),
         };
         fields.finish().map(|()| query)
     }
@@ -197,6 +200,7 @@ async fn add(app: Arc<App>, request: Request, body: AddBody) -> Outcome {
     let account = app
         .office
         .add(
+            request.user()?.person(),
             name,
             body.password.map(Password::new),
             body.is_admin,
@@ -231,22 +235,33 @@ impl Shape for ChangeBody {
 
 async fn change(app: Arc<App>, request: Request, body: ChangeBody) -> Outcome {
     let name = request.param("id");
-    let account = change_account(&app, name, body.is_admin, body.disabled, request.now).await?;
+    let account = change_account(
+        &app,
+        request.user()?,
+        name,
+        body.is_admin,
+        body.disabled,
+        request.now,
+    )
+    .await?;
     Ok(ok(&one_row(&app, account).await?))
 }
 
 /// Promotes, demotes, disables or enables an account.
 pub(super) async fn change_account(
     app: &App,
+    principal: &Principal,
     name: &str,
     is_admin: Option<bool>,
     disabled: Option<bool>,
     now: Timestamp,
 ) -> Result<Account, ApiError> {
     let (live, name) = (app.live.clone(), name.to_owned());
+    let by = principal.person();
     let changed = app
         .store
         .write(move |tx| {
+            still_admin(tx, by)?;
             let mut account = by_name(tx, &name)?;
             if let Some(is_admin) = is_admin {
                 account = set_admin(&live, tx, &account.uid, is_admin)?;
@@ -278,13 +293,14 @@ pub(super) async fn remove(
             "cannot delete self",
         ));
     }
-    app.office.remove(name, now).await?;
+    app.office.remove(principal.person(), name, now).await?;
     Ok(())
 }
 
 async fn reset(app: Arc<App>, request: Request) -> Outcome {
     let name = request.param("id");
-    let password = app.office.reset_password(name, request.now).await?;
+    let by = request.user()?.person();
+    let password = app.office.reset_password(by, name, request.now).await?;
     Ok(no_store(ok(
         &json!({"id": name, "new_password": password.expose()}),
     )))

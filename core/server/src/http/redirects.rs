@@ -52,6 +52,7 @@ pub(super) fn visit(app: &App, request: &Request) -> Visit {
         ticket: code("ticket"),
         invite: code("invite"),
         browser: Some(browser.unwrap_or_else(|| hash::generate().expose().clone())),
+        reauth: query(request, "reauth").as_deref() == Some("1"),
     }
 }
 
@@ -70,7 +71,9 @@ async fn login(app: Arc<App>, request: Request) -> Outcome {
         return cli::confirm(&app, token, code, &principal.account.id, request.now).await;
     }
     let magic = query(&request, "magic");
-    let problem = magic.map(|_| "This link is invalid or has expired.".to_owned());
+    let problem = magic.map(|_| "This link is invalid or has expired.");
+    let problem = problem.or(visit.reauth.then_some("Sign in once more to go on."));
+    let problem = problem.map(str::to_owned);
     let chosen = query(&request, "backend").filter(|name| !name.is_empty());
     let mut interactive = app.backends.interactive();
     if chosen.is_none() {

@@ -4,7 +4,7 @@ use std::{
     cell::Cell,
     net::IpAddr,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -12,10 +12,9 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Uri};
 
-use super::{Access, ApiError, authenticate::Credential, body::Content, peer::Peer};
+use super::{Access, ApiError, authenticate::Credential, body::Content, door::Door, peer::Peer};
 use crate::{
     account::IdentityKey,
-    app::{App, Running},
     clock::Timestamp,
     id::{RequestId, Uid},
     login::Guest,
@@ -36,10 +35,10 @@ pub struct Head {
     pub client: IpAddr,
     /// Whether the peer is a proxy the operator trusts.
     pub is_from_trusted_proxy: bool,
-    /// The server that answers it: one configuration from beginning to end.
-    pub(super) app: Arc<App>,
     /// What the answer and the log call it.
     pub id: RequestId,
+    /// The end of the API token it presents, when that is near: the answer says so.
+    pub(super) expiry_notice: OnceLock<Timestamp>,
 }
 
 impl Head {
@@ -114,8 +113,8 @@ impl Principal {
 
 /// A request with everything its handler needs.
 pub struct Request {
-    /// The server, for what changes it.
-    pub(super) running: Arc<Running>,
+    /// Where it came in.
+    pub(super) door: Arc<Door>,
     /// As it came.
     pub head: Arc<Head>,
     /// The variable parts of the path, by name.

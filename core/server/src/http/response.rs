@@ -5,7 +5,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 /// An answer on its way out.
-pub type Response = warp::reply::Response;
+pub type Response = http::Response<Bytes>;
 
 /// What a handler comes to.
 pub type Outcome = Result<Response, super::ApiError>;
@@ -16,7 +16,7 @@ pub(super) fn body(
     content_type: &'static str,
     bytes: impl Into<Bytes>,
 ) -> Response {
-    let mut response = Response::new(bytes.into().into());
+    let mut response = Response::new(bytes.into());
     *response.status_mut() = status;
     response
         .headers_mut()

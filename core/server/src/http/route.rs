@@ -214,8 +214,25 @@ impl Table {
             .params
             .iter()
             .zip(names)
-            .map(|((_, value), name)| (name, value.to_owned()))
+            .map(|((_, value), name)| (name, decoded(value)))
             .collect();
         Ok((route, params))
     }
+}
+
+/// What of an account's name browsers write in other ways in a path: nothing that could mean
+/// something to a router.
+const ENCODED: [(&str, &str); 3] = [("%40", "@"), ("%2B", "+"), ("%2b", "+")];
+
+/// Whether nothing but that is encoded in `path` (THREATS T5).
+pub(super) fn is_decodable(path: &str) -> bool {
+    path.match_indices('%')
+        .all(|(at, _)| ENCODED.iter().any(|(code, _)| path[at..].starts_with(code)))
+}
+
+/// A variable part of a path.
+fn decoded(part: &str) -> String {
+    ENCODED.iter().fold(part.to_owned(), |part, (code, plain)| {
+        part.replace(code, plain)
+    })
 }

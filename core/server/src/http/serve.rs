@@ -1,27 +1,22 @@
-//! The connection layer: accepting, limits, deadlines, draining. warp's filter runs under it.
+//! The connection layer: accepting, limits, deadlines, draining. `connection` lives it,
+//! `door` takes its requests.
 //!
 //! **Invariants:** a connection that sends its header slowly, or nothing, is cut off; no more than
 //! the configured number are open; a drain ends at its deadline.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use http::Request;
-use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-};
+use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
     sync::Semaphore,
 };
-use warp::Filter;
 
 use super::{
-    dispatch::dispatch,
-    peer::{self, Peer},
-    request::{Head, next_id},
+    connection::{self, Drain},
+    door::{Door, service},
+    peer::Peer,
     route::Table,
 };
 use crate::app::Running;
@@ -55,26 +50,32 @@ pub async fn serve(
     let table = Arc::new(Table::new(super::routes()).map_err(std::io::Error::other)?);
     let app = running.current();
     let places = Arc::new(Semaphore::new(app.settings.max_connections));
-    let (drain, socket_uids) = (
+    let (within, socket_uids) = (
         app.settings.shutdown_timeout,
         app.settings.unix_socket_uids.clone(),
     );
     drop(app);
-    let graceful = GracefulShutdown::new();
+    let drain = Drain::new();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let accepted = tokio::select! {
             () = &mut shutdown => break,
             accepted = accept(listeners.tcp.as_ref()) => accepted,
             operator = accept_operator(&listeners.operator) => {
-                if let Ok(stream) = operator {
-                    connection(&running, &table, stream, Peer::Operator, &graceful, None);
+                match operator {
+                    Ok(stream) => {
+                        converse(&running, &table, stream, Peer::Operator, &drain, None);
+                    }
+                    Err(error) => pause(&error).await,
                 }
                 continue;
             }
             proxy = accept_proxy(listeners.unix.as_ref(), &socket_uids) => {
-                if let Ok(stream) = proxy && let Ok(place) = Arc::clone(&places).try_acquire_owned() {
-                    connection(&running, &table, stream, Peer::Socket, &graceful, Some(place));
+                match proxy {
+                    Ok(stream) => if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+                        converse(&running, &table, stream, Peer::Socket, &drain, Some(place));
+                    },
+                    Err(error) => pause(&error).await,
                 }
                 continue;
             }
@@ -85,23 +86,25 @@ pub async fn serve(
                 if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
                     let _ = stream.set_nodelay(true);
                     let peer = Peer::Tcp(peer.ip().to_canonical());
-                    connection(&running, &table, stream, peer, &graceful, Some(place));
+                    converse(&running, &table, stream, peer, &drain, Some(place));
                 }
             }
-            Err(error) => {
-                tracing::warn!(%error, "a connection was not accepted");
-                tokio::time::sleep(BACKOFF).await;
-            }
+            Err(error) => pause(&error).await,
         }
     }
     drop(listeners);
-    if tokio::time::timeout(drain, graceful.shutdown())
-        .await
-        .is_err()
-    {
+    if tokio::time::timeout(within, drain.run()).await.is_err() {
         tracing::warn!("some requests did not end in time");
     }
     Ok(())
+}
+
+/// Lets the system recover; somebody who was turned away holds nobody else up.
+async fn pause(error: &std::io::Error) {
+    if error.kind() != std::io::ErrorKind::PermissionDenied {
+        tracing::warn!(%error, "a connection was not accepted");
+        tokio::time::sleep(BACKOFF).await;
+    }
 }
 
 async fn accept(listener: Option<&TcpListener>) -> std::io::Result<(TcpStream, SocketAddr)> {
@@ -141,56 +144,24 @@ async fn accept_operator(listener: &UnixListener) -> std::io::Result<UnixStream>
     }
 }
 
-fn connection(
+fn converse(
     running: &Arc<Running>,
     table: &Arc<Table>,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: Peer,
-    graceful: &GracefulShutdown,
+    drain: &Drain,
     place: Option<tokio::sync::OwnedSemaphorePermit>,
 ) {
-    let (running, table) = (Arc::clone(running), Arc::clone(table));
-    let header_timeout = running.current().settings.header_timeout;
-    let heads = Arc::clone(&running);
-    let filter = warp::ext::get::<Arc<Head>>()
-        .and(warp::body::stream())
-        .then(move |head, incoming| {
-            let (running, table) = (Arc::clone(&running), Arc::clone(&table));
-            dispatch(running, table, head, incoming)
-        });
-    let inner = warp::service(filter);
-    let service = service_fn(move |request: Request<hyper::body::Incoming>| {
-        let (parts, body) = request.into_parts();
-        let app = heads.current();
-        let trusted = &app.settings.trusted_proxies;
-        let (client, is_from_trusted_proxy) = peer::client(trusted, peer, &parts.headers);
-        let head = Head {
-            method: parts.method,
-            uri: parts.uri,
-            headers: parts.headers,
-            peer,
-            client,
-            is_from_trusted_proxy,
-            app,
-            id: next_id(),
-        };
-        // Handed over whole: the filter would have to clone the headers to see them.
-        let mut request = Request::new(body);
-        request.extensions_mut().insert(Arc::new(head));
-        hyper::service::Service::call(
-            &hyper_util::service::TowerToHyperService::new(inner.clone()),
-            request,
-        )
+    let header_timeout = running.glance().settings.header_timeout;
+    let service = service(Door {
+        running: Arc::clone(running),
+        table: Arc::clone(table),
+        peer,
     });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(header_timeout)
-        .max_buf_size(MAX_HEADER)
-        .serve_connection(TokioIo::new(stream), service);
-    let connection = graceful.watch(connection);
+    let hearing = drain.hear();
     tokio::spawn(async move {
         let _place = place;
-        // A client that breaks off is its own affair.
-        let _ = connection.await;
+        let stream = TokioIo::new(stream);
+        connection::run(stream, service, header_timeout, MAX_HEADER, hearing).await;
     });
 }

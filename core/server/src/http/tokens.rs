@@ -13,11 +13,15 @@ use crate::{
     app::App,
     clock::Timestamp,
     id::{LoginId, TokenId, Uid},
+    login::LOGINS,
     secret::Secret,
     store::StoreError,
     token::{
         Claims, Scopes, TokenUse,
-        api::{self, API_TOKENS, ApiToken},
+        api::{
+            self, API_TOKENS, ApiToken,
+            policy::{self, Maker, MakerKind, Refused, Wanted},
+        },
     },
 };
 
@@ -43,6 +47,8 @@ pub(super) struct NewToken {
     pub(super) name: String,
     /// How long it lasts; the server's own measure when nothing is said.
     pub(super) days: Option<u64>,
+    /// Whether it is to last for ever, where that is allowed.
+    pub(super) is_endless: bool,
     /// What it is restricted to.
     pub(super) scope: Option<Scopes>,
 }
@@ -62,6 +68,7 @@ impl Shape for NewToken {
     fn read(request: &Request) -> Result<Self, ApiError> {
         let mut fields = Fields::of_body(request);
         let name = fields.string("name", 1..=100);
+        let is_endless = fields.is_null("expires_in_days");
         let days = fields.optional_integer("expires_in_days", 1..=366);
         let scope = fields.optional_string("scope", 1..=100).and_then(|text| {
             match text.parse::<Scopes>() {
@@ -72,7 +79,12 @@ impl Shape for NewToken {
                 }
             }
         });
-        fields.finish().map(|()| Self { name, days, scope })
+        fields.finish().map(|()| Self {
+            name,
+            days,
+            is_endless,
+            scope,
+        })
     }
 }
 
@@ -88,83 +100,73 @@ pub(super) async fn make(
     wanted: NewToken,
     now: Timestamp,
 ) -> Result<Made, ApiError> {
-    let maker = maker(app, principal, now)?;
-    let scope = match (wanted.scope, maker.scope) {
-        (Some(wanted), Some(own)) if !wanted.is_within(own) => {
-            return Err(ApiError::auth(
-                StatusCode::FORBIDDEN,
-                "a token cannot reach further than its maker",
-            ));
-        }
-        (None, Some(own)) => Some(own),
-        (wanted, _) => wanted,
-    };
-    if maker.token_use == TokenUse::Access
-        && now.millis_since(maker.issued_at) > app.token_login_age * 1000
-    {
-        return Err(ApiError::auth(
-            StatusCode::FORBIDDEN,
-            "sign in again to make a token",
-        ));
-    }
-    let longest = app.api_max_ttl;
+    let (maker, provider) = maker(app, principal, now).await?;
+    app.api_policy.admit(&maker, now).map_err(refused)?;
+    let scope = policy::scope(wanted.scope, &maker).map_err(refused)?;
+    // Nobody gets a token for ever by leaving something empty where that is not allowed.
+    let is_endless = wanted.is_endless && app.api_policy.allows_endless;
     let lifetime = match wanted.days {
-        Some(days) => Some(days * DAY),
-        None if app.api_allow_unlimited => None,
-        None => Some(longest.min(90 * DAY)),
-    };
-    if lifetime.is_some_and(|seconds| seconds > longest) {
-        let most = format!("this server's tokens last at most {} days", longest / DAY);
-        return Err(ApiError::auth(StatusCode::BAD_REQUEST, &most));
-    }
-    let expires_at = lifetime.map(|seconds| now.plus_seconds(seconds));
-    // A token made by a token does not outlive it.
-    let expires_at = match (expires_at, maker.token_use, maker.expires_at) {
-        (Some(wanted), TokenUse::Api, Some(own)) => Some(wanted.min(own)),
-        (None, TokenUse::Api, own) => own,
-        (wanted, _, _) => wanted,
+        Some(days) => Wanted::Seconds(days * DAY),
+        None if is_endless => Wanted::Endless,
+        None => Wanted::Default,
     };
     let token = ApiToken {
         name: wanted.name,
         scope: scope.map(|scope| scope.to_string()),
-        provider: maker.provider,
+        provider,
         created_at: now,
-        expires_at,
+        expires_at: app.api_policy.end(lifetime, &maker, now).map_err(refused)?,
         last_used_at: None,
         last_used_ip: None,
     };
-    issue(app, principal, token, now).await
+    let made = issue(app, principal, token, now).await?;
+    let (account, id) = (&principal.account.id, made.id);
+    tracing::info!(target: "audit", account, %id, "an API token was made");
+    Ok(made)
 }
 
-/// By what a token is made.
-struct Maker {
-    scope: Option<Scopes>,
-    token_use: TokenUse,
-    issued_at: Timestamp,
-    expires_at: Option<Timestamp>,
-    provider: String,
+fn refused(why: Refused) -> ApiError {
+    let status = match why {
+        Refused::OldLogin | Refused::Scope => StatusCode::FORBIDDEN,
+        Refused::TooLong(_) => StatusCode::BAD_REQUEST,
+    };
+    ApiError::auth(status, &why.to_string())
 }
 
-fn maker(app: &App, principal: &Principal, now: Timestamp) -> Result<Maker, ApiError> {
+/// By what a token is made, and what its `provider` claim says.
+async fn maker(
+    app: &App,
+    principal: &Principal,
+    now: Timestamp,
+) -> Result<(Maker, String), ApiError> {
+    let is_admin = principal.account.is_admin();
+    let maker = |kind, scope| Maker {
+        scope,
+        is_admin,
+        kind,
+    };
     match &principal.authority {
-        Authority::Token(token) => Ok(Maker {
-            scope: token.scope,
-            token_use: token.token_use,
-            issued_at: token.issued_at,
-            expires_at: token.expires_at,
-            provider: token.provider.to_string(),
-        }),
+        Authority::Token(token) if token.token_use == TokenUse::Api => {
+            let kind = MakerKind::Token(token.expires_at);
+            Ok((maker(kind, token.scope), token.provider.to_string()))
+        }
+        Authority::Token(token) => {
+            let key = (token.uid, token.sid);
+            let login = app
+                .store
+                .read(move |reader| LOGINS.get(reader, &key))
+                .await?;
+            // A login whose record is gone is as old as can be.
+            let since = login.map_or(Timestamp::from_millis(0), |login| login.created_at);
+            let kind = MakerKind::Login(since);
+            Ok((maker(kind, token.scope), token.provider.to_string()))
+        }
         // Vouched for with this very request: as good as a login that has just begun.
-        Authority::Asserted(key) => Ok(Maker {
-            scope: None,
-            token_use: TokenUse::Access,
-            issued_at: now,
-            expires_at: None,
-            provider: app
-                .backends
-                .get(&key.backend)
-                .map_or_else(String::new, |backend| backend.plugin().to_owned()),
-        }),
+        Authority::Asserted(key) => {
+            let backend = app.backends.get(&key.backend);
+            let provider = backend.map_or_else(String::new, |b| b.plugin().to_owned());
+            Ok((maker(MakerKind::Login(now), None), provider))
+        }
         Authority::NoAuth | Authority::Operator => Err(ApiError::auth(
             StatusCode::FORBIDDEN,
             "sign in to make a token",
@@ -185,13 +187,7 @@ async fn issue(
         .store
         .write(move |tx| api::create(tx, &uid, &stored))
         .await?;
-    let Some(id) = id else {
-        let text = format!(
-            "an account has at most {} API tokens; revoke some first",
-            api::MAX_PER_ACCOUNT
-        );
-        return Err(ApiError::auth(StatusCode::BAD_REQUEST, &text));
-    };
+    let id = id.ok_or_else(too_many)?;
     Ok(signed(app, principal, id, token, now))
 }
 
@@ -257,6 +253,10 @@ pub(super) async fn tokens_of(app: &App, uid: Uid) -> Result<Vec<(LoginId, ApiTo
         .store
         .read(move |reader| api::list(reader, &uid))
         .await?;
+    for (id, token) in &mut tokens {
+        let ends = [token.expires_at, app.live.retiring.get(id)];
+        token.expires_at = ends.into_iter().flatten().min();
+    }
     tokens.retain(|(_, token)| token.expires_at.is_none_or(|at| now < at));
     Ok(tokens)
 }
@@ -277,7 +277,11 @@ pub(super) async fn revoke(app: &App, uid: Uid, id: &str) -> Result<(), ApiError
         .store
         .write(move |tx| api::revoke(&live, tx, &uid, &id))
         .await?;
-    if was_there { Ok(()) } else { Err(not_found()) }
+    if !was_there {
+        return Err(not_found());
+    }
+    tracing::info!(target: "audit", account = %uid, %id, "an API token was revoked");
+    Ok(())
 }
 
 struct RotateBody {
@@ -312,40 +316,61 @@ pub(super) async fn succeed(
     now: Timestamp,
 ) -> Result<Made, ApiError> {
     let uid = principal.account.uid;
-    let maker = principal.token().and_then(|token| token.scope);
+    let (maker, _) = maker(app, principal, now).await?;
+    app.api_policy.admit(&maker, now).map_err(refused)?;
     let id: LoginId = id.parse().map_err(|_| not_found())?;
-    let live = app.live.clone();
+    let is_own = principal.token().is_some_and(|token| token.sid == id);
+    let (live, policy) = (app.live.clone(), app.api_policy);
     let rotated = app
         .store
         .write(move |tx| {
             let Some(old) = API_TOKENS.get(tx, &(uid, id))? else {
-                return Ok(None);
+                return Ok(Err(not_found()));
             };
             if old.expires_at.is_some_and(|at| at <= now) {
-                return Ok(None);
+                return Ok(Err(not_found()));
             }
-            if maker.is_some_and(|own| old.scopes().is_none_or(|scopes| !scopes.is_within(own))) {
-                return Ok(None);
+            let is_wider = |own| old.scopes().is_none_or(|scopes| !scopes.is_within(own));
+            if maker.scope.is_some_and(is_wider) {
+                return Ok(Err(not_found()));
             }
-            let lifetime = old
-                .expires_at
-                .map(|at| at.millis_since(old.created_at) / 1000);
+            let lifetime = old.expires_at;
+            let lifetime = lifetime.map(|at| at.millis_since(old.created_at) / 1000);
+            // A token that renews itself goes on; another's successor does not outlive its maker.
+            let maker = (!is_own).then_some(&maker);
             let new = ApiToken {
                 created_at: now,
-                expires_at: lifetime.map(|seconds| now.plus_seconds(seconds)),
+                expires_at: policy.renewed(lifetime, maker, now),
                 last_used_at: None,
                 last_used_ip: None,
-                ..old.clone()
+                ..old
             };
-            api::retire(&live, tx, &uid, &id, now.plus_seconds(overlap), now)?;
-            let successor = api::create(tx, &uid, &new)?;
-            Ok::<_, StoreError>(successor.map(|successor| (successor, new)))
+            // The old one first: it may leave the place that the new one takes.
+            if overlap == 0 {
+                api::revoke(&live, tx, &uid, &id)?;
+            }
+            let Some(successor) = api::create(tx, &uid, &new)? else {
+                return Ok(Err(too_many()));
+            };
+            if overlap > 0 {
+                let end = now.plus_seconds(overlap);
+                api::retire(&live, tx, &uid, &id, end, now)?;
+            }
+            Ok::<_, StoreError>(Ok((successor, new)))
         })
         .await?;
-    let Some((successor, token)) = rotated else {
-        return Err(not_found());
-    };
+    let (successor, token) = rotated?;
+    let account = &principal.account.id;
+    tracing::info!(target: "audit", account, %id, %successor, "an API token was rotated");
     Ok(signed(app, principal, successor, token, now))
+}
+
+fn too_many() -> ApiError {
+    let text = format!(
+        "an account has at most {} API tokens; revoke some first",
+        api::MAX_PER_ACCOUNT
+    );
+    ApiError::auth(StatusCode::BAD_REQUEST, &text)
 }
 
 fn not_found() -> ApiError {

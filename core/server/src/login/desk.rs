@@ -9,7 +9,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
-use omnigent_plugin::{Answer, LoginRequest, State, Step};
+use omnigent_plugin::{Answer, LoginRequest, Purpose, State, Step};
 
 use super::{
     Guest, Lifetimes, Progress, ReturnError, SignInError, Visit,
@@ -137,6 +137,12 @@ impl Desk {
         }
     }
 
+    /// Takes a counted guess back: it was none. Clears nothing, so that what is one's own buys no
+    /// guesses at what is not.
+    pub fn take_back(&self, attempt: Attempt) {
+        self.throttle.withdrawn(attempt);
+    }
+
     /// Counts a guess that was wrong.
     ///
     /// # Errors
@@ -172,6 +178,9 @@ impl Desk {
         let thread = Thread::new("", visit);
         let mut request = self.request(backend, &guest);
         request.return_state = thread.return_id.to_string();
+        if visit.reauth {
+            request.purpose = Purpose::Reauthenticate;
+        }
         let step = backend.begin(&request).await?;
         self.advance(backend, step, thread, &guest, now).await
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use omnigent_plugin::Identity;
 
-use super::{Desk, Established, Guest, Lifetimes, Origin, SignInError, SignedIn, establish};
+use super::{Desk, Established, Guest, Origin, SignInError, SignedIn, establish};
 use crate::{
     account::{self, ACCOUNTS, AccountError, Asserted, IdentityKey, Linking, Rules},
     backend::{CallError, Instance},
@@ -27,7 +27,7 @@ impl Desk {
     ) -> Result<SignedIn, SignInError> {
         let asserted = asserted(backend, identity)?;
         let (live, rules) = (self.live.clone(), rules(backend));
-        let lifetimes = self.lifetimes_of(backend);
+        let lifetimes = self.lifetimes.of(backend);
         let mut origin = origin(backend, &asserted.key, guest);
         origin.session.clone_from(&identity.session);
         let established = self
@@ -43,8 +43,13 @@ impl Desk {
         Ok(self.hand_out(established))
     }
 
-    /// The account that the identity of a request leads to. Found in memory when it was found
-    /// before.
+    /// The account that these very facts of an identity have led to before, without asking the store.
+    pub fn known(&self, backend: &Instance, identity: &Identity) -> Option<Arc<AccountState>> {
+        let key = IdentityFacts::new(backend.name(), identity);
+        self.live.known.get(&key)
+    }
+
+    /// The account that the identity of a request leads to. Asks the store; [`Desk::known`] first.
     ///
     /// # Errors
     /// Why it leads to none.
@@ -55,9 +60,6 @@ impl Desk {
         now: Timestamp,
     ) -> Result<Arc<AccountState>, SignInError> {
         let key = IdentityFacts::new(backend.name(), identity);
-        if let Some(account) = self.live.known.get(&key) {
-            return Ok(account);
-        }
         let asserted = asserted(backend, identity)?;
         let (live, rules) = (self.live.clone(), rules(backend));
         let account = self
@@ -116,7 +118,7 @@ impl Desk {
     ) -> Result<SignedIn, SignInError> {
         let live = self.live.clone();
         let lifetimes = match self.backends.get(&origin.backend) {
-            Some(backend) => self.lifetimes_of(backend),
+            Some(backend) => self.lifetimes.of(backend),
             None => self.lifetimes.clone(),
         };
         let established = self
@@ -124,14 +126,6 @@ impl Desk {
             .write(move |tx| establish(&live, tx, &uid, origin, &lifetimes, now))
             .await?;
         Ok(self.hand_out(established))
-    }
-
-    fn lifetimes_of(&self, backend: &Instance) -> Lifetimes {
-        let mut lifetimes = self.lifetimes.clone();
-        if let Some(seconds) = backend.session_ttl() {
-            lifetimes.access = seconds;
-        }
-        lifetimes
     }
 
     /// Signs the access token of a login that began.

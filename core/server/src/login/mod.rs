@@ -9,6 +9,7 @@
 
 pub mod conversation;
 mod desk;
+pub mod device;
 mod entry;
 mod issuer;
 mod outcome;
@@ -19,13 +20,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     account::{self, Account, AccountError},
+    backend::Instance,
     clock::Timestamp,
     id::{GrantId, LoginId, TokenId, Uid},
     live::Live,
     secret::Secret,
     store::{Order, Read, Record, StoreError, Table, Tx},
     token::{
-        Claims, TokenUse,
+        Claims, Scopes, TokenUse,
         grant::{self, NewGrant},
     },
 };
@@ -112,6 +114,16 @@ pub struct Lifetimes {
     pub audience: Box<str>,
 }
 
+impl Lifetimes {
+    /// The same for logins by `backend`, which may have a lifetime of their own.
+    pub(crate) fn of(&self, backend: &Instance) -> Self {
+        Self {
+            access: backend.session_ttl().unwrap_or(self.access),
+            ..self.clone()
+        }
+    }
+}
+
 /// A login that began: what the caller signs and hands out after the commit.
 #[derive(Debug)]
 pub struct Established {
@@ -135,19 +147,54 @@ pub fn establish(
     lifetimes: &Lifetimes,
     now: Timestamp,
 ) -> Result<Established, AccountError> {
+    begin(live, tx, uid, origin, None, lifetimes, now)
+}
+
+/// Begins a login by which a client acts for the account, within `scope`. Its tokens name the client,
+/// and last as long as those of a refresh.
+///
+/// # Errors
+/// As [`establish`].
+pub fn delegate(
+    live: &Live,
+    tx: &mut Tx<'_>,
+    uid: &Uid,
+    origin: Origin,
+    scope: Scopes,
+    lifetimes: &Lifetimes,
+    now: Timestamp,
+) -> Result<Established, AccountError> {
+    begin(live, tx, uid, origin, Some(scope), lifetimes, now)
+}
+
+fn begin(
+    live: &Live,
+    tx: &mut Tx<'_>,
+    uid: &Uid,
+    origin: Origin,
+    scope: Option<Scopes>,
+    lifetimes: &Lifetimes,
+    now: Timestamp,
+) -> Result<Established, AccountError> {
+    let access = match scope {
+        None => lifetimes.access,
+        Some(_) => lifetimes.refreshed.min(lifetimes.grant),
+    };
+    let actor = origin.client_id.clone().filter(|_| scope.is_some());
     let account = account::record_login(live, tx, uid, now)?;
     let sid = LoginId::random();
     if let Some(session) = &origin.session {
         issuer::note(tx, &origin, session, uid, &sid)?;
     }
     let (expires_at, grant, refresh_token) = match origin.client_id {
-        None => (now.plus_seconds(lifetimes.access), None, None),
+        None => (now.plus_seconds(access), None, None),
         Some(client_id) => {
             let expires_at = now.plus_seconds(lifetimes.grant);
             let new = NewGrant {
                 uid: *uid,
                 sid,
                 client_id,
+                scope,
                 expires_at,
             };
             let (id, token) = grant::issue(live, tx, new, now)?;
@@ -163,16 +210,16 @@ pub fn establish(
         jti: TokenId::random(),
         issued_at: now,
         not_before: now,
-        expires_at: Some(now.plus_seconds(lifetimes.access)),
+        expires_at: Some(now.plus_seconds(access)),
         provider: origin.provider.as_str().into(),
         token_use: TokenUse::Access,
-        scope: None,
+        scope,
         grant,
-        client_id: None,
+        client_id: actor.map(String::into_boxed_str),
     };
     let login = Login {
         created_at: now,
-        expires_at: expires_at.max(now.plus_seconds(lifetimes.access)),
+        expires_at: expires_at.max(now.plus_seconds(access)),
         backend: origin.backend,
         identity: origin.identity,
         address: origin.address,

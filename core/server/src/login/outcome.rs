@@ -121,6 +121,8 @@ pub struct Visit {
     pub invite: Option<String>,
     /// The browser it happens in: only there can it be finished.
     pub browser: Option<String>,
+    /// They are signed in, and have to show once more who they are.
+    pub reauth: bool,
 }
 
 /// Why somebody who came back is not taken.

@@ -33,7 +33,8 @@ pub struct Options {
     pub patience: Duration,
     /// Bytes that must stay free on the disk; with less, writes get [`StoreError::Full`].
     pub reserve: u64,
-    /// How long opening may prove records before the rest is left to the background.
+    /// How long opening may prove records before the rest is left to the background. With more
+    /// records than can be proven by then, all are.
     pub prove: Duration,
 }
 
@@ -92,7 +93,14 @@ impl Store {
         let mut threads = vec![spawn(dir, "store-write", move || writer.work(&jobs))?];
         if !proven {
             let data = Arc::clone(&data);
-            threads.push(spawn(dir, "store-prove", move || data.prove_rest())?);
+            threads.push(spawn(dir, "store-prove", move || {
+                // The start goes first, and proves on the spot what it reads.
+                std::thread::park_timeout(LET_START);
+                while data.is_loading() {
+                    std::thread::park_timeout(LET_START);
+                }
+                data.prove_rest();
+            })?);
         }
         Ok(Self(Arc::new(Inner {
             reader: Reader { engine: data },
@@ -229,6 +237,10 @@ impl Store {
     }
 }
 
+/// How long the background proof waits, again and again while tables are loaded, before it takes
+/// a core.
+const LET_START: Duration = Duration::from_millis(500);
+
 /// Growth of the data file from which closing shortens the log.
 const FOLD: u64 = 64 << 20;
 
@@ -247,6 +259,7 @@ impl Inner {
         self.queue.lock().take();
         self.reader.engine.stop();
         for thread in self.threads.lock().drain(..) {
+            thread.thread().unpark();
             // The last handle may have been a transaction's.
             if thread.thread().id() != std::thread::current().id() {
                 drop(thread.join());

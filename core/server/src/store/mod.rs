@@ -10,7 +10,8 @@
 //! How a write goes: `write` queues a transaction → the writer thread runs a group of them
 //! against an overlay (`tx`) → adds the books (`ledger`) → one atomic batch, flush, fdatasync
 //! (`engine`) → high-water file (`highwater`) → all answers (`writer`). How opening goes: `open`
-//! holds database and high-water file together, `verify` proves the records against the books.
+//! holds database and high-water file together, `verify` proves the records against the books, `load` reads
+//! whole tables for the start, proof included.
 
 mod engine;
 mod error;
@@ -18,6 +19,7 @@ mod handle;
 mod highwater;
 mod key;
 mod ledger;
+mod load;
 mod open;
 mod portable;
 mod read;

@@ -5,7 +5,8 @@ use std::{fmt, marker::PhantomData, ops::Range};
 use super::{
     error::StoreError,
     key::Key,
-    read::{Order, Read},
+    load,
+    read::{Order, Read, Reader},
     record::{self, MAX_KEY, MAX_RECORD, Record},
     tx::Tx,
 };
@@ -94,6 +95,24 @@ impl<K: Key + ?Sized, V: Record> Table<K, V> {
             key.remove(0);
             Ok((key, value))
         })
+    }
+
+    /// Reads every record, on two threads when they are many, and hands on what `read` makes of
+    /// encoded key and value. For start-up: the order is none, and `take` runs on both threads.
+    ///
+    /// # Errors
+    /// As [`Table::get`], and those of `read`.
+    pub fn load<T>(
+        &self,
+        from: &Reader,
+        read: impl Fn(&[u8], V) -> Result<T, StoreError> + Sync,
+        take: impl Fn(T) + Sync,
+    ) -> Result<(), StoreError> {
+        let read = |key: &[u8], bytes: &[u8]| {
+            let value = self.decode(key, bytes)?;
+            read(key.get(1..).unwrap_or_default(), value)
+        };
+        load::load(&from.engine, self.id, read, take)
     }
 
     /// The encoded key, without the table byte: what [`Table::scan`] takes and gives.

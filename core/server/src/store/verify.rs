@@ -34,6 +34,9 @@ const UNKNOWN: u8 = 0;
 const SOUND: u8 = 1;
 const DAMAGED: u8 = 2;
 
+/// Records that are surely proven in a millisecond.
+const PER_MILLI: u128 = 500;
+
 /// Logins: many, and not on the way of a request that only needs an account.
 const LATER: u16 = 4;
 
@@ -49,6 +52,8 @@ pub(super) struct Verified {
     expected: Mutex<BTreeMap<u16, Tally>>,
     damage: watch::Sender<Option<Arc<OpenError>>>,
     stop: AtomicBool,
+    /// Whole tables being loaded.
+    pub(super) loading: AtomicUsize,
 }
 
 impl Verified {
@@ -61,6 +66,7 @@ impl Verified {
             expected: Mutex::new(expected),
             damage: watch::Sender::new(None),
             stop: AtomicBool::new(false),
+            loading: AtomicUsize::new(0),
         }
     }
 
@@ -74,6 +80,11 @@ impl Verified {
         self.damage.borrow().is_some()
     }
 
+    /// Whether whole tables are being loaded: the background proof lets them go first.
+    pub(super) fn is_loading(&self) -> bool {
+        self.loading.load(Ordering::Relaxed) > 0 && !self.stop.load(Ordering::Relaxed)
+    }
+
     /// Ends the background proof early.
     pub(super) fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
@@ -81,6 +92,15 @@ impl Verified {
 
     /// Proves on two threads until all is proven or `budget` is used up. True when all is.
     pub(super) fn prove_for(&self, budget: Duration) -> Result<bool, StoreError> {
+        let total = self
+            .expected
+            .lock()
+            .values()
+            .fold(0_u64, |sum, tally| sum.saturating_add(tally.count));
+        if u128::from(total) > budget.as_millis().saturating_mul(PER_MILLI) {
+            // It would not come to its end: whoever waits for the start is served better by it.
+            return Ok(false);
+        }
         let runs = self.runs();
         let start = Instant::now();
         let next = AtomicUsize::new(0);
@@ -95,14 +115,7 @@ impl Verified {
                 self.prove_run(run)?;
             }
         };
-        let few = self
-            .expected
-            .lock()
-            .values()
-            .map(|tally| tally.count)
-            .sum::<u64>()
-            < 10_000;
-        if few {
+        if total < 10_000 {
             return work();
         }
         std::thread::scope(|scope| {
@@ -167,13 +180,49 @@ impl Verified {
 
     /// Returns once the bucket is proven.
     fn ensure(&self, id: u16) -> Result<(), StoreError> {
-        let state = &self.states[usize::from(id)];
-        if state.load(Ordering::Acquire) == SOUND {
-            return Ok(());
+        match self.state(id) {
+            SOUND => Ok(()),
+            _ => self.prove(id, |_, _| {}),
         }
-        let _alone = self.locks[usize::from(id) % LOCKS].lock();
+    }
+
+    /// Shows `look` all records of the bucket. What it saw counts only when this returns `Ok`:
+    /// the bucket is proven by then, if it was not before.
+    pub(super) fn walk(
+        &self,
+        id: u16,
+        mut look: impl FnMut(&[u8], &[u8]),
+    ) -> Result<(), StoreError> {
+        if self.state(id) != SOUND {
+            return self.prove(id, look);
+        }
+        self.engine
+            .scan(low(u32::from(id))..low(u32::from(id) + 1), |key, bytes| {
+                look(key, bytes);
+                true
+            })
+    }
+
+    /// About how many records `table` had when the store was opened.
+    pub(super) fn had(&self, table: u8) -> u64 {
+        let ids = u16::from_be_bytes([table, 0])..=u16::from_be_bytes([table, u8::MAX]);
+        let expected = self.expected.lock();
+        expected.range(ids).map(|(_, tally)| tally.count).sum()
+    }
+
+    fn state(&self, id: u16) -> u8 {
+        self.states[usize::from(id)].load(Ordering::Acquire)
+    }
+
+    /// Shows `look` the bucket's records and holds them against the books, once for all.
+    fn prove(&self, id: u16, mut look: impl FnMut(&[u8], &[u8])) -> Result<(), StoreError> {
+        let state = &self.states[usize::from(id)];
+        let alone = self.locks[usize::from(id) % LOCKS].lock();
         match state.load(Ordering::Acquire) {
-            SOUND => return Ok(()),
+            SOUND => {
+                drop(alone);
+                return self.walk(id, look);
+            }
             DAMAGED => return Err(self.corrupt(id)),
             _ => {}
         }
@@ -182,7 +231,10 @@ impl Verified {
         self.engine
             .scan(low(u32::from(id))..low(u32::from(id) + 1), |key, bytes| {
                 match record::Sound::check(key, bytes) {
-                    Some(sound) => tally.add(sound.sum),
+                    Some(sound) => {
+                        tally.add(sound.sum);
+                        look(key, bytes);
+                    }
                     None => altered = true,
                 }
                 !altered

@@ -3,6 +3,11 @@
 //! **Invariant:** the token's text is shown once and never stored; the record is found by the
 //! `sid` in its claims, and that id is what revocation works on.
 
+pub mod policy;
+mod retiring;
+
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::Scopes;
@@ -12,6 +17,8 @@ use crate::{
     live::Live,
     store::{Order, Read, Record, StoreError, Table, Tx},
 };
+
+pub use retiring::Retiring;
 
 /// API tokens by account and id.
 pub const API_TOKENS: Table<(Uid, LoginId), ApiToken> = Table::new(10, "api-tokens");
@@ -99,6 +106,8 @@ pub fn revoke(live: &Live, tx: &mut Tx<'_>, uid: &Uid, id: &LoginId) -> Result<b
     };
     API_TOKENS.delete(tx, &(*uid, *id))?;
     live.revoke(tx, *id.as_bytes(), token.expires_at)?;
+    let (retiring, id) = (Arc::clone(&live.retiring), *id);
+    tx.on_commit(move || retiring.forget(&id));
     Ok(true)
 }
 
@@ -150,7 +159,10 @@ pub fn retire(
     if at <= now {
         return revoke(live, tx, uid, id).map(drop);
     }
-    RETIREMENTS.put(tx, &(at, *uid, *id), &())
+    RETIREMENTS.put(tx, &(at, *uid, *id), &())?;
+    let (retiring, id) = (Arc::clone(&live.retiring), *id);
+    tx.on_commit(move || retiring.note(id, at));
+    Ok(())
 }
 
 /// Ends up to 1000 tokens whose retirement has come. True when any is due.

@@ -10,7 +10,7 @@ use std::{borrow::Cow, fmt, marker::PhantomData, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{scope::Scopes, verify::Refusal};
+use super::{canonical, scope::Scopes, verify::Refusal};
 use crate::{
     clock::Timestamp,
     id::{GrantId, LoginId, TokenId, Uid},
@@ -177,6 +177,14 @@ impl Claims {
         if json.first() != Some(&b'{') {
             return Err(Refusal::Claims);
         }
+        if let Some(claims) = canonical::read(json) {
+            return Ok(claims);
+        }
+        Self::parse_any(json)
+    }
+
+    /// As [`Claims::parse`], in whatever order and spelling.
+    pub(super) fn parse_any(json: &[u8]) -> Result<Self, Refusal> {
         let wire: Wire<'_> = serde_json::from_slice(json).map_err(|_| Refusal::Claims)?;
         Ok(Self {
             issuer: wire.iss.into(),
@@ -266,16 +274,19 @@ impl de::Visitor<'_> for HexVisitor {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<[u8; 16], E> {
-        let (pairs, []) = text.as_bytes().as_chunks::<2>() else {
-            return Err(E::custom("not an id"));
-        };
-        let pairs: &[[u8; 2]; 16] = pairs.try_into().map_err(|_| E::custom("not an id"))?;
-        let digits = pairs.map(|[high, low]| [DIGITS[usize::from(high)], DIGITS[usize::from(low)]]);
-        if digits.iter().flatten().any(|digit| *digit == NO_DIGIT) {
-            return Err(E::custom("not an id"));
-        }
-        Ok(digits.map(|[high, low]| (high << 4) | low))
+        hex16(text.as_bytes()).ok_or_else(|| E::custom("not an id"))
     }
+}
+
+/// The bytes of 32 lower-case hexadecimal digits.
+pub(super) fn hex16(text: &[u8]) -> Option<[u8; 16]> {
+    let (pairs, []) = text.as_chunks::<2>() else {
+        return None;
+    };
+    let pairs: &[[u8; 2]; 16] = pairs.try_into().ok()?;
+    let digits = pairs.map(|[high, low]| [DIGITS[usize::from(high)], DIGITS[usize::from(low)]]);
+    let is_id = digits.iter().flatten().all(|digit| *digit != NO_DIGIT);
+    is_id.then(|| digits.map(|[high, low]| (high << 4) | low))
 }
 
 const NO_DIGIT: u8 = 0xff;

@@ -11,7 +11,10 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
-use super::hash::{Hasher, Kind};
+use super::{
+    Scopes,
+    hash::{Hasher, Kind},
+};
 use crate::{
     clock::Timestamp,
     id::{GrantId, LoginId, Uid},
@@ -48,10 +51,47 @@ pub struct Grant {
     pub generation: u32,
     /// When the generation before was replaced.
     pub rotated_at: Timestamp,
+    /// What its tokens are restricted to (RFC 6749 section 3.3), if anything.
+    pub scope: Option<String>,
 }
 
 impl Record for Grant {
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
+
+    fn upgrade(version: u8, payload: &[u8]) -> Option<Self> {
+        /// Before there were restricted grants.
+        #[derive(Deserialize)]
+        struct First {
+            uid: Uid,
+            sid: LoginId,
+            client_id: String,
+            expires_at: Timestamp,
+            generation: u32,
+            rotated_at: Timestamp,
+        }
+        if version != 1 {
+            return None;
+        }
+        let first: First = postcard::from_bytes(payload).ok()?;
+        Some(Self {
+            uid: first.uid,
+            sid: first.sid,
+            client_id: first.client_id,
+            expires_at: first.expires_at,
+            generation: first.generation,
+            rotated_at: first.rotated_at,
+            scope: None,
+        })
+    }
+}
+
+impl Grant {
+    /// The scopes, when restricted. A scope this server does not know permits nothing.
+    pub fn scopes(&self) -> Option<Scopes> {
+        self.scope
+            .as_ref()
+            .map(|text| text.parse().unwrap_or_default())
+    }
 }
 
 /// What a new grant is for.
@@ -63,6 +103,8 @@ pub struct NewGrant {
     pub sid: LoginId,
     /// The client that holds it.
     pub client_id: String,
+    /// What its tokens are restricted to, if anything.
+    pub scope: Option<Scopes>,
     /// When it ends whatever happens.
     pub expires_at: Timestamp,
 }
@@ -96,6 +138,7 @@ pub fn issue(
         uid,
         sid,
         client_id,
+        scope,
         expires_at,
     } = new;
     GRANTS.put(
@@ -108,6 +151,7 @@ pub fn issue(
             expires_at,
             generation: 0,
             rotated_at: now,
+            scope: scope.map(|scope| scope.to_string()),
         },
     )?;
     Ok((id, render(&live.hasher, &id, 0)))
@@ -272,6 +316,17 @@ mod tests {
                 .unwrap();
             redeemed.map(|(_, _, token)| token.expose().clone())
         }
+    }
+
+    #[test]
+    fn a_grant_of_the_first_layout_is_read_as_unrestricted() {
+        let (uid, sid) = (Uid::from_bytes([1; 16]), LoginId::from_bytes([2; 16]));
+        let old = (uid, sid, "app", T0, 3_u32, T0);
+        let payload = postcard::to_stdvec(&old).unwrap();
+        let grant = Grant::upgrade(1, &payload).unwrap();
+        assert_eq!((grant.uid, grant.sid, grant.generation), (uid, sid, 3));
+        assert_eq!((grant.client_id.as_str(), grant.scopes()), ("app", None));
+        assert_eq!(Grant::upgrade(3, &payload), None);
     }
 
     #[test]

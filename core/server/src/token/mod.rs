@@ -15,6 +15,7 @@
 
 pub mod api;
 mod cache;
+mod canonical;
 mod claims;
 mod codec;
 pub mod grant;
@@ -37,5 +38,5 @@ pub use keyring::{Keyring, KeyringError};
 pub use parse::MAX_LENGTH;
 pub use revocation::{REVOCATIONS, Revocation, RevocationIndex, load, revoke, sweep};
 pub use scope::{Scope, Scopes, UnknownScope};
-pub use strength::WeakSecret;
+pub use strength::{WeakSecret, check as check_strength};
 pub use verify::{Refusal, VerifiedToken, Verifier};

@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::Timestamp,
-    store::{Order, Read, Record, StoreError, Table, Tx},
+    store::{Order, Reader, Record, StoreError, Table, Tx},
 };
 
 /// Revoked ids.
@@ -219,7 +219,7 @@ pub fn revoke(
 ///
 /// # Errors
 /// Only of the store.
-pub fn load(from: &impl Read, now: Timestamp) -> Result<RevocationIndex, StoreError> {
+pub fn load(from: &Reader, now: Timestamp) -> Result<RevocationIndex, StoreError> {
     let index = RevocationIndex::default();
     let progress = PROGRESS.get(from, PROGRESS_KEY)?;
     let Progress { trusted, floor } = progress.unwrap_or(Progress {
@@ -228,12 +228,11 @@ pub fn load(from: &impl Read, now: Timestamp) -> Result<RevocationIndex, StoreEr
     });
     index.trusted.store(trusted.millis(), Ordering::SeqCst);
     index.raise_floor(floor);
-    for entry in REVOCATIONS.scan(from, &[], None, Order::Ascending) {
-        let (key, revocation) = entry?;
-        let id = key.as_slice().try_into();
-        let id = id.map_err(|_| REVOCATIONS.corrupt(&key))?;
-        index.insert(id, revocation.expires_at);
-    }
+    let read = |key: &[u8], revocation: Revocation| {
+        let id = key.try_into().map_err(|_| REVOCATIONS.corrupt(key))?;
+        Ok((id, revocation.expires_at))
+    };
+    REVOCATIONS.load(from, read, |(id, expires_at)| index.insert(id, expires_at))?;
     Ok(index)
 }
 

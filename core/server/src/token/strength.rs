@@ -36,7 +36,7 @@ const RFC7515: &str =
     "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
 
 /// Accepts `secret` as a signing key, or says why not.
-pub(super) fn check(secret: &[u8]) -> Result<(), WeakSecret> {
+pub fn check(secret: &[u8]) -> Result<(), WeakSecret> {
     if secret.len() < 32 {
         return Err(WeakSecret::Short);
     }

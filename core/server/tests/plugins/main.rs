@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)]
 
 mod bad_files;
+mod conformance;
 mod misbehaviour;
 mod outside;
 mod server;

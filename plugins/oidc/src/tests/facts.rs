@@ -39,6 +39,18 @@ fn a_verified_address_names_a_person() {
 }
 
 #[test]
+fn a_reserved_name_is_for_the_host_to_refuse() {
+    for said in ["local", " LOCAL ", "__public__"] {
+        let claims = json!({"email": said, "email_verified": true});
+        let name = said.trim().to_lowercase();
+        assert_eq!(who(&rules(), claims).unwrap().username, Some(name));
+        assert!(is_nobody(&rules(), json!({"email": said})));
+    }
+    let claims = json!({"email": "root", "email_verified": true});
+    assert!(is_nobody(&rules(), claims));
+}
+
+#[test]
 fn only_true_is_verified() {
     for verified in [
         json!(false),

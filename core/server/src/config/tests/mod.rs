@@ -35,7 +35,7 @@ fn faults(text: &str) -> Vec<String> {
 }
 
 const ACCOUNTS: &str = "[auth]\nbackends = ['accounts']\n[backend.accounts]\nplugin = 'accounts'\n";
-const KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+const KEY: &str = "9f3c1be07a52d8644e0be1976d2fa83519c4705eb8d3426f810a97ec5bd6f213";
 
 #[test]
 fn nothing_at_all_is_no_auth_on_loopback() {

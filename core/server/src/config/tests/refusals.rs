@@ -38,6 +38,8 @@ const BAD: &[(&str, &str)] = &[
     ("[server]\ntrusted_proxies = '10.0.0.0/8'", "must be a list of texts"),
     ("[server]\ntrusted_proxies = ['0.0.0.0/0']", "is every address there is"),
     ("[server]\ntrusted_proxies = ['::/0']", "is every address there is"),
+    ("[server]\ntrusted_proxies = ['::ffff:0.0.0.0/96']", "is every address there is"),
+    ("[server]\ntrusted_proxies = ['::ffff:0.0.0.0/95']", "bits set after its prefix"),
     ("[server]\ntrusted_proxies = ['10.0.0.0/33']", "prefix length of 0 to 32"),
     ("[server]\ntrusted_proxies = ['10.0.0.0/']", "prefix length"),
     ("[server]\ntrusted_proxies = ['10.0.0.1/8']", "bits set after its prefix"),
@@ -54,6 +56,8 @@ const BAD: &[(&str, &str)] = &[
     ("[tokens]\naudience = ' '", "must not be empty"),
     ("[tokens]\nsecret = ''", "tokens.secret (line 2): must not be empty"),
     ("[tokens]\nsecret = 'hunter2'", "64 hexadecimal digits"),
+    ("[tokens]\nsecret = '0000000000000000000000000000000000000000000000000000000000000000'", "tokens.secret (line 2): the signing secret is a pattern"),
+    ("[tokens]\nsecret = '00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff'", "is a pattern"),
     ("[tokens]\nsecret = 42", "must be a text in quotes"),
     ("[tokens]\nsecret_file = '/nonexistent/key'", "cannot read /nonexistent/key"),
     ("[tokens]\nsecret_file = '/'", "is not a regular file"),
@@ -89,6 +93,8 @@ const BAD: &[(&str, &str)] = &[
     ("[accounts]\nregistration = 'everyone'", "must be \"invite\" or \"open\" or \"closed\""),
     ("[accounts]\nadmins = ['Local']", "is reserved"),
     ("[accounts]\nadmins = ['']", "accounts.admins[0]"),
+    ("[accounts]\nadmins = ['Not A Name']", "cannot be the name of an account"),
+    ("[accounts]\nadmin_list_file = '/nonexistent/list'", "accounts.admin_list_file (line 2): cannot read /nonexistent/list"),
     ("[[agent]]\ndescription = 'x'", "agent[0].name: is required"),
     ("[[agent]]\nname = 'a'\n[[agent]]\nname = 'a'", "agent[1].name (line 4): \"a\" is the name of two agents"),
     ("[agent]\nname = 'a'", "must be written `[[agent]]`"),
@@ -137,6 +143,7 @@ fn no_fault_repeats_a_secret() {
         "[device]\nclient_secret = ['hunter2']",
         "[backend.a]\nplugin = 'x'\nclient_secret = 'hunter2'\nbad = nan",
         "[backend]\na = 'hunter2'",
+        "[server]\npublic_url = 'https://me:hunter2@a.example'",
     ] {
         let faults = format!("{:?}", load(text).unwrap_err());
         assert!(!faults.contains("hunter2"), "{faults}");

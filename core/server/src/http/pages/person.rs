@@ -129,7 +129,9 @@ async fn change(app: Arc<App>, request: Request) -> Outcome {
     let is_admin = fields.optional_boolean("is_admin");
     let disabled = fields.optional_boolean("disabled");
     fields.finish()?;
-    change_account(&app, request.param("id"), is_admin, disabled, request.now).await?;
+    let principal = request.user()?;
+    let name = request.param("id");
+    change_account(&app, principal, name, is_admin, disabled, request.now).await?;
     let done = match (is_admin, disabled) {
         (Some(true), _) => "promoted",
         (Some(false), _) => "demoted",
@@ -167,7 +169,8 @@ async fn ask_reset(app: Arc<App>, request: Request) -> Outcome {
 
 async fn reset(app: Arc<App>, request: Request) -> Outcome {
     let name = request.param("id");
-    let password = app.office.reset_password(name, request.now).await?;
+    let by = request.user()?.person();
+    let password = app.office.reset_password(by, name, request.now).await?;
     // Whoever resets their own has just ended the login this page would be shown to.
     let is_self = *request.user()?.account.id == *name;
     let shown = ShownOnce {

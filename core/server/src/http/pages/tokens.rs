@@ -201,7 +201,7 @@ async fn ask(app: &App, request: &Request, status: StatusCode, problem: Option<S
 
 /// What there is to choose from, within what the operator allows.
 fn lifetimes(app: &App, chosen: &str) -> Vec<(String, String, bool)> {
-    let most = app.api_max_ttl / DAY;
+    let most = app.api_policy.longest / DAY;
     let mut days: Vec<u64> = [7, 30, 90, 180, 365]
         .into_iter()
         .filter(|days| *days < most)
@@ -221,7 +221,7 @@ fn lifetimes(app: &App, chosen: &str) -> Vec<(String, String, bool)> {
     // A year and the most there is may be the same in words.
     days.dedup_by(|later, earlier| *earlier >= 365 && *later >= 365);
     let mut choices: Vec<_> = days.into_iter().map(in_words).collect();
-    if app.api_allow_unlimited {
+    if app.api_policy.allows_endless {
         choices.push(("never".to_owned(), "Never".to_owned()));
     }
     choices
@@ -239,12 +239,12 @@ fn read(request: &Request) -> Result<NewToken, &'static str> {
     if !(1..=100).contains(&name.chars().count()) || name.chars().any(char::is_control) {
         return Err("Give the token a name of up to 100 characters.");
     }
-    let days = match field(request, "expires").as_str() {
-        "never" => None,
-        text => match text.parse::<u64>() {
-            Ok(days @ 1..=366) => Some(days),
-            _ => return Err("Choose when the token expires."),
-        },
+    let expires = field(request, "expires");
+    let is_endless = expires == "never";
+    let days = match expires.parse::<u64>() {
+        Ok(days @ 1..=366) => Some(days),
+        _ if is_endless => None,
+        _ => return Err("Choose when the token expires."),
     };
     let scope = match field(request, "access").as_str() {
         "all" => None,
@@ -260,7 +260,12 @@ fn read(request: &Request) -> Result<NewToken, &'static str> {
     if scope.is_some_and(Scopes::is_empty) {
         return Err("Choose at least one scope.");
     }
-    Ok(NewToken { name, days, scope })
+    Ok(NewToken {
+        name,
+        days,
+        is_endless,
+        scope,
+    })
 }
 
 async fn make(app: Arc<App>, request: Request) -> Outcome {

@@ -106,20 +106,14 @@ fn not_found() -> ApiError {
 
 /// An id with or without its prefix, in any letter case.
 fn session_id(text: &str) -> Option<SessionId> {
-    text.strip_prefix("conv_")
-        .unwrap_or(text)
-        .to_ascii_lowercase()
-        .parse()
-        .ok()
+    let text = text.to_ascii_lowercase();
+    text.strip_prefix("conv_").unwrap_or(&text).parse().ok()
 }
 
 /// An agent's id with or without its prefix, in any letter case.
 pub(super) fn agent_id(text: &str) -> Option<AgentId> {
-    text.strip_prefix("ag_")
-        .unwrap_or(text)
-        .to_ascii_lowercase()
-        .parse()
-        .ok()
+    let text = text.to_ascii_lowercase();
+    text.strip_prefix("ag_").unwrap_or(&text).parse().ok()
 }
 
 fn viewer(app: &App, request: &Request) -> Result<Viewer, ApiError> {

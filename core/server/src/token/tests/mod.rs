@@ -18,6 +18,7 @@
 
 mod accounts;
 mod attacks;
+mod canonical;
 mod claims;
 mod hashes;
 mod interop;

@@ -1,4 +1,7 @@
-//! `omnigent plugin`: what plugins there are, and whether a file is one.
+//! `omnigent plugin`: what plugins there are, whether a file is one, and how to begin one.
+
+mod check;
+mod new;
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +15,7 @@ use crate::{
     settings::Settings,
 };
 
-/// Lists and inspects plugins
+/// Lists, inspects, checks and begins plugins
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -39,12 +42,16 @@ enum Command {
         /// The plugin's file
         file: PathBuf,
     },
+    Check(check::Args),
+    New(new::Args),
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     match &args.command {
         Command::List => list(&args.settings.load(None)?.server.plugin_dir, args.json),
         Command::Inspect { file } => inspect(file, args.json),
+        Command::Check(check) => check::run(check, args.settings.config.as_deref(), args.json),
+        Command::New(new) => new::run(new),
     }
 }
 

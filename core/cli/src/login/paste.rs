@@ -1,0 +1,56 @@
+//! Storing a token the person has already, from standard input.
+
+use std::io::IsTerminal;
+
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+
+use super::SignedIn;
+use crate::{
+    claims,
+    client::{Body, Wire, wire::Bearer},
+    failure::Failure,
+    me,
+    output::hint,
+    password::piped,
+};
+
+/// Reads a token and asks the server whose it is.
+pub(super) fn token(wire: &Wire) -> Result<SignedIn, Failure> {
+    if std::io::stdin().is_terminal() {
+        hint("Paste the token, then a new line and Ctrl-D:");
+    }
+    let text = piped(std::io::stdin())?;
+    let text = text.trim();
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Failure::Usage("standard input holds no token".into()));
+    }
+    let bearer = Bearer::new(text.to_owned());
+    let claims = claims::read(text);
+    let answer = wire.send(
+        Method::GET,
+        me::path_for(claims.as_ref()),
+        Some(&bearer),
+        Body::None,
+    )?;
+    if answer.status == StatusCode::UNAUTHORIZED {
+        let server = wire.server();
+        return Err(Failure::Refused(format!(
+            "{server} does not accept this token"
+        )));
+    }
+    let said: Value = answer.success()?.json()?;
+    let claimed = |name| {
+        claims
+            .as_ref()
+            .map_or(Value::Null, |claims| claims[name].clone())
+    };
+    let user_id = said["user_id"].as_str().map(str::to_owned);
+    let user_id = user_id.or_else(|| claimed("sub").as_str().map(str::to_owned));
+    Ok(SignedIn {
+        token: bearer,
+        user_id: user_id.unwrap_or_default(),
+        expires_at: claimed("exp").as_f64(),
+        refresh_token: None,
+    })
+}

@@ -1,0 +1,117 @@
+//! Where the requests of one connection come in, and which way each goes.
+//!
+//! Two ways: a route that answers at once is answered here and now, without a future, a timer or a
+//! copy of the request. Everything else goes through warp's filter. Both end in `dispatch`.
+//!
+//! **Invariant:** the same request is decided alike on both ways: `dispatch` has each step once.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::{Arc, OnceLock},
+};
+
+use bytes::Bytes;
+use futures_util::future::{Either, Ready, ready};
+use http::Request;
+use http_body_util::Full;
+use hyper::{body::Incoming, service::Service as _};
+use hyper_util::service::TowerToHyperService;
+use warp::Filter;
+
+use super::{
+    dispatch::{Answer, answer, at_once},
+    peer::{self, Peer},
+    request::{Head, next_id},
+    response::Response,
+    route::Table,
+};
+use crate::app::{App, Running};
+
+/// What all requests of a connection share.
+pub(super) struct Door {
+    pub(super) running: Arc<Running>,
+    pub(super) table: Arc<Table>,
+    pub(super) peer: Peer,
+}
+
+/// A request on its way through the filter: where it came in, the server that answers it (one
+/// configuration from beginning to end), and what it says.
+#[derive(Clone)]
+pub(super) struct Arrival {
+    pub(super) door: Arc<Door>,
+    pub(super) app: Arc<App>,
+    pub(super) head: Arc<Head>,
+}
+
+/// A body on its way out: ours, or warp's.
+type Body =
+    http_body_util::Either<Full<Bytes>, http_body_util::combinators::BoxBody<Bytes, warp::Error>>;
+
+type Out = Result<http::Response<Body>, Infallible>;
+
+type Later = Pin<Box<dyn Future<Output = Out> + Send>>;
+
+/// The way in of one connection.
+pub(super) fn service(
+    door: Door,
+) -> impl hyper::service::Service<
+    Request<Incoming>,
+    Response = http::Response<Body>,
+    Error = Infallible,
+    Future = Either<Ready<Out>, Later>,
+> {
+    use http_body_util::BodyExt;
+
+    let door = Arc::new(door);
+    let filter = warp::ext::get::<Arrival>()
+        .and(warp::body::stream())
+        .then(|arrival, incoming| async { for_warp(answer(arrival, incoming).await) });
+    let filter = warp::service(filter);
+    hyper::service::service_fn(move |request: Request<Incoming>| {
+        let (parts, body) = request.into_parts();
+        let app = door.running.glance();
+        let trusted = &app.settings.trusted_proxies;
+        let (client, is_from_trusted_proxy) = peer::client(trusted, door.peer, &parts.headers);
+        let head = Head {
+            method: parts.method,
+            uri: parts.uri,
+            headers: parts.headers,
+            peer: door.peer,
+            client,
+            is_from_trusted_proxy,
+            id: next_id(),
+            expiry_notice: OnceLock::new(),
+        };
+        match at_once(&door, &app, head) {
+            Answer::Now(response) => Either::Left(ready(Ok(ours(response)))),
+            Answer::Later(later) => {
+                let later: Later = Box::pin(async move { Ok(ours(later.await)) });
+                Either::Right(later)
+            }
+            Answer::Elsewhere(head) => {
+                // Handed over whole: the filter would have to clone the headers to see them.
+                let mut request = Request::new(body);
+                request.extensions_mut().insert(Arrival {
+                    door: Arc::clone(&door),
+                    app: Arc::clone(&app),
+                    head,
+                });
+                let answered = TowerToHyperService::new(filter.clone()).call(request);
+                let later: Later = Box::pin(async move {
+                    let response = answered.await?;
+                    Ok(response.map(|body| http_body_util::Either::Right(body.boxed())))
+                });
+                Either::Right(later)
+            }
+        }
+    })
+}
+
+fn ours(response: Response) -> http::Response<Body> {
+    response.map(|bytes| http_body_util::Either::Left(Full::new(bytes)))
+}
+
+fn for_warp(response: Response) -> warp::reply::Response {
+    response.map(Into::into)
+}

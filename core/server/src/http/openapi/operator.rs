@@ -1,0 +1,82 @@
+//! What only the operator does, on the Unix socket.
+
+use http::Method;
+use serde_json::json;
+
+use super::operation::{Operation, object, of, schema};
+
+pub(super) fn operations() -> Vec<Operation> {
+    let op = of("operator");
+    let list = || json!({"type": "array"});
+    let string = || json!({"type": "string"});
+    let maybe = || json!({"type": ["string", "null"]});
+    let any = || json!({"type": "object"});
+    let identities = "/auth/users/{id}/identities";
+    vec![
+        op(
+            Method::POST,
+            "/auth/operator/reload",
+            "reload",
+            "Put the changed configuration in force",
+        )
+        .answers(
+            200,
+            "What changed",
+            object(&[("changes", list()), ("warnings", list())], &[]),
+        )
+        .refuses(&[409]),
+        op(
+            Method::POST,
+            "/auth/operator/plan",
+            "plan",
+            "By which backends each account would get in",
+        )
+        .takes(object(&[("backends", list())], &[("after", maybe())]))
+        .answers(200, "The plan", object(&[("accounts", list())], &[])),
+        op(
+            Method::POST,
+            "/auth/operator/migrate",
+            "migrate",
+            "Expect identities of another backend",
+        )
+        .takes(object(
+            &[("to", string()), ("by", json!({}))],
+            &[
+                ("from", maybe()),
+                ("dry_run", json!({"type": "boolean"})),
+                ("after", maybe()),
+            ],
+        ))
+        .answers(200, "A page of what is expected", any()),
+        op(
+            Method::POST,
+            "/auth/users/{id}/reset-link",
+            "make_reset_link",
+            "A link that signs somebody in once",
+        )
+        .answers(200, "The link", schema("Link")),
+        op(
+            Method::GET,
+            identities,
+            "list_identities",
+            "An account's identities",
+        )
+        .answers(200, "Linked and expected ones", any()),
+        op(
+            Method::POST,
+            identities,
+            "expect_identity",
+            "Expect an identity for an account",
+        )
+        .takes(object(&[("backend", string()), ("by", json!({}))], &[]))
+        .empty(204, "Expected")
+        .refuses(&[409]),
+        op(
+            Method::DELETE,
+            "/auth/users/{id}/identities/{backend}",
+            "unlink_identities",
+            "Take a backend's identities from an account",
+        )
+        .empty(204, "Unlinked"),
+    ]
+}
