@@ -192,6 +192,9 @@ fn way(visit: &Visit, backend: Option<&str>) -> String {
             query.append_pair(name, value);
         }
     }
+    if visit.reauth {
+        query.append_pair("reauth", "1");
+    }
     format!("/auth/login?{}", query.finish())
 }
 
