@@ -9,7 +9,7 @@ use std::{
 
 use omnigent_tests::{
     PASSWORD, Server, ServerBuilder,
-    browser::Browser,
+    browser::{Browser, hidden},
     terminal::{Ended, Terminal},
 };
 use rexpect::process::WaitStatus;
@@ -276,9 +276,14 @@ fn behind_a_proxy_a_token_of_ones_own_is_to_be_had() {
     let path = link.strip_prefix(&server.url).expect("its own page");
     let browser = server.client().with("x-forwarded-email", "ada@example.com");
     let browser = browser.with("origin", &server.url);
-    browser.get(path).expect(200);
+    let page = browser.get(path).expect(200).text;
     let code = path.split_once("ticket=").expect("a code").1;
-    let decision = [("ticket", code), ("decision", "approve")];
+    let proof = hidden(&page, "form_token");
+    let decision = [
+        ("ticket", code),
+        ("decision", "approve"),
+        ("form_token", &proof),
+    ];
     browser
         .form("/auth/cli-login/decide", &decision)
         .expect(200);
