@@ -41,7 +41,7 @@ pub(super) enum Looked {
     /// It is decided.
     Decided(Credential),
     /// The store must be asked.
-    Unknown(Unknown),
+    Unknown(Box<Unknown>),
 }
 
 /// An identity of which it is not known whom it leads to.
@@ -103,10 +103,10 @@ fn asserted(app: &App, backend: &Instance, head: &Head) -> Option<Looked> {
         Ok(Verdict::NotMine) => None,
         Ok(Verdict::Accepted(identity)) => Some(match app.desk.known(backend, &identity) {
             Some(account) => Looked::Decided(good(backend.name(), identity, account)),
-            None => Looked::Unknown(Unknown {
+            None => Looked::Unknown(Box::new(Unknown {
                 backend: backend.name().to_owned(),
                 identity,
-            }),
+            })),
         }),
         Ok(Verdict::Denied(reason)) => {
             tracing::warn!(
@@ -132,9 +132,10 @@ const UNAVAILABLE: &str = "this way of signing in is unavailable; try again late
 pub(super) async fn admit(
     app: &App,
     head: &Head,
-    Unknown { backend, identity }: Unknown,
+    unknown: Box<Unknown>,
     now: Timestamp,
 ) -> Credential {
+    let Unknown { backend, identity } = *unknown;
     let Some(instance) = app.backends.iter().find(|known| known.name() == backend) else {
         return Credential::Refused(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE.into());
     };

@@ -37,7 +37,7 @@ pub(super) enum Answer {
 /// Answers a request whose route answers at once.
 pub(super) fn at_once(door: &Arc<Door>, app: &Arc<App>, head: Head) -> Answer {
     let head = Arc::new(head);
-    let work = || -> Result<Outcome, Option<Unknown>> {
+    let work = || -> Result<Outcome, Option<Box<Unknown>>> {
         check_head(&head).map_err(|_| None)?;
         let found = door.table.find(&head.method, head.uri.path());
         let (route, params) = found.map_err(|_| None)?;
@@ -95,7 +95,7 @@ pub(super) fn answer<B: Buf + Send>(
 async fn settle<B: Buf + Send>(
     Arrival { door, app, head }: Arrival,
     incoming: impl Stream<Item = Result<B, warp::Error>> + Send + 'static,
-    unknown: Option<Unknown>,
+    unknown: Option<Box<Unknown>>,
 ) -> Response {
     let work = run(door, Arc::clone(&app), Arc::clone(&head), incoming, unknown);
     let work = AssertUnwindSafe(work).catch_unwind();
@@ -124,7 +124,7 @@ async fn run<B: Buf + Send>(
     app: Arc<App>,
     head: Arc<Head>,
     incoming: impl Stream<Item = Result<B, warp::Error>> + Send + 'static,
-    unknown: Option<Unknown>,
+    unknown: Option<Box<Unknown>>,
 ) -> Outcome {
     check_head(&head)?;
     let table = Arc::clone(&door.table);

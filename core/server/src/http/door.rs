@@ -97,7 +97,7 @@ pub(super) fn service(
                     app: Arc::clone(&app),
                     head,
                 });
-                let answered = TowerToHyperService::new(filter.clone()).call(request);
+                let answered = TowerToHyperService::new(filter).call(request);
                 let later: Later = Box::pin(async move {
                     let response = answered.await?;
                     Ok(response.map(|body| http_body_util::Either::Right(body.boxed())))
