@@ -19,9 +19,13 @@ fn call(client: &Client, method: &str, path: &str) -> Answer {
     client.send(method, &path.join("/"), None, "")
 }
 
-/// Refused for who is asking, or already for the shape of what they ask.
+/// Refused for who is asking, or already for the shape of what they ask; or shown to the door.
 fn is_refused(answer: &Answer) -> bool {
-    [401, 403, 415, 422].contains(&answer.status)
+    let is_shown_out = answer.status == 302
+        && answer
+            .header("location")
+            .is_some_and(|to| to.starts_with("/login?return_to="));
+    is_shown_out || [401, 403, 415, 422].contains(&answer.status)
 }
 
 #[test]

@@ -12,7 +12,7 @@ use omnigent_tests::{
     browser::Browser,
     terminal::{Ended, Terminal},
 };
-use rexpect::process::wait::WaitStatus;
+use rexpect::process::WaitStatus;
 
 fn claimed() -> Server {
     let server = ServerBuilder::accounts().start();
@@ -39,9 +39,7 @@ fn approve(url: &str) {
     let browser = Browser::new();
     let mut page = browser.open(url);
     if !page.text.contains("type=\"password\"") {
-        let query = url.split_once('?').map_or("", |(_, query)| query);
-        let origin = url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
-        page = browser.open(&format!("{origin}/auth/login?{query}&backend=local"));
+        page = browser.open(&format!("{}&backend=local", page.url));
     }
     let page = browser.submit(&page, &[("username", "admin"), ("password", PASSWORD)]);
     let done = browser.submit(&page, &[]);
@@ -70,12 +68,9 @@ fn line_of(output: &mut impl BufRead, start: &str) -> String {
 fn link_of(child: &mut Child) -> String {
     let out = child.stdout.as_mut().expect("piped");
     // Byte by byte: what follows is for whoever waits for its end.
-    let mut link = Vec::new();
-    for byte in out.bytes() {
-        match byte.expect("text") {
-            b'\n' => break,
-            byte => link.push(byte),
-        }
+    let (mut link, mut byte) = (Vec::new(), [0]);
+    while out.read(&mut byte).expect("text") == 1 && byte != *b"\n" {
+        link.extend(byte);
     }
     String::from_utf8(link).expect("text")
 }
@@ -271,6 +266,31 @@ fn where_nobody_signs_in_nothing_is_asked() {
 }
 
 #[test]
+fn behind_a_proxy_a_token_of_ones_own_is_to_be_had() {
+    let config = "[server]\ntrusted_proxies = [\"127.0.0.1\"]\n[auth]\nbackends = [\"proxy\"]\n\
+                  [backend.proxy]\nplugin = \"header\"\n";
+    let server = ServerBuilder::no_auth().config(config).start();
+    let ada = Terminal::new();
+    let mut login = ada.start(&["login", "--no-browser", &server.url]);
+    let link = link_of(&mut login);
+    let path = link.strip_prefix(&server.url).expect("its own page");
+    let browser = server.client().with("x-forwarded-email", "ada@example.com");
+    let browser = browser.with("origin", &server.url);
+    browser.get(path).expect(200);
+    let code = path.split_once("ticket=").expect("a code").1;
+    let decision = [("ticket", code), ("decision", "approve")];
+    browser
+        .form("/auth/cli-login/decide", &decision)
+        .expect(200);
+    Ended::of(login).expect(0);
+    assert_eq!(ada.get(&["whoami"]), "ada@example.com");
+    ada.run(&["logout"]).expect(0);
+    // In a terminal it is offered without asking for it.
+    let mut pty = ada.pty(&["login", &server.url]);
+    pty.exp_string("/auth/login?ticket=").expect("a link");
+}
+
+#[test]
 fn an_invite_becomes_an_account_and_a_login() {
     let server = claimed();
     let admin = Terminal::new();
@@ -337,6 +357,16 @@ fn a_pasted_token_is_stored_and_outlives_logout() {
         .bearer(token)
         .get("/v1/sessions")
         .expect(401);
+    // That it ends soon is said once, beside the result.
+    let short = ada.get(&["token", "create", "short", "--expires-in-days", "1"]);
+    let warned = Terminal::new().env("OMNIGENT_REMOTE_AUTH_TOKEN", &short);
+    let said = warned.run(&["session", "create", "reviewer", "--server", &server.url]);
+    let said = said.expect(0);
+    assert_eq!(
+        said.err.matches("this API token ends in").count(),
+        1,
+        "{said:?}"
+    );
     // The variable beats what is stored.
     let other = Terminal::new().env("OMNIGENT_REMOTE_AUTH_TOKEN", token);
     other.sign_in(&server);
@@ -504,7 +534,7 @@ fn explaining_names_the_reason_and_shows_no_token() {
             );
         }
     }
-    let nonsense = input(&["--token-stdin"], "not a token").expect(5);
+    let nonsense = input(&["--token-stdin"], "not-a-token").expect(5);
     assert!(nonsense.out.contains("not a token"), "{}", nonsense.out);
     ada.run(&["logout"]).expect(0);
     ada.run(&["explain", "--server", &server.url]).expect(5);
@@ -587,5 +617,5 @@ fn shells_and_packagers_get_what_they_need() {
     ada.run(&["man", &dir]).expect(0);
     let page = std::fs::read_to_string(ada.home.path().join("omnigent-login.1")).expect("a page");
     assert!(page.contains(".TH") && page.contains("device"), "{page}");
-    ada.run(&["man", "/nonexistent"]).expect(1);
+    ada.run(&["man", "/nonexistent"]).expect(2);
 }

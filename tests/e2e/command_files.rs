@@ -9,7 +9,8 @@ use std::{
 };
 
 use omnigent_tests::{
-    Server, ServerBuilder,
+    PASSWORD, Server, ServerBuilder,
+    proxy::Proxy,
     terminal::{Ended, Terminal},
 };
 use serde_json::{Value, json};
@@ -166,6 +167,15 @@ fn a_file_others_could_have_touched_is_refused() {
     refuse("chmod 600");
     ada.plant(&login_to(&url)[..40]);
     refuse("damaged");
+    ada.plant(&login_to(&url));
+    let chown = std::process::Command::new("chown")
+        .arg("65534")
+        .arg(ada.vault())
+        .output();
+    if chown.expect("chown").status.success() {
+        refuse("somebody else");
+        fs::remove_file(ada.vault()).expect("ours");
+    }
     let elsewhere = ada.home.path().join("elsewhere");
     ada.plant(&login_to(&url));
     fs::rename(ada.vault(), &elsewhere).expect("ours");
@@ -238,9 +248,9 @@ fn a_token_goes_to_its_own_server_only() {
         "http://192.0.2.1:6767",
         "https://ada@auth.example.com",
     ] {
-        let entry = ada.plant(&login_to(url));
+        ada.plant(&login_to(url));
         let refused = ada.run(&["whoami", "--server", url]).expect(2);
-        assert!(!refused.err.contains("secret"), "{entry:?} {}", refused.err);
+        assert!(!refused.err.contains("secret"), "{url}: {}", refused.err);
     }
 }
 
@@ -323,4 +333,54 @@ fn the_data_directory_of_the_environment_wins() {
     let mode = fs::metadata(&place).expect("a folder").permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
     assert_eq!(ada.get(&["whoami"]), "admin");
+}
+
+#[test]
+fn certificates_are_checked_against_those_that_are_named() {
+    let server = claimed();
+    let proxy = Proxy::tls(&server.url);
+    let login = [
+        "login",
+        &proxy.url,
+        "--username",
+        "admin",
+        "--password-stdin",
+    ];
+    let stranger = Terminal::new();
+    let refused = stranger.feed(&login, PASSWORD).expect(7);
+    assert!(refused.err.contains("ertificate"), "{}", refused.err);
+    assert!(!stranger.vault().exists());
+    let certificate = proxy.certificate().display().to_string();
+    let ada = Terminal::new().env("SSL_CERT_FILE", &certificate);
+    ada.feed(&login, PASSWORD).expect(0);
+    assert_eq!(ada.get(&["whoami"]), "admin");
+}
+
+#[test]
+fn no_process_has_a_token_in_its_arguments() {
+    let server = claimed();
+    let ada = Terminal::new().browser();
+    // One that waits: for the person, and for a server that does not answer.
+    let mut waiting = ada.start(&["login", "--no-browser", &server.url]);
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", silent.local_addr().expect("an address"));
+    ada.plant(&login_to(&url));
+    let mut asking = ada.start(&["whoami", "--server", &url]);
+    let (mut asked, _) = silent.accept().expect("a request");
+    let mut request = [0; 4096];
+    let count = asked.read(&mut request).expect("a request");
+    let request = String::from_utf8_lossy(&request[..count]).into_owned();
+    assert!(request.contains("the.secret.token"), "{request}");
+    for child in [&mut waiting, &mut asking] {
+        for file in ["cmdline", "environ"] {
+            let path = format!("/proc/{}/{file}", child.id());
+            let seen = String::from_utf8_lossy(&fs::read(path).expect("a process")).into_owned();
+            assert!(
+                !seen.contains("secret") && !seen.contains("ticket"),
+                "{seen}"
+            );
+        }
+        child.kill().expect("ours");
+        child.wait().expect("its end");
+    }
 }

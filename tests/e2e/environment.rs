@@ -90,7 +90,7 @@ fn registration_follows_the_policy() {
     invite
         .client()
         .post("/auth/register", body.clone())
-        .expect(400);
+        .expect(422);
     let closed = ServerBuilder::accounts()
         .also("[accounts]\nregistration = \"closed\"")
         .start();

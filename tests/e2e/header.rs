@@ -2,6 +2,7 @@
 
 use omnigent_tests::{
     Client, Server, ServerBuilder,
+    browser::hidden,
     proxy::{Proxy, USER},
 };
 use serde_json::json;
@@ -236,7 +237,7 @@ fn a_prefix_is_taken_off_once_and_required() {
         .expect(401);
     google("accounts.google.com:accounts.google.com:local")
         .get("/v1/sessions")
-        .expect(422);
+        .expect(400);
 }
 
 #[test]
@@ -338,7 +339,11 @@ fn programs_get_tokens_of_ours_and_need_no_proxy() {
     let code = url.split_once("ticket=").expect("a code").1;
     ada.form(
         "/auth/cli-login/decide",
-        &[("ticket", code), ("decision", "approve")],
+        &[
+            ("ticket", code),
+            ("decision", "approve"),
+            ("form_token", &hidden(&page, "form_token")),
+        ],
     )
     .expect(200);
     let path = format!(

@@ -88,7 +88,7 @@ fn trial(fault: Fault) -> Result<(), String> {
     if ![400, 403, 502, 503].contains(&page.status) {
         return wrong("an odd status");
     }
-    if !page.text.contains("<h1>Sign in</h1>")
+    if !page.text.contains("<h1>Could not sign you in</h1>")
         || page.text.contains("script")
         || page.text.contains("evil")
     {
@@ -134,7 +134,8 @@ fn word(fault: Fault) -> &'static str {
         UserinfoIsHtml => "not JSON",
         UserinfoFails | TokenFails | KeysFail => "answered 500",
         UnverifiedEmail | VerifiedAsText => "`email_verified` is not true",
-        NoEmail | ReservedName => "email",
+        NoEmail => "email",
+        ReservedName => "reserved identity",
         GroupOverage => "group",
         StateDropped | CodeDropped => "Missing code or state parameter",
         StateChanged => "State mismatch",

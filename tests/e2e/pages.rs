@@ -1,16 +1,7 @@
 //! `/login`, `/setup` and `/register` in a browser without JavaScript.
 
-use omnigent_tests::{Answer, Client, PASSWORD, Server, ServerBuilder};
+use omnigent_tests::{Answer, Client, PASSWORD, Server, ServerBuilder, browser::hidden};
 use serde_json::json;
-
-/// The value of a hidden field of a page.
-fn hidden(page: &Answer, name: &str) -> String {
-    let (_, rest) = page
-        .text
-        .split_once(&format!("name=\"{name}\" value=\""))
-        .expect("the field");
-    rest.split('"').next().unwrap_or_default().to_owned()
-}
 
 fn browser(server: &Server) -> Client {
     server.client().with("origin", &server.url)
@@ -20,8 +11,8 @@ fn sign_in(server: &Server, password: &str, return_to: &str) -> Answer {
     let path = format!("/login?return_to={return_to}");
     let page = server.client().get(&path).expect(200);
     let fields = [
-        ("conversation", hidden(&page, "conversation")),
-        ("return_to", hidden(&page, "return_to")),
+        ("conversation", hidden(&page.text, "conversation")),
+        ("return_to", hidden(&page.text, "return_to")),
         ("username", "admin".to_owned()),
         ("password", password.to_owned()),
     ];

@@ -1,6 +1,6 @@
 //! Signing in a command line through a browser (CONTRACT section 6, THREATS O13, A5).
 
-use omnigent_tests::{Answer, Client, PASSWORD, Server, ServerBuilder};
+use omnigent_tests::{Answer, Client, PASSWORD, Server, ServerBuilder, browser::hidden};
 use serde_json::{Value, json};
 
 fn opened(server: &Server) -> Value {
@@ -18,14 +18,6 @@ fn text(value: &Value) -> &str {
 fn poll(server: &Server, ticket: &Value) -> Answer {
     let path = format!("/auth/cli-poll?ticket={}", text(&ticket["ticket"]));
     server.client().get(&path)
-}
-
-/// The value of a hidden field of the first form that has it.
-fn hidden(page: &str, name: &str) -> String {
-    let (_, rest) = page
-        .split_once(&format!("name=\"{name}\" value=\""))
-        .unwrap_or_else(|| panic!("no {name} in {page}"));
-    rest.split('"').next().unwrap_or_default().to_owned()
 }
 
 fn cookie(answer: &Answer) -> String {
@@ -63,9 +55,19 @@ fn signed_in(server: &Server, ticket: &Value) -> (String, Client) {
 fn decide(browser: &Client, ticket: &Value, decision: &str) -> Answer {
     let url = text(&ticket["login_url"]);
     let (_, code) = url.split_once("ticket=").expect("a code");
+    // Any page of this login has its form token.
+    let page = browser.get("/settings/logins").text;
+    let token = page
+        .contains("form_token")
+        .then(|| hidden(&page, "form_token"));
+    let token = token.unwrap_or_default();
     browser.form(
         "/auth/cli-login/decide",
-        &[("ticket", code), ("decision", decision)],
+        &[
+            ("ticket", code),
+            ("decision", decision),
+            ("form_token", &token),
+        ],
     )
 }
 

@@ -44,17 +44,30 @@ impl Browser {
     /// Fills in the first form of `page`, over what its hidden fields hold, and sends it.
     #[track_caller]
     pub fn submit(&self, page: &Page, fields: &[(&str, &str)]) -> Page {
-        let (_, form) = page
-            .text
-            .split_once("<form")
-            .unwrap_or_else(|| panic!("no form: {page:?}"));
-        let form = form.split("</form>").next().unwrap_or_default();
+        self.send(page, "<form", fields)
+    }
+
+    /// As [`Browser::submit`], of the form that goes to `action`.
+    #[track_caller]
+    pub fn submit_to(&self, page: &Page, action: &str, fields: &[(&str, &str)]) -> Page {
+        self.send(page, &format!("action=\"{action}\""), fields)
+    }
+
+    #[track_caller]
+    fn send(&self, page: &Page, start: &str, fields: &[(&str, &str)]) -> Page {
+        let at = page.text.find(start);
+        let at = at.unwrap_or_else(|| panic!("no {start}: {page:?}"));
+        let form = page.text[at..].split("</form>").next().unwrap_or_default();
         let action = attribute(form, "action").unwrap_or_else(|| page.url.clone());
-        let mut values: BTreeMap<String, String> = form
+        let mut values: Vec<(String, String)> = form
             .split("<input")
             .skip(1)
             .filter_map(|input| {
                 let input = input.split('>').next()?;
+                let is_choice = input.contains("radio") || input.contains("checkbox");
+                if is_choice && !input.contains(" checked") {
+                    return None;
+                }
                 Some((
                     attribute(input, "name")?,
                     attribute(input, "value").unwrap_or_default(),
@@ -62,7 +75,11 @@ impl Browser {
             })
             .collect();
         for (name, value) in fields {
-            values.insert((*name).to_owned(), (*value).to_owned());
+            // A hidden field of the same name comes first and stays as it is.
+            match values.iter_mut().rev().find(|(own, _)| own == name) {
+                Some((_, own)) => (*value).clone_into(own),
+                None => values.push(((*name).to_owned(), (*value).to_owned())),
+            }
         }
         let pairs: Vec<_> = values
             .iter()
@@ -152,6 +169,15 @@ impl Browser {
         page.hops = hops;
         page
     }
+}
+
+/// The value of the first hidden field of this name on a page.
+#[track_caller]
+pub fn hidden(page: &str, name: &str) -> String {
+    let (_, rest) = page
+        .split_once(&format!("name=\"{name}\" value=\""))
+        .unwrap_or_else(|| panic!("no {name} in {page}"));
+    rest.split('"').next().unwrap_or_default().to_owned()
 }
 
 /// Scheme, host and port of a URL.

@@ -54,6 +54,49 @@ impl Proxy {
         Self::start(command, dir, port)
     }
 
+    /// nginx with TLS for `localhost` in front of the server at `upstream`. It asks nobody. Its
+    /// certificate is its own, in [`Proxy::certificate`].
+    #[track_caller]
+    pub fn tls(upstream: &str) -> Self {
+        let (dir, port) = place();
+        let root = dir.path().display();
+        // A leaf that is its own root, which is no authority: the system's default would make it one.
+        let settings = "[req]\ndistinguished_name=name\nx509_extensions=leaf\n[name]\n[leaf]\n\
+                        basicConstraints=critical,CA:FALSE\nsubjectAltName=DNS:localhost\n";
+        write(&dir, "openssl.cnf", settings);
+        let made = Command::new("openssl")
+            .args([
+                "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+            ])
+            .args(["-subj", "/CN=localhost", "-config", "openssl.cnf"])
+            .args(["-keyout", "key.pem", "-out", "certificate.pem"])
+            .current_dir(dir.path())
+            .output();
+        assert!(made.expect("openssl is installed").status.success());
+        write(
+            &dir,
+            "nginx.conf",
+            &format!(
+                "daemon off; pid {root}/pid; error_log {root}/error.log; events {{}}\n\
+                 http {{ access_log off; client_body_temp_path {root}/body; \
+                 proxy_temp_path {root}/proxy; fastcgi_temp_path {root}/fastcgi; \
+                 uwsgi_temp_path {root}/uwsgi; scgi_temp_path {root}/scgi;\n\
+                 server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {root}/certificate.pem; \
+                 ssl_certificate_key {root}/key.pem; location / {{ proxy_pass {upstream}; }} }} }}\n",
+            ),
+        );
+        let mut command = Command::new("/usr/sbin/nginx");
+        command.arg("-c").arg(dir.path().join("nginx.conf"));
+        let mut proxy = Self::start(command, dir, port);
+        proxy.url = format!("https://localhost:{port}");
+        proxy
+    }
+
+    /// The certificate of [`Proxy::tls`].
+    pub fn certificate(&self) -> std::path::PathBuf {
+        self.dir.path().join("certificate.pem")
+    }
+
     /// Caddy in front of the server at `upstream`.
     #[track_caller]
     pub fn caddy(upstream: &str) -> Self {

@@ -29,6 +29,7 @@ pub fn built() -> &'static Path {
                 ("outside", "outside.rs", ""),
                 ("misbehaving", "misbehaving.rs", ""),
                 ("panicky", "panicky.rs", ""),
+                ("asking", "asking.rs", ""),
                 keeper,
                 garbage,
                 mute,

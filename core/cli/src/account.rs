@@ -304,7 +304,7 @@ fn show(rows: &[Row]) -> String {
             yes(row.is_admin),
             yes(row.disabled),
             yes(row.has_password),
-            row.created_at.map_or_else(String::new, day),
+            row.created_at.map_or_else(String::new, when::day),
             row.last_login_at
                 .map_or_else(|| "never".to_owned(), when::day),
         ]

@@ -286,6 +286,21 @@ fn facts(token: &str) -> Option<Facts> {
     })
 }
 
+/// What a scope is for, in words. Which requests that are is the server's [`Scopes`].
+fn reach(scope: Option<&str>) -> String {
+    let Some(scope) = scope else {
+        return "everything its account may".to_owned();
+    };
+    let words = scope.split_whitespace().map(|scope| match scope {
+        "sessions" => "agents and sessions",
+        "sessions:read" => "agents and sessions, to read",
+        "account" => "one's own tokens and logins",
+        "admin" => "other people's accounts, if its account is an admin",
+        _ => "something this version does not know",
+    });
+    words.collect::<Vec<_>>().join("; ")
+}
+
 fn show(report: &Report) {
     let mut rows: Vec<Vec<String>> = Vec::new();
     let mut row = |name: &str, value: Option<String>| {
@@ -302,15 +317,9 @@ fn show(report: &Report) {
         row("signed in with", facts.provider.clone());
         row("client", facts.client.clone());
         row("login", facts.login.clone());
-        row(
-            "scope",
-            Some(
-                facts
-                    .scope
-                    .clone()
-                    .unwrap_or_else(|| "everything its account may".to_owned()),
-            ),
-        );
+        let scope = facts.scope.as_deref();
+        row("scope", scope.map(str::to_owned));
+        row("which reaches", Some(reach(scope)));
         let ends = |at: f64| format!("{} ({})", when::at(at), when::lasting(at - now()));
         row("issued", facts.issued_at.map(when::at));
         row(

@@ -35,6 +35,10 @@ pub(crate) fn completions(args: &Completions, mut command: Command) -> Result<()
 }
 
 pub(crate) fn man(args: &Man, command: Command) -> Result<(), Failure> {
+    if !args.dir.is_dir() {
+        let dir = args.dir.display();
+        return Err(Failure::Usage(format!("{dir} is not a directory")));
+    }
     let written = clap_mangen::generate_to(command, &args.dir);
     written.map_err(|error| {
         Failure::Failed(format!("cannot write into {}: {error}", args.dir.display()))

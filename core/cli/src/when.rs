@@ -7,13 +7,30 @@ pub(crate) fn at(seconds: f64) -> String {
     }
     #[allow(
         clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
         reason = "in range, as checked above"
     )]
-    let seconds = seconds as i64;
-    let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    let (year, month, day) = civil(days);
-    let (hour, minute) = (rest / 3600, rest % 3600 / 60);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}")
+    let seconds = seconds as u64;
+    let (hour, minute) = (seconds % 86_400 / 3600, seconds % 3600 / 60);
+    format!("{} {hour:02}:{minute:02}", day(seconds))
+}
+
+/// The UTC day of a moment in seconds: `2026-05-01`.
+pub(crate) fn day(seconds: u64) -> String {
+    // Civil from days: Howard Hinnant, "chrono-compatible low-level date algorithms".
+    let days = seconds / 86_400 + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
 }
 
 /// How far off something is: `in 5 hours`, `3 days ago`.

@@ -1,6 +1,9 @@
 //! A credential that works for a while yet: from the environment, or the stored one, refreshed.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
@@ -10,14 +13,12 @@ use super::{
     vault::{Login, Vault},
     wire::Bearer,
 };
-use crate::failure::Failure;
+use crate::{failure::Failure, output::hint, when};
 
 /// A token with less life than this is renewed before it is used.
 pub(crate) const MARGIN: f64 = 90.0;
 /// The variable whose token beats the stored one.
 const VARIABLE: &str = "OMNIGENT_REMOTE_AUTH_TOKEN";
-/// A token announced to end sooner than this is worth a word.
-const SOON: f64 = 7.0 * 86_400.0;
 
 /// Whether the environment gives the credential.
 pub(crate) fn is_from_environment() -> bool {
@@ -113,15 +114,17 @@ pub(crate) fn lifetime(seconds: Option<f64>) -> f64 {
         .unwrap_or(fallback)
 }
 
-/// Says when the server announces that the token ends soon.
+/// Says, once, when the server announces that the token ends soon. How soon is its policy.
 pub(crate) fn warn_of_expiry(answer: &Answer) {
+    static SAID: AtomicBool = AtomicBool::new(false);
     let at = answer.header("omnigent-token-expires");
     let Some(at) = at.and_then(|at| at.trim().parse::<f64>().ok()) else {
         return;
     };
-    let left = at - now();
-    if left.is_finite() && left < SOON {
-        let left = super::super::when::lasting(left);
-        eprintln!("omnigent: this API token ends {left}; rotate it: omnigent token rotate ID");
+    if !SAID.swap(true, Ordering::Relaxed) {
+        hint(format_args!(
+            "omnigent: this API token ends {}; omnigent token rotate makes a successor",
+            when::lasting(at - now())
+        ));
     }
 }

@@ -310,6 +310,20 @@ impl Office {
         Ok(have)
     }
 
+    /// Whether a backend of this server keeps a password for the account.
+    ///
+    /// # Errors
+    /// Only of the store.
+    pub async fn keeps_password(&self, uid: Uid) -> Result<bool, OfficeError> {
+        match self.password_identity(uid).await {
+            Ok(_) => Ok(true),
+            Err(OfficeError::NoPassword | OfficeError::Account(AccountError::NotFound)) => {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     async fn admit(
         &self,
         chosen: Chosen,

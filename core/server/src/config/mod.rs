@@ -20,6 +20,7 @@ mod problem;
 mod secret_file;
 mod server;
 mod sheet;
+mod shown;
 #[cfg(test)]
 mod tests;
 mod tokens;

@@ -329,6 +329,18 @@ impl Shape for PasswordBody {
 }
 
 async fn change_password(app: Arc<App>, request: Request, body: PasswordBody) -> Outcome {
+    change_own_password(&app, &request, body.old, body.new).await?;
+    Ok(no_content())
+}
+
+/// Changes the password of whoever asks, and ends all their other logins. A wrong old password
+/// counts as a guess.
+pub(super) async fn change_own_password(
+    app: &App,
+    request: &Request,
+    old: String,
+    new: String,
+) -> Result<(), ApiError> {
     let principal = request.user()?;
     let (uid, keep) = (
         principal.account.uid,
@@ -337,7 +349,7 @@ async fn change_password(app: Arc<App>, request: Request, body: PasswordBody) ->
     let attempt = app
         .desk
         .count(&principal.account.id, request.head.address(), request.now)?;
-    let (old, new) = (Password::new(body.old), Password::new(body.new));
+    let (old, new) = (Password::new(old), Password::new(new));
     let changed = app
         .office
         .change_password(uid, keep, &old, &new, request.now)
@@ -345,5 +357,5 @@ async fn change_password(app: Arc<App>, request: Request, body: PasswordBody) ->
     let is_guess = matches!(changed, Err(OfficeError::WrongPassword));
     app.desk.come_out(attempt, is_guess, request.now);
     changed?;
-    Ok(no_content())
+    Ok(())
 }

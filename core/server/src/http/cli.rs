@@ -6,9 +6,9 @@ use http::{Method, StatusCode};
 use serde_json::json;
 
 use super::{
-    Access, ApiError, BodyRule, Outcome, Request, Route,
+    Access, ApiError, Outcome, Request, Route,
     forms::{field, query},
-    pages::{Page, PageForm, page},
+    pages::{Page, page, sign_in},
     request::Authority,
     response::{json as json_response, no_store, ok},
 };
@@ -26,13 +26,12 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::new(Method::POST, "/auth/cli-login", Access::Public, open),
         Route::new(Method::GET, "/auth/cli-poll", Access::Public, poll),
-        Route::new(
+        Route::page(
             Method::POST,
             "/auth/cli-login/decide",
             Access::Login,
             decide,
-        )
-        .body(BodyRule::Form),
+        ),
     ]
 }
 
@@ -106,46 +105,22 @@ async fn poll(app: Arc<App>, request: Request) -> Outcome {
 }
 
 /// Asks the person whether it was they who started the command line.
-pub(super) async fn confirm(app: &App, code: &str, account: &str, now: Timestamp) -> Outcome {
+pub(super) async fn confirm(
+    app: &App,
+    form_token: String,
+    code: &str,
+    account: &str,
+    now: Timestamp,
+) -> Outcome {
     let (live, wanted) = (app.live.clone(), code.to_owned());
     let found = app
         .store
         .read(move |reader| ticket::by_code(&live, reader, &wanted, now))
         .await?;
-    let Some(ticket) = found else {
-        return invalid();
-    };
-    let ago = now.seconds().saturating_sub(ticket.created_at.seconds());
-    let message = format!(
-        "A command line wants to act as {account}. It was started {ago} seconds ago from {} \
-         ({}), and shows the code {}. Approve only if you started it and it shows this code.",
-        ticket.address,
-        if ticket.user_agent.is_empty() {
-            "no name given"
-        } else {
-            &ticket.user_agent
-        },
-        ticket.user_code,
-    );
-    let hidden = |decision: &str| {
-        vec![
-            ("ticket", code.to_owned()),
-            ("decision", decision.to_owned()),
-        ]
-    };
-    let form = |decision, submit| PageForm {
-        action: "/auth/cli-login/decide",
-        hidden: hidden(decision),
-        fields: Vec::new(),
-        submit,
-    };
-    let shown = Page {
-        title: "Confirm sign-in",
-        message: Some(message),
-        forms: vec![form("approve", "Approve"), form("deny", "Deny")],
-        ..Page::default()
-    };
-    page(StatusCode::OK, &shown)
+    match found {
+        Some(ticket) => sign_in::confirm_cli(app, form_token, account, code, &ticket, now),
+        None => invalid(),
+    }
 }
 
 fn invalid() -> Outcome {

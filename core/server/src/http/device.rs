@@ -15,15 +15,14 @@ use super::{
     Access, ApiError, BodyRule, Fields, Outcome, Request, Route, Shape,
     cli::approval,
     forms, oauth,
-    pages::{Page, PageField, PageForm, page},
-    redirects::failed,
+    pages::{Page, PageField, PageForm, page, sign_in},
     request::{Authority, Principal},
     response::{no_store, ok, redirect},
 };
 use crate::{
     app::App,
     login::{
-        device::{self, Applicant, Decided, Device, INTERVAL, LIFETIME, Polled},
+        device::{self, Applicant, Decided, INTERVAL, LIFETIME, Polled},
         throttle::Attempt,
     },
     token::{TokenUse, grant::CLI_CLIENT, hash},
@@ -184,7 +183,7 @@ fn waits(app: &App, request: &Request, polled: &Polled) -> ApiError {
 }
 
 /// Where to sign in, and come back from.
-fn sign_in(typed: Option<&str>, reauth: bool) -> super::Response {
+fn to_sign_in(typed: Option<&str>, reauth: bool) -> super::Response {
     let is_plain = |code: &&str| {
         code.len() <= 32 && code.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
     };
@@ -226,14 +225,14 @@ async fn show(app: Arc<App>, request: Request) -> Outcome {
     has_page(&app)?;
     let typed = forms::query(&request, "user_code").filter(|code| !code.is_empty());
     let Some(principal) = person(&request) else {
-        return Ok(sign_in(typed.as_deref(), false));
+        return Ok(to_sign_in(typed.as_deref(), false));
     };
     let Some(typed) = typed else {
         return ask_for_code(StatusCode::OK, None);
     };
     let attempt = match guess(&app, &request, principal) {
         Ok(attempt) => attempt,
-        Err(error) => return failed(&request, TITLE, error),
+        Err(error) => return Err(error.for_people()),
     };
     let (live, now, wanted) = (app.live.clone(), request.now, typed.clone());
     let found = app
@@ -247,10 +246,11 @@ async fn show(app: Arc<App>, request: Request) -> Outcome {
     app.desk.take_back(attempt);
     let (_, since) = approval(&app, &request).await?;
     if since < found.created_at {
-        return Ok(sign_in(Some(&typed), true));
+        return Ok(to_sign_in(Some(&typed), true));
     }
     let code = device::normal(&typed).unwrap_or_default();
-    confirm(&found, &principal.account.id, code, now)
+    let account = &principal.account.id;
+    sign_in::confirm_device(&app, account, &code, &found, now)
 }
 
 /// For a device that shows a code and no link.
@@ -293,35 +293,6 @@ async fn enter(app: Arc<App>, request: Request) -> Outcome {
     }
 }
 
-fn confirm(device: &Device, account: &str, code: String, now: crate::clock::Timestamp) -> Outcome {
-    let seconds = now.millis_since(device.created_at) / 1000;
-    let agent = Some(device.user_agent.as_str()).filter(|agent| !agent.is_empty());
-    let message = format!(
-        "“{}” wants to use the sessions of {account}. It asked {seconds} seconds ago from {} ({}), \
-         and shows the code {code}. Approve only if you started it and it shows this code: whoever \
-         sent you a link to this page would act as you.",
-        device.client(),
-        device.address,
-        agent.unwrap_or("no name given"),
-    );
-    let form = |action, submit| PageForm {
-        action,
-        hidden: vec![("user_code", code.clone())],
-        fields: Vec::new(),
-        submit,
-    };
-    let shown = Page {
-        title: TITLE,
-        message: Some(message),
-        forms: vec![
-            form("/oauth/device/approve", "Approve"),
-            form("/oauth/device/deny", "Deny"),
-        ],
-        ..Page::default()
-    };
-    page(StatusCode::OK, &shown)
-}
-
 fn invalid(status: StatusCode) -> Outcome {
     let shown = Page {
         title: TITLE,
@@ -341,7 +312,7 @@ async fn decide(app: Arc<App>, request: Request, is_approval: bool) -> Outcome {
     let typed = forms::field(&request, "user_code");
     let attempt = match guess(&app, &request, principal) {
         Ok(attempt) => attempt,
-        Err(error) => return failed(&request, TITLE, error),
+        Err(error) => return Err(error.for_people()),
     };
     let approval = match is_approval {
         true => Some(approval(&app, &request).await?),
@@ -361,7 +332,7 @@ async fn decide(app: Arc<App>, request: Request, is_approval: bool) -> Outcome {
     }
     app.desk.take_back(attempt);
     if decided == Decided::Stale {
-        return Ok(sign_in(Some(&typed), true));
+        return Ok(to_sign_in(Some(&typed), true));
     }
     let account = &principal.account.id;
     tracing::info!(target: "audit", request_id = %request.head.id, account, address = %request.head.client, is_approval, "a device was decided on");

@@ -113,7 +113,8 @@ async fn settle<B: Buf + Send>(
 fn shaped(settings: &Settings, head: &Head, outcome: Outcome) -> Response {
     let mut response = outcome.unwrap_or_else(|error| {
         log(head, &error);
-        error.shaped_for(head.uri.path()).into_response()
+        super::pages::failure(settings, head, &error)
+            .unwrap_or_else(|| error.shaped_for(head.uri.path()).into_response())
     });
     finish(settings, head, &mut response);
     response
@@ -201,13 +202,7 @@ fn check_head(head: &Head) -> Result<(), ApiError> {
         return Err(ApiError::method_not_allowed(String::new()));
     }
     let path = head.uri.path();
-    let is_plain = path.starts_with('/')
-        && !path.contains("//")
-        && !path.split('/').any(|part| part == "." || part == "..")
-        && path
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"/-._~@+:%".contains(&b));
-    if !is_plain || !super::route::is_decodable(path) {
+    if !is_plain(path) || !super::route::is_decodable(path) {
         return Err(ApiError::detail(StatusCode::NOT_FOUND, "Not Found"));
     }
     Ok(())
@@ -231,6 +226,27 @@ fn is_host(value: &[u8]) -> bool {
         port.bytes().all(|b| b.is_ascii_digit()) && (port.is_empty() || port.parse::<u16>().is_ok())
     };
     is_good && (rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port))
+}
+
+/// Whether a path has only one reading: no part of it empty (but the last) or made of one dot or
+/// two. What may be encoded is `route`'s to say.
+fn is_plain(path: &str) -> bool {
+    let Some(rest) = path.strip_prefix('/') else {
+        return false;
+    };
+    let (mut length, mut dots) = (0_usize, 0_usize);
+    let is_step = |length: usize, dots: usize| length == dots && (1..=2).contains(&length);
+    for byte in rest.bytes() {
+        match byte {
+            b'/' if length == 0 || is_step(length, dots) => return false,
+            b'/' => (length, dots) = (0, 0),
+            b'.' => (length, dots) = (length + 1, dots + 1),
+            b'-' | b'_' | b'~' | b'@' | b'+' | b':' | b'%' => length += 1,
+            byte if byte.is_ascii_alphanumeric() => length += 1,
+            _ => return false,
+        }
+    }
+    !is_step(length, dots)
 }
 
 /// Bytes of a body that is too large that are thrown away before the connection is.
@@ -333,5 +349,38 @@ fn finish(settings: &Settings, head: &Head, response: &mut Response) {
         .is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
     {
         super::pages::protect(settings, response);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::is_plain;
+
+    #[test]
+    fn paths_with_one_reading_are_plain_and_others_are_not() {
+        for path in ["/", "/v1/me", "/v1/me/", "/a.b/...", "/..a/.b", "/a-_~@+:9"] {
+            assert!(is_plain(path), "{path}");
+        }
+        for path in [
+            "", "v1", "//", "/a//b", "//a", "/.", "/..", "/./a", "/a/../b", "/a/..", "/a/.",
+            "/%2f", "/a b", "/a?b", "/\u{e9}", "/a\\b", "/a;b", "*",
+        ] {
+            assert!(!is_plain(path), "{path}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2048))]
+
+        #[test]
+        fn one_pass_says_what_the_rules_say(path in "[/.a%~ -]{0,12}|.{0,6}") {
+            let rules = path.starts_with('/')
+                && !path.contains("//")
+                && !path.split('/').any(|part| part == "." || part == "..")
+                && path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-._~@+:".contains(&b));
+            prop_assert_eq!(is_plain(&path), rules);
+        }
     }
 }

@@ -21,6 +21,7 @@ pub struct ApiError {
     allow: Option<String>,
     challenge: Option<&'static str>,
     cause: Option<String>,
+    is_for_people: bool,
 }
 
 /// One fault of a body or query.
@@ -44,6 +45,7 @@ impl ApiError {
             allow: None,
             challenge,
             cause: None,
+            is_for_people: false,
         }
     }
 
@@ -153,6 +155,23 @@ impl ApiError {
     pub fn bad_credential(mut self) -> Self {
         self.challenge = Some("Bearer realm=\"omnigent\", error=\"invalid_token\"");
         self
+    }
+
+    /// The same, of a page: whoever asked sees a page, whatever they say they accept.
+    #[must_use]
+    pub const fn for_people(mut self) -> Self {
+        self.is_for_people = true;
+        self
+    }
+
+    /// Whether it is to be shown as a page.
+    pub const fn is_for_people(&self) -> bool {
+        self.is_for_people
+    }
+
+    /// After how many seconds to try again.
+    pub const fn retry_after(&self) -> Option<u64> {
+        self.retry_after
     }
 
     /// What only the log sees.

@@ -3,19 +3,20 @@
 use std::sync::Arc;
 
 use http::{Method, StatusCode};
-use omnigent_plugin::{Answer, FieldKind, Form};
+use omnigent_plugin::Answer;
 
 use super::{
     Access, BodyRule, Fields, Outcome, Request, Route,
     accounts::{denied, join, set_up},
     body::Content,
     cookies,
-    pages::{Link, Page, PageField, PageForm, page},
+    pages::sign_in::{self, Asked},
     redirects,
     response::{no_store, redirect},
 };
 use crate::{
     app::App,
+    backend::Instance,
     id::ConversationId,
     login::{Progress, SignedIn, Visit},
 };
@@ -87,10 +88,22 @@ async fn answer(app: Arc<App>, request: Request) -> Outcome {
         Err(_) => Err(crate::login::SignInError::Expired),
     };
     match outcome {
-        Ok(Progress::Redirect(_, url)) => Ok(redirects::away(&app, &visit, &url)),
+        Ok(Progress::Redirect(_, url)) => {
+            let mut response = sign_in::onward(&app, &request, &url)?;
+            if let Some(browser) = &visit.browser {
+                cookies::bind(&mut response, &app.settings, browser);
+            }
+            Ok(response)
+        }
         Ok(progress) => {
-            let ok = StatusCode::OK;
-            step(&app, &request, progress, backend, &visit, None, ok).await
+            let step = Step {
+                progress,
+                backend,
+                visit: &visit,
+                problem: None,
+                status: StatusCode::OK,
+            };
+            step.show(&app, &request).await
         }
         Err(error) => {
             let error = denied(&request, &username, error.into());
@@ -99,80 +112,43 @@ async fn answer(app: Arc<App>, request: Request) -> Outcome {
                 status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::GONE) => {
                     redirects::begin(&app, &request, backend, &visit, problem, status).await
                 }
-                _ => redirects::failed(&request, "Sign in", error),
+                _ => Err(error),
             }
         }
     }
 }
 
-/// Where a sign-in stands, as a page.
-pub(super) async fn step(
-    app: &App,
-    request: &Request,
-    progress: Progress,
-    backend: Option<String>,
-    visit: &Visit,
-    problem: Option<String>,
-    status: StatusCode,
-) -> Outcome {
-    let (id, form) = match progress {
-        Progress::SignedIn(login) => return redirects::arrive(app, request, &login, visit).await,
-        Progress::Redirect(_, url) => return Ok(redirects::away(app, visit, &url)),
-        Progress::Ask(id, form) => (id, form),
-    };
-    let kept = [
-        ("return_to", &visit.return_to),
-        ("ticket", &visit.ticket),
-        ("invite", &visit.invite),
-        ("backend", &backend),
-    ];
-    let mut hidden = vec![("conversation", id.to_string())];
-    hidden.extend(
-        kept.into_iter()
-            .filter_map(|(name, value)| Some((name, value.clone()?))),
-    );
-    let fields = form.fields.iter().map(of_step).collect();
-    let Form { message, .. } = form;
-    let form = PageForm {
-        action: "/login",
-        hidden,
-        fields,
-        submit: "Sign in",
-    };
-    let others = app.backends.interactive().nth(1).is_some();
-    let shown = Page {
-        title: "Sign in",
-        problem,
-        message,
-        forms: vec![form],
-        links: others
-            .then(|| Link::new("/auth/login", "Sign in another way"))
-            .into_iter()
-            .collect(),
-        ..Page::default()
-    };
-    page(status, &shown)
+/// Where a sign-in stands.
+pub(super) struct Step<'a> {
+    pub(super) progress: Progress,
+    pub(super) backend: Option<String>,
+    pub(super) visit: &'a Visit,
+    pub(super) problem: Option<String>,
+    pub(super) status: StatusCode,
 }
 
-fn of_step(field: &omnigent_plugin::Field) -> PageField {
-    PageField {
-        name: field.name.clone(),
-        label: field.label.clone(),
-        kind: if field.kind == FieldKind::Password {
-            "password"
-        } else {
-            "text"
-        },
-        autocomplete: match field.kind {
-            FieldKind::Otp => "one-time-code".to_owned(),
-            _ => field
-                .autocomplete
-                .clone()
-                .unwrap_or_else(|| "off".to_owned()),
-        },
-        max_length: field.max_length,
-        required: field.required,
-        ..PageField::default()
+impl Step<'_> {
+    /// Shows it as a page.
+    pub(super) async fn show(self, app: &App, request: &Request) -> Outcome {
+        let (id, form) = match self.progress {
+            Progress::SignedIn(login) => {
+                return redirects::arrive(app, request, &login, self.visit).await;
+            }
+            Progress::Redirect(_, url) => return Ok(redirects::away(app, self.visit, &url)),
+            Progress::Ask(id, form) => (id, form),
+        };
+        let asked = Asked {
+            id,
+            form,
+            backend: self.backend.as_deref(),
+            visit: self.visit,
+            problem: self.problem,
+            typed: match &request.content {
+                Content::Form(pairs) => pairs,
+                _ => &[],
+            },
+        };
+        sign_in::ask(app, request, self.status, asked)
     }
 }
 
@@ -182,77 +158,21 @@ fn enter(app: &App, login: &SignedIn, to: &str) -> super::Response {
     response
 }
 
-fn name_and_password(username: String) -> [PageField; 2] {
-    [
-        PageField {
-            name: "username".into(),
-            label: "Username".into(),
-            kind: "text",
-            value: username,
-            autocomplete: "username".into(),
-            hint: "Lower-case letters, digits, dots, dashes; or an e-mail address.",
-            max_length: 64,
-            required: true,
-        },
-        PageField {
-            name: "password".into(),
-            label: "Password".into(),
-            kind: "password",
-            autocomplete: "new-password".into(),
-            hint: "At least 8 characters, and not one everybody uses.",
-            max_length: 1024,
-            required: true,
-            ..PageField::default()
-        },
-    ]
-}
-
-fn code(label: &str, name: &str, value: String, hint: &'static str) -> PageField {
-    PageField {
-        name: name.into(),
-        label: label.into(),
-        kind: "text",
-        value,
-        autocomplete: "off".into(),
-        hint,
-        max_length: 128,
-        required: true,
-    }
-}
-
-fn setup_page(app: &App, status: StatusCode, problem: Option<String>, username: String) -> Outcome {
+fn setup_page(
+    app: &App,
+    request: &Request,
+    status: StatusCode,
+    problem: Option<String>,
+    username: String,
+) -> Outcome {
     if !app.office.needs_setup() {
         return Ok(redirect("/login"));
     }
-    let mut fields = Vec::from(name_and_password(username));
-    if app.office.needs_setup_code() {
-        let hint = "The server printed it when it started; it is also in the file setup-code of its data directory.";
-        fields.push(code("Setup code", "setup_code", String::new(), hint));
-    }
-    let form = PageForm {
-        action: "/setup",
-        hidden: Vec::new(),
-        fields,
-        submit: "Claim this server",
-    };
-    let message = Some(
-        "Nobody has claimed this server yet. Choose the name and password of its first admin."
-            .to_owned(),
-    );
-    page(
-        status,
-        &Page {
-            title: "Claim this server",
-            problem,
-            message,
-            forms: vec![form],
-            ..Page::default()
-        },
-    )
+    sign_in::set_up(app, request, status, problem, username)
 }
 
-async fn setup(app: Arc<App>, _: Request) -> Outcome {
-    setup_page(&app, StatusCode::OK, None, String::new())
+async fn setup(app: Arc<App>, request: Request) -> Outcome {
+    setup_page(&app, &request, StatusCode::OK, None, String::new())
 }
 
 async fn do_setup(app: Arc<App>, request: Request) -> Outcome {
@@ -260,52 +180,22 @@ async fn do_setup(app: Arc<App>, request: Request) -> Outcome {
     let code = field(&request, "setup_code");
     match set_up(&app, &request, &username, &password, Some(&code)).await {
         Ok(login) => Ok(enter(&app, &login, "/")),
-        Err(error) => setup_page(
-            &app,
-            error.status(),
-            Some(error.text().to_owned()),
-            username,
-        ),
+        Err(error) => {
+            let problem = Some(problem_of(&error));
+            setup_page(&app, &request, error.status(), problem, username)
+        }
     }
 }
 
-fn register_page(
-    status: StatusCode,
-    problem: Option<String>,
-    invite: String,
-    username: String,
-) -> Outcome {
-    let mut fields = Vec::from(name_and_password(username));
-    fields.insert(
-        0,
-        code("Invite", "invite", invite, "From the link you were sent."),
-    );
-    let form = PageForm {
-        action: "/register",
-        hidden: Vec::new(),
-        fields,
-        submit: "Create account",
-    };
-    let links = vec![Link::new("/login", "I have an account")];
-    page(
-        status,
-        &Page {
-            title: "Create an account",
-            problem,
-            forms: vec![form],
-            links,
-            ..Page::default()
-        },
-    )
-}
-
-async fn register(_: Arc<App>, request: Request) -> Outcome {
-    register_page(
-        StatusCode::OK,
-        None,
-        query(&request, "invite").unwrap_or_default(),
-        String::new(),
-    )
+async fn register(app: Arc<App>, request: Request) -> Outcome {
+    let invite = query(&request, "invite").unwrap_or_default();
+    // Where no backend keeps passwords, an invite is redeemed by signing in.
+    if !app.backends.iter().any(Instance::is_directory) {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("invite", &invite);
+        return Ok(redirect(&format!("/auth/login?{}", query.finish())));
+    }
+    sign_in::register(&app, &request, StatusCode::OK, None, invite, String::new())
 }
 
 async fn do_register(app: Arc<App>, request: Request) -> Outcome {
@@ -314,11 +204,17 @@ async fn do_register(app: Arc<App>, request: Request) -> Outcome {
     let said = Some(invite.clone()).filter(|invite| !invite.is_empty());
     match join(&app, &request, said, &username, &password).await {
         Ok(login) => Ok(enter(&app, &login, "/")),
-        Err(error) => register_page(
-            error.status(),
-            Some(error.text().to_owned()),
-            invite,
-            username,
-        ),
+        Err(error) => {
+            let (status, problem) = (error.status(), Some(problem_of(&error)));
+            sign_in::register(&app, &request, status, problem, invite, username)
+        }
     }
+}
+
+/// What to tell the person. The one fault of a form here is its name's.
+fn problem_of(error: &super::ApiError) -> String {
+    if error.status() == StatusCode::UNPROCESSABLE_ENTITY {
+        return crate::account::InvalidName::Grammar.to_string();
+    }
+    error.text().to_owned()
 }

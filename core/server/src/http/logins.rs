@@ -13,7 +13,7 @@ use crate::{
     app::App,
     clock::Timestamp,
     id::{LoginId, Uid},
-    login,
+    login::{self, Login},
 };
 
 pub(super) fn routes() -> Vec<Route> {
@@ -61,13 +61,9 @@ pub(super) async fn list_of(
     current: Option<LoginId>,
     now: Timestamp,
 ) -> Outcome {
-    let logins = app
-        .store
-        .read(move |reader| login::list(reader, &uid))
-        .await?;
-    let rows: Vec<Value> = logins
+    let rows: Vec<Value> = logins_of(app, uid, now)
+        .await?
         .into_iter()
-        .filter(|(_, login)| now < login.expires_at)
         .map(|(id, login)| {
             json!({
                 "id": id,
@@ -83,20 +79,49 @@ pub(super) async fn list_of(
     Ok(no_store(ok(&json!({"logins": rows}))))
 }
 
+/// The account's logins that have not expired.
+pub(super) async fn logins_of(
+    app: &App,
+    uid: Uid,
+    now: Timestamp,
+) -> Result<Vec<(LoginId, Login)>, ApiError> {
+    let mut logins = app
+        .store
+        .read(move |reader| login::list(reader, &uid))
+        .await?;
+    logins.retain(|(_, login)| now < login.expires_at);
+    Ok(logins)
+}
+
 pub(super) async fn delete_all_of(
     app: &App,
     uid: Uid,
     keep: Option<LoginId>,
     now: Timestamp,
 ) -> Outcome {
+    end_all(app, uid, keep, now).await.map(|()| no_content())
+}
+
+/// Ends all of the account's logins but `keep`.
+pub(super) async fn end_all(
+    app: &App,
+    uid: Uid,
+    keep: Option<LoginId>,
+    now: Timestamp,
+) -> Result<(), ApiError> {
     let live = app.live.clone();
     app.store
         .write(move |tx| login::end_all(&live, tx, &uid, keep.as_ref(), now))
         .await?;
-    Ok(no_content())
+    Ok(())
 }
 
 pub(super) async fn delete_of(app: &App, uid: Uid, id: &str) -> Outcome {
+    end(app, uid, id).await.map(|()| no_content())
+}
+
+/// Ends one of the account's logins.
+pub(super) async fn end(app: &App, uid: Uid, id: &str) -> Result<(), ApiError> {
     let not_found = || ApiError::auth(StatusCode::NOT_FOUND, "not found");
     let sid: LoginId = id.parse().map_err(|_| not_found())?;
     let live = app.live.clone();
@@ -104,9 +129,5 @@ pub(super) async fn delete_of(app: &App, uid: Uid, id: &str) -> Outcome {
         .store
         .write(move |tx| login::end(&live, tx, &uid, &sid))
         .await?;
-    if was_there {
-        Ok(no_content())
-    } else {
-        Err(not_found())
-    }
+    if was_there { Ok(()) } else { Err(not_found()) }
 }

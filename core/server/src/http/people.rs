@@ -7,7 +7,7 @@ use omnigent_plugin::Password;
 use serde_json::{Value, json};
 
 use super::{
-    Access, ApiError, BodyRule, Fields, Outcome, Request, Route, Shape, logins,
+    Access, ApiError, BodyRule, Fields, Outcome, Principal, Request, Route, Shape, logins,
     response::{json as json_response, no_content, no_store, ok},
     tokens,
 };
@@ -17,7 +17,9 @@ use crate::{
         set_admin, set_disabled, still_admin,
     },
     app::App,
+    clock::Timestamp,
     id::Uid,
+    secret::Secret,
 };
 
 pub(super) fn routes() -> Vec<Route> {
@@ -78,23 +80,52 @@ impl Shape for InviteBody {
 }
 
 async fn invite(app: Arc<App>, request: Request, body: InviteBody) -> Outcome {
+    let invited = make_invite(&app, request.user()?, body.is_admin, request.now).await?;
+    Ok(no_store(ok(&json!({
+        "token": invited.token.expose(),
+        "register_url": invited.register_url.expose(),
+        "expires_at": invited.expires_at.seconds(),
+        "is_admin": body.is_admin,
+    }))))
+}
+
+/// An invite that was made.
+pub(super) struct Invited {
+    token: Secret<String>,
+    /// What to send to the person: to be shown this once.
+    pub(super) register_url: Secret<String>,
+    /// Until when it is good.
+    pub(super) expires_at: Timestamp,
+}
+
+/// Makes an invite on the principal's word.
+pub(super) async fn make_invite(
+    app: &App,
+    principal: &Principal,
+    is_admin: bool,
+    now: Timestamp,
+) -> Result<Invited, ApiError> {
+    let expires_at = now.plus_seconds(app.invite_ttl);
     let invite = Invite {
-        is_admin: body.is_admin,
-        invited_by: request.user()?.person(),
-        expires_at: request.now.plus_seconds(app.invite_ttl),
+        is_admin,
+        invited_by: principal.person(),
+        expires_at,
     };
-    let (live, expires_at) = (app.live.clone(), invite.expires_at.seconds());
+    let live = app.live.clone();
     let token = app
         .store
         .write(move |tx| {
             still_admin(tx, invite.invited_by)?;
-            Ok::<_, AccountError>(issue_invite(&live, tx, &invite)?)
+            issue_invite(&live, tx, &invite)
         })
         .await?;
-    let token = token.expose();
-    let url = format!("{}/register?invite={token}", app.settings.base_url);
-    let body = json!({"token": token, "register_url": url, "expires_at": expires_at, "is_admin": body.is_admin});
-    Ok(no_store(ok(&body)))
+    let base = &app.settings.base_url;
+    let register_url = format!("{base}/register?invite={}", token.expose());
+    Ok(Invited {
+        token,
+        register_url: Secret::new(register_url),
+        expires_at,
+    })
 }
 
 struct ListQuery {
@@ -203,42 +234,59 @@ impl Shape for ChangeBody {
 }
 
 async fn change(app: Arc<App>, request: Request, body: ChangeBody) -> Outcome {
-    let (live, name, now) = (
-        app.live.clone(),
-        request.param("id").to_owned(),
-        request.now,
-    );
-    let by = request.user()?.person();
-    let account = app
+    let name = request.param("id");
+    let by = request.user()?;
+    let account = change_account(&app, by, name, body.is_admin, body.disabled, request.now).await?;
+    Ok(ok(&one_row(&app, account).await?))
+}
+
+/// Promotes, demotes, disables or enables an account.
+pub(super) async fn change_account(
+    app: &App,
+    by: &Principal,
+    name: &str,
+    is_admin: Option<bool>,
+    disabled: Option<bool>,
+    now: Timestamp,
+) -> Result<Account, ApiError> {
+    let (live, by, name) = (app.live.clone(), by.person(), name.to_owned());
+    let changed = app
         .store
         .write(move |tx| {
             still_admin(tx, by)?;
             let mut account = by_name(tx, &name)?;
-            if let Some(is_admin) = body.is_admin {
+            if let Some(is_admin) = is_admin {
                 account = set_admin(&live, tx, &account.uid, is_admin)?;
             }
-            if let Some(disabled) = body.disabled {
+            if let Some(disabled) = disabled {
                 account = set_disabled(&live, tx, &account.uid, disabled, now)?;
             }
             Ok::<_, AccountError>(account)
         })
         .await?;
-    Ok(ok(&one_row(&app, account).await?))
+    Ok(changed)
 }
 
 async fn delete(app: Arc<App>, request: Request) -> Outcome {
-    let name = request.param("id");
-    let principal = request.user()?;
+    remove(&app, request.user()?, request.param("id"), request.now).await?;
+    Ok(no_content())
+}
+
+/// Removes an account that is not the principal's own.
+pub(super) async fn remove(
+    app: &App,
+    principal: &Principal,
+    name: &str,
+    now: Timestamp,
+) -> Result<(), ApiError> {
     if *principal.account.id == *name {
         return Err(ApiError::auth(
             StatusCode::BAD_REQUEST,
             "cannot delete self",
         ));
     }
-    app.office
-        .remove(principal.person(), name, request.now)
-        .await?;
-    Ok(no_content())
+    app.office.remove(principal.person(), name, now).await?;
+    Ok(())
 }
 
 async fn reset(app: Arc<App>, request: Request) -> Outcome {

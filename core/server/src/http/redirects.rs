@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use http::{Method, StatusCode, header};
+use http::{Method, StatusCode};
 use omnigent_plugin::Identity;
 use serde_json::json;
 
@@ -14,8 +14,8 @@ use super::{
     Access, ApiError, BodyRule, Outcome, Request, Response, Route,
     accounts::end_login,
     cli, cookies,
-    forms::{field, query, return_to, step},
-    pages::{Link, Page, page},
+    forms::{Step, field, query, return_to},
+    pages::{Link, Page, PageForm, form_token, form_token_of, page, sign_in},
     response::{no_store, ok, redirect},
 };
 use crate::{
@@ -67,21 +67,22 @@ async fn login(app: Arc<App>, request: Request) -> Outcome {
     }
     let visit = visit(&app, &request);
     if let (Some(code), Some(principal)) = (&visit.ticket, request.principal()) {
-        return cli::confirm(&app, code, &principal.account.id, request.now).await;
-    }
-    let chosen = query(&request, "backend");
-    let mut interactive = app.backends.interactive();
-    if chosen.is_none() {
-        match (interactive.next(), interactive.next()) {
-            (None, _) => return nowhere(&request, &visit),
-            (Some(_), Some(_)) => return choose(&app, &visit),
-            (Some(_), None) => {}
-        }
+        let token = form_token(&app, principal);
+        return cli::confirm(&app, token, code, &principal.account.id, request.now).await;
     }
     let magic = query(&request, "magic");
     let problem = magic.map(|_| "This link is invalid or has expired.");
     let problem = problem.or(visit.reauth.then_some("Sign in once more to go on."));
     let problem = problem.map(str::to_owned);
+    let chosen = query(&request, "backend").filter(|name| !name.is_empty());
+    let mut interactive = app.backends.interactive();
+    if chosen.is_none() {
+        match (interactive.next(), interactive.next()) {
+            (None, _) => return nowhere(&request, &visit),
+            (Some(_), Some(_)) => return sign_in::choose(&app, &request, &visit, problem),
+            (Some(_), None) => {}
+        }
+    }
     begin(&app, &request, chosen, &visit, problem, StatusCode::OK).await
 }
 
@@ -101,8 +102,17 @@ pub(super) async fn begin(
         .await;
     match begun {
         Ok(Progress::Redirect(_, url)) => Ok(away(app, visit, &url)),
-        Ok(progress) => step(app, request, progress, backend, visit, problem, status).await,
-        Err(error) => failed(request, "Sign in", error.into()),
+        Ok(progress) => {
+            let step = Step {
+                progress,
+                backend,
+                visit,
+                problem,
+                status,
+            };
+            step.show(app, request).await
+        }
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -120,49 +130,8 @@ fn nowhere(request: &Request, visit: &Visit) -> Outcome {
     if request.principal().is_some() {
         return Ok(redirect(visit.return_to.as_deref().unwrap_or("/")));
     }
-    let shown = Page {
-        title: "Sign in",
-        problem: Some("There is no page to sign in on: come through your proxy.".to_owned()),
-        ..Page::default()
-    };
-    page(StatusCode::UNAUTHORIZED, &shown)
-}
-
-/// The ways of signing in, in the operator's order.
-fn choose(app: &App, visit: &Visit) -> Outcome {
-    let link = |backend: &crate::backend::Instance| {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        query.append_pair("backend", backend.name());
-        let more = [
-            ("return_to", &visit.return_to),
-            ("ticket", &visit.ticket),
-            ("invite", &visit.invite),
-        ];
-        for (name, value) in more {
-            if let Some(value) = value {
-                query.append_pair(name, value);
-            }
-        }
-        if visit.reauth {
-            query.append_pair("reauth", "1");
-        }
-        let remark = if backend.is_degraded() {
-            " (not available right now)"
-        } else {
-            ""
-        };
-        Link {
-            to: format!("/auth/login?{}", query.finish()),
-            text: format!("{}{remark}", backend.title()),
-        }
-    };
-    let shown = Page {
-        title: "Sign in",
-        message: Some("How do you want to sign in?".to_owned()),
-        links: app.backends.interactive().map(link).collect(),
-        ..Page::default()
-    };
-    page(StatusCode::OK, &shown)
+    let text = "there is no page to sign in on: come through your proxy";
+    Err(ApiError::auth(StatusCode::UNAUTHORIZED, text).for_people())
 }
 
 /// A query in which nothing is said twice, and not too much.
@@ -184,11 +153,7 @@ fn pairs(request: &Request) -> Option<BTreeMap<String, String>> {
 async fn callback(app: Arc<App>, request: Request) -> Outcome {
     let bad = |text: &str| {
         tracing::info!(target: "audit", request_id = %request.head.id, address = %request.head.client, text, "a return from an issuer was refused");
-        failed(
-            &request,
-            "Sign in",
-            ApiError::auth(StatusCode::BAD_REQUEST, text),
-        )
+        Err(ApiError::auth(StatusCode::BAD_REQUEST, text))
     };
     let said = pairs(&request).unwrap_or_default();
     let given = |name: &str| said.get(name).is_some_and(|value| !value.is_empty());
@@ -208,17 +173,14 @@ async fn callback(app: Arc<App>, request: Request) -> Outcome {
     match outcome {
         Ok(Progress::Redirect(_, url)) => Ok(self::away(&app, visit, &url)),
         Ok(progress) => {
-            let backend = Some(away.backend().to_owned());
-            step(
-                &app,
-                &request,
+            let step = Step {
                 progress,
-                backend,
+                backend: Some(away.backend().to_owned()),
                 visit,
-                None,
-                StatusCode::OK,
-            )
-            .await
+                problem: None,
+                status: StatusCode::OK,
+            };
+            step.show(&app, &request).await
         }
         Err(error) => refused(&request, &away, error),
     }
@@ -236,7 +198,7 @@ fn refused(request: &Request, away: &Away, error: SignInError) -> Outcome {
         request_id = %request.head.id, backend = away.backend(), address = %request.head.client, status, text,
         "sign-in refused"
     );
-    failed(request, "Sign in", error)
+    Err(error)
 }
 
 /// Signed in: to where the person wanted to go.
@@ -247,30 +209,13 @@ pub(super) async fn arrive(
     visit: &Visit,
 ) -> Outcome {
     let mut response = match &visit.ticket {
-        Some(code) => cli::confirm(app, code, &login.user_id, request.now).await?,
+        Some(code) => {
+            let token = form_token_of(app, &login.sid);
+            cli::confirm(app, token, code, &login.user_id, request.now).await?
+        }
         None => no_store(redirect(visit.return_to.as_deref().unwrap_or("/"))),
     };
     cookies::set(&mut response, &app.settings, &login.token, login.expires_in);
-    Ok(response)
-}
-
-/// A page for a browser, JSON for anybody else.
-pub(super) fn failed(request: &Request, title: &'static str, error: ApiError) -> Outcome {
-    let accept = request.head.header(header::ACCEPT).unwrap_or_default();
-    if !accept.contains("text/html") {
-        return Err(error);
-    }
-    if let Some(cause) = error.cause() {
-        tracing::warn!(request_id = %request.head.id, cause, "a page could not be shown");
-    }
-    let shown = Page {
-        title,
-        problem: Some(error.text().to_owned()),
-        links: vec![Link::new("/auth/login", "Start again")],
-        ..Page::default()
-    };
-    let mut response = page(error.status(), &shown)?;
-    error.copy_headers(&mut response);
     Ok(response)
 }
 
@@ -282,12 +227,19 @@ async fn logout(app: Arc<App>, request: Request) -> Outcome {
     // Another site's link signs nobody out: the person has to mean it.
     let site = request.head.header("sec-fetch-site").unwrap_or("none");
     if site != "none" && site != "same-origin" {
+        let Some(principal) = request.principal() else {
+            return Ok(redirect("/"));
+        };
         let shown = Page {
             title: "Sign out",
-            links: vec![
-                Link::new("/auth/logout", "Sign out of this server"),
-                Link::new("/", "Stay signed in"),
-            ],
+            message: Some("Another site sent you here to sign out.".to_owned()),
+            forms: vec![PageForm {
+                action: "/logout",
+                hidden: vec![("form_token", form_token(&app, principal))],
+                fields: Vec::new(),
+                submit: "Sign out of this server",
+            }],
+            links: vec![Link::new("/", "Stay signed in")],
             ..Page::default()
         };
         return page(StatusCode::OK, &shown);
@@ -300,7 +252,7 @@ async fn logout(app: Arc<App>, request: Request) -> Outcome {
 }
 
 /// Where the backend of this login wants people to go who sign out.
-async fn farewell(app: &App, request: &Request) -> Option<String> {
+pub(super) async fn farewell(app: &App, request: &Request) -> Option<String> {
     let token = request.principal()?.token()?;
     let (uid, sid) = (token.uid, token.sid);
     let login = app

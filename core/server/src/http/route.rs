@@ -1,6 +1,6 @@
 //! The route table: what there is, who may come in, how its body is read.
 //!
-//! **Invariant:** a handler runs only after its route's [`Access`] was granted: the two ways to
+//! **Invariant:** a handler runs only after its route's [`Access`] was granted: the four ways to
 //! make a [`Route`] see to it, and nothing else makes one.
 
 use std::{pin::Pin, sync::Arc};
@@ -11,6 +11,7 @@ use matchit::Router;
 use super::{
     ApiError,
     body::{BodyRule, Shape},
+    pages,
     request::Request,
     response::Outcome,
 };
@@ -121,6 +122,37 @@ impl Route {
             path,
             access,
             body: T::BODY,
+            handler: Handler::Later(handler),
+        }
+    }
+
+    /// A page, or what a form on a page does: the form must carry the token of its login, and who is
+    /// not admitted sees a page that says so, or the way to sign in.
+    pub(super) fn page<F>(
+        method: Method,
+        path: &'static str,
+        access: Access,
+        handler: impl Fn(Arc<App>, Request) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Outcome> + Send + 'static,
+    {
+        let body = match method {
+            Method::POST => BodyRule::Form,
+            _ => BodyRule::None,
+        };
+        let handler: Later = Box::new(move |app, request| match pages::instead(&app, &request) {
+            None => {
+                let work = handler(app, request);
+                Box::pin(async move { work.await.map_err(ApiError::for_people) })
+            }
+            Some(answer) => Box::pin(async { answer }),
+        });
+        Self {
+            method,
+            path,
+            access,
+            body,
             handler: Handler::Later(handler),
         }
     }

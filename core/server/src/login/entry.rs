@@ -138,6 +138,7 @@ impl Desk {
         SignedIn {
             user_id: account.name.as_str().to_owned(),
             is_admin: account.is_admin,
+            sid: claims.sid,
             token: self.verifier.sign(&claims),
             expires_in: claims.expires_at.map_or(0, |at| {
                 at.seconds().saturating_sub(claims.issued_at.seconds())

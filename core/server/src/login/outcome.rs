@@ -6,7 +6,10 @@ use omnigent_plugin::Form;
 
 use super::{conversation::TooMany, throttle::Throttled};
 use crate::{
-    account::AccountError, backend::CallError, id::ConversationId, secret::Secret,
+    account::AccountError,
+    backend::CallError,
+    id::{ConversationId, LoginId},
+    secret::Secret,
     store::StoreError,
 };
 
@@ -28,6 +31,8 @@ pub struct SignedIn {
     pub user_id: String,
     /// May administer.
     pub is_admin: bool,
+    /// The login.
+    pub sid: LoginId,
     /// The access token.
     pub token: Secret<String>,
     /// Seconds it lasts.

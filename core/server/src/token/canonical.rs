@@ -1,4 +1,4 @@
-//! Claims as this server writes them, read by heart: a third of the time of a general reader.
+//! Claims as this server writes them, read by heart: quicker than by a general reader.
 //!
 //! **Invariant:** what is read here the general reader reads alike; everything that is not letter
 //! for letter in our own form (order, spelling, escapes) is left to it.

@@ -14,6 +14,7 @@ mod people;
 mod schemas;
 mod server;
 mod sessions;
+mod settings;
 mod sign_in;
 
 use std::sync::LazyLock;
@@ -53,6 +54,7 @@ fn operations() -> Vec<Operation> {
         people::operations(),
         sessions::operations(),
         pages::operations(),
+        settings::operations(),
         operator::operations(),
     ];
     features.into_iter().flatten().collect()

@@ -159,10 +159,13 @@ fn by_browser() -> Vec<Operation> {
                     "decision",
                     json!({"type": "string", "description": "`approve`; anything else denies"}),
                 ),
+                ("form_token", json!({"type": "string"})),
             ],
             &[],
         ))
         .shows(200, "Decided")
+        .shows(401, "Not signed in")
+        .shows(403, "A form of another sign-in")
         .shows(410, "There is nothing to decide"),
         op(
             Method::POST,
