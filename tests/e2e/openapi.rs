@@ -77,7 +77,7 @@ fn schemathesis() -> PathBuf {
 }
 
 /// What takes away the token that all the rest is done with: attacked by itself.
-const FATAL: [&str; 8] = [
+const FATAL: [&str; 14] = [
     "logout",
     "logout_page",
     "revoke",
@@ -86,6 +86,12 @@ const FATAL: [&str; 8] = [
     "end_persons_logins",
     "reset_password",
     "change_person",
+    "logout_by_page",
+    "end_login_by_page",
+    "reset_by_page",
+    "change_person_by_page",
+    "end_persons_login_by_page",
+    "end_persons_logins_by_page",
 ];
 
 /// Attacks the server by its own document.

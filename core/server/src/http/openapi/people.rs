@@ -41,7 +41,7 @@ pub(super) fn operations() -> Vec<Operation> {
             )
             .query(
                 "after",
-                json!({"type": "string", "minLength": 1, "maxLength": 64}),
+                json!({"type": "string", "minLength": 1, "maxLength": 254}),
             )
             .answers(200, "A page of people", listed),
         op(Method::POST, "/auth/users", "add_person", "Add somebody")

@@ -243,6 +243,12 @@ fn others() -> Vec<Operation> {
         ))
         .answers(200, "A page of them", schema("Agents"))
         .refuses(&[404]),
+        op(
+            Method::GET,
+            "/v1/agents/{id}",
+            "get_agent",
+            "No agent is shown by itself",
+        ),
         op(Method::GET, "/v1/runners", "list_runners", "None here").answers(
             200,
             "An empty list",
