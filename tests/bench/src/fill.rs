@@ -73,7 +73,7 @@ pub fn fill(data: &Path, scale: Scale, owner: &str, tokens: usize) -> Outcome<Ve
         store.write_blocking(move |tx| {
             for i in range {
                 let at = Timestamp::from_millis(now.millis() - i as u64);
-                session::create(tx, &session_of(owner, i, at))?;
+                session::create(tx, session_of(owner, i, at))?;
             }
             Ok::<_, StoreError>(())
         })?;

@@ -149,21 +149,39 @@ pub enum SessionError {
     Store(#[from] StoreError),
 }
 
-/// Stores a new session.
+/// How far a session's time is moved, in milliseconds, to come after the one before it. Past that
+/// the clock was set back, and is right.
+const NUDGE: u64 = 1000;
+
+/// Stores a new session, and says how it is stored. It comes after the owner's newest, also when both are made in the same
+/// millisecond.
 ///
 /// # Errors
 /// Only of the store.
-pub fn create(tx: &mut Tx<'_>, session: &Session) -> Result<(), StoreError> {
+pub fn create(tx: &mut Tx<'_>, mut session: Session) -> Result<Session, StoreError> {
+    let newest = SESSIONS
+        .scan(tx, session.owner.as_bytes(), None, Order::Descending)
+        .next()
+        .transpose()?;
+    if let Some((_, newest)) = newest
+        && newest.created_at >= session.created_at
+        && newest.created_at.millis_since(session.created_at) < NUDGE
+    {
+        let next = Timestamp::from_millis(newest.created_at.millis() + 1);
+        session.created_at = next;
+        session.updated_at = next.max(session.updated_at);
+    }
     let Session {
         owner,
         created_at,
         updated_at,
         id,
         ..
-    } = *session;
-    SESSIONS.put(tx, &(owner, created_at, id), session)?;
+    } = session;
+    SESSIONS.put(tx, &(owner, created_at, id), &session)?;
     PLACES.put(tx, &id, &Place { owner, created_at })?;
-    BY_UPDATE.put(tx, &(owner, updated_at, id), &())
+    BY_UPDATE.put(tx, &(owner, updated_at, id), &())?;
+    Ok(session)
 }
 
 /// The session, and what the viewer may do with it.

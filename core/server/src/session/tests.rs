@@ -52,7 +52,7 @@ impl House {
             updated_at: T0.plus_seconds(seconds),
         };
         let id = session.id;
-        self.write(move |tx| Ok(create(tx, &session)?)).unwrap();
+        self.write(move |tx| Ok(create(tx, session)?)).unwrap();
         id
     }
 
@@ -340,4 +340,25 @@ fn an_admin_reads_by_id_and_does_not_write() {
     );
     let refused = house.write(move |tx| delete(tx, &admin, &id));
     assert!(matches!(refused, Err(SessionError::Forbidden(_))));
+}
+
+#[test]
+fn sessions_of_one_millisecond_are_in_the_order_they_were_made() {
+    let house = House::new();
+    let owner = Uid::from_bytes([7; 16]);
+    let mut made: Vec<_> = (0..20).map(|_| house.session(owner, 5)).collect();
+    // A clock that was set back is right: what it says is not moved by more than a second.
+    let earlier = house.session(owner, 3);
+    made.reverse();
+    made.push(earlier);
+    let listed: Vec<_> = SESSIONS
+        .scan(
+            &house.store.reader(),
+            owner.as_bytes(),
+            None,
+            Order::Descending,
+        )
+        .map(|entry| entry.unwrap().1.id)
+        .collect();
+    assert_eq!(listed, made);
 }

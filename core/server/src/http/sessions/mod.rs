@@ -176,13 +176,13 @@ async fn create(app: Arc<App>, request: Request) -> Outcome {
         created_at: request.now,
         updated_at: request.now,
     };
-    let made = session.clone();
-    app.store
+    let made = app
+        .store
         .write(move |tx| {
             if let Some(parent) = &session.parent {
                 session::get(tx, &viewer, parent)?;
             }
-            session::create(tx, &session).map_err(SessionError::from)
+            session::create(tx, session).map_err(SessionError::from)
         })
         .await?;
     Ok(no_store(json_response(
