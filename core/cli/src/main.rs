@@ -7,6 +7,7 @@
 mod account;
 mod admin;
 mod api;
+mod audit;
 mod claims;
 mod client;
 mod config;
@@ -51,6 +52,7 @@ enum Command {
     Config(config::Args),
     Plugin(plugin::Args),
     Account(account::Args),
+    Audit(audit::Args),
     Doctor(doctor::Args),
     Login(login::Args),
     Register(register::Args),
@@ -81,6 +83,7 @@ fn main() -> ExitCode {
         Command::Config(args) => config::run(&args),
         Command::Plugin(args) => plugin::run(&args),
         Command::Account(args) => account::run(&args),
+        Command::Audit(args) => audit::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Login(args) => login::run(&args),
         Command::Register(args) => register::run(&args),

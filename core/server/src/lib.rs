@@ -7,6 +7,7 @@
 
 pub mod account;
 pub mod app;
+pub mod audit;
 pub mod backend;
 pub mod clock;
 pub mod config;
@@ -21,3 +22,4 @@ pub mod store;
 pub mod token;
 mod upkeep;
 mod uses;
+mod webhook;

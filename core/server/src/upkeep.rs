@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     app::{App, Running},
+    audit::{Retention, prune},
     login,
     store::StoreError,
     token,
@@ -27,6 +28,9 @@ pub(crate) async fn run(running: Arc<Running>) {
         }
         let round = async {
             retire(&app).await?;
+            if second % 600 == 30 {
+                shorten_trail(&app).await?;
+            }
             if second % 60 == 59 {
                 app.flush_uses().await;
                 let now = app.clock.now();
@@ -74,6 +78,26 @@ fn look_after_backends(running: Arc<Running>) {
         }
         running.heal().await;
     });
+}
+
+/// Lets go of old entries of the audit trail: as many as a flood can add between two rounds.
+async fn shorten_trail(app: &App) -> Result<(), StoreError> {
+    let (config, now) = (&app.config.audit, app.clock.now());
+    let keep = Retention {
+        age: config.retention.as_secs(),
+        count: config.max_entries,
+    };
+    for _ in 0..50 {
+        let audit = app.live.audit.clone();
+        let more = app
+            .store
+            .write(move |tx| prune(&audit, tx, keep, BUDGET as u64, now))
+            .await?;
+        if !more {
+            break;
+        }
+    }
+    Ok(())
 }
 
 async fn retire(app: &App) -> Result<(), StoreError> {

@@ -184,6 +184,11 @@ impl Remote {
 
 /// What only an operator does.
 impl Remote {
+    /// What is at a path.
+    pub(crate) fn get<T: for<'de> Deserialize<'de>>(&self, path: &str) -> Result<T, Failure> {
+        parse(&self.call(Method::GET, path, None)?)
+    }
+
     /// Puts the changed configuration in force.
     pub(crate) fn reload(&self) -> Result<Value, Failure> {
         parse(&self.call(Method::POST, "/auth/operator/reload", None)?)

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use super::{StartError, parts};
 use crate::{
+    audit::Audit,
     backend::Services,
     clock::{Clock, Timestamp},
     config::Config,
@@ -50,7 +51,8 @@ impl Ground {
         tracing::debug!(millis = began.elapsed().as_millis(), "store opened");
         let keyring = Keyring::load_or_create(&data_dir, config.tokens.secret.clone())?;
         let now = clock.now();
-        let live = Live::load(&store, keyring.hasher(), now)?;
+        let mut live = Live::load(&store, keyring.hasher(), now)?;
+        live.audit = Audit::new(Arc::clone(&live.hasher), clock.clone());
         tracing::debug!(
             millis = began.elapsed().as_millis(),
             "accounts and revocations loaded"

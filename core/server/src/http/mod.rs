@@ -8,6 +8,7 @@
 
 mod accounts;
 mod agents;
+mod audit;
 mod authenticate;
 mod body;
 mod cli;
@@ -100,6 +101,7 @@ pub fn routes() -> Vec<Route> {
         info::routes(),
         accounts::routes(),
         agents::routes(),
+        audit::routes(),
         sessions::routes(),
         conversations::routes(),
         forms::routes(),

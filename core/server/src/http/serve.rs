@@ -19,7 +19,10 @@ use super::{
     peer::Peer,
     route::Table,
 };
-use crate::app::Running;
+use crate::{
+    app::Running,
+    audit::{Entry, Event, Scene, Who},
+};
 
 /// Header bytes of one request.
 const MAX_HEADER: usize = 16 * 1024;
@@ -61,7 +64,7 @@ pub async fn serve(
         let accepted = tokio::select! {
             () = &mut shutdown => break,
             accepted = accept(listeners.tcp.as_ref()) => accepted,
-            operator = accept_operator(&listeners.operator) => {
+            operator = accept_operator(&running, &listeners.operator) => {
                 match operator {
                     Ok(stream) => {
                         converse(&running, &table, stream, Peer::Operator, &drain, None);
@@ -70,7 +73,7 @@ pub async fn serve(
                 }
                 continue;
             }
-            proxy = accept_proxy(listeners.unix.as_ref(), &socket_uids) => {
+            proxy = accept_proxy(&running, listeners.unix.as_ref(), &socket_uids) => {
                 match proxy {
                     Ok(stream) => if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
                         converse(&running, &table, stream, Peer::Socket, &drain, Some(place));
@@ -116,6 +119,7 @@ async fn accept(listener: Option<&TcpListener>) -> std::io::Result<(TcpStream, S
 
 /// Accepts from the Unix socket whoever the kernel says is one of these users.
 async fn accept_proxy(
+    running: &Running,
     listener: Option<&UnixListener>,
     uids: &[u32],
 ) -> std::io::Result<UnixStream> {
@@ -127,21 +131,33 @@ async fn accept_proxy(
     if uids.contains(&uid) {
         Ok(stream)
     } else {
-        tracing::warn!(target: "audit", uid, "somebody else tried the proxies' socket");
-        Err(std::io::ErrorKind::PermissionDenied.into())
+        Err(turn_away(running, uid, "the proxies' socket"))
     }
 }
 
 /// Accepts from the operator's socket whoever the kernel says is this user or root.
-async fn accept_operator(listener: &UnixListener) -> std::io::Result<UnixStream> {
+async fn accept_operator(
+    running: &Running,
+    listener: &UnixListener,
+) -> std::io::Result<UnixStream> {
     let (stream, _) = listener.accept().await?;
     let uid = stream.peer_cred()?.uid();
     if uid == 0 || uid == rustix::process::geteuid().as_raw() {
         Ok(stream)
     } else {
-        tracing::warn!(uid, "somebody else tried the operator's socket");
-        Err(std::io::ErrorKind::PermissionDenied.into())
+        Err(turn_away(running, uid, "the operator's socket"))
     }
+}
+
+/// Notes that another user of this machine tried a socket that is not theirs.
+fn turn_away(running: &Running, uid: u32, socket: &'static str) -> std::io::Error {
+    let app = running.glance();
+    let scene = Scene::system(app.clock.now()).done_by(Who::Nobody);
+    let denied = Entry::new(Event::AccessDenied).reason(socket);
+    app.live
+        .audit
+        .report(scene, denied.detail(format!("user {uid}")));
+    std::io::ErrorKind::PermissionDenied.into()
 }
 
 fn converse(
