@@ -1,5 +1,8 @@
 //! `omnigent audit`: the trail of who did what, with the server up or down.
 
+mod entry;
+mod verify;
+
 use std::{
     io::Write,
     time::{Duration, UNIX_EPOCH},
@@ -8,14 +11,15 @@ use std::{
 use clap::{Subcommand, ValueEnum};
 use omnigent_server::{audit::Event, clock::Clock};
 use serde::Deserialize;
-use serde_json::{json, value::RawValue};
+use serde_json::value::RawValue;
 
 use crate::{
     admin::{self, Admin},
     failure::Failure,
-    output::{self, escape, plain},
+    output::escape,
     settings::Settings,
 };
+use entry::{COLUMNS, Entry, csv, line};
 
 /// Shows, proves and exports the audit trail: who did what, from where, and how it came out
 #[derive(clap::Args)]
@@ -111,32 +115,6 @@ struct Page {
     next: Option<u64>,
 }
 
-/// An entry, as far as it is shown.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Entry {
-    seq: u64,
-    at: String,
-    event: String,
-    result: String,
-    actor: String,
-    by: String,
-    by_uid: String,
-    by_login: String,
-    account: String,
-    account_uid: String,
-    target: String,
-    backend: String,
-    address: String,
-    agent: String,
-    request_id: String,
-    reason: String,
-    detail: String,
-    count: Option<u64>,
-    prev: String,
-    hash: String,
-}
-
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     // Before anything is opened: what is wrong with the command line is said first.
     let query = query(&args.command)?;
@@ -150,7 +128,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let admin = admin::reach(config)?;
     match &args.command {
         Command::Tail { .. } => tail(&admin, &args.command, &query),
-        Command::Verify { expect, json } => verify(&admin, expect.as_deref(), *json),
+        Command::Verify { expect, json } => verify::verify(&admin, expect.as_deref(), *json),
         Command::Export { format, .. } => export(&admin, &query, *format),
     }
 }
@@ -274,135 +252,6 @@ fn tail(admin: &Admin, command: &Command, query: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// An entry for a person, on one line.
-fn line(entry: &Entry) -> String {
-    let by = match entry.actor.as_str() {
-        "account" if entry.by == entry.account => String::new(),
-        "account" => entry.by.clone(),
-        "backend" => format!("backend {}", entry.by),
-        "nobody" => String::new(),
-        kind => kind.to_owned(),
-    };
-    let count = entry.count.map(|count| count.to_string());
-    let facts = [
-        ("by", by.as_str()),
-        ("from", &entry.address),
-        ("backend", &entry.backend),
-        ("reason", &entry.reason),
-        ("count", count.as_deref().unwrap_or_default()),
-        ("what", &entry.detail),
-        ("target", &entry.target),
-        ("request", &entry.request_id),
-        ("client", &entry.agent),
-    ];
-    let mut line = format!("{} {} {}", entry.seq, entry.at, entry.event);
-    if !entry.account.is_empty() {
-        line += &format!(" {}", entry.account);
-    }
-    for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
-        let is_word = value.chars().all(|c| !c.is_whitespace() && c != '"');
-        line += &match is_word {
-            true => format!(" {name}={value}"),
-            false => format!(" {name}={value:?}"),
-        };
-    }
-    plain(&line)
-}
-
-fn verify(admin: &Admin, expect: Option<&str>, json: bool) -> Result<(), Failure> {
-    #[derive(Deserialize)]
-    struct Fault {
-        seq: u64,
-        what: String,
-    }
-    #[derive(Deserialize)]
-    struct Checked {
-        first: u64,
-        last: u64,
-        hash: String,
-        next: Option<u64>,
-        fault: Option<Fault>,
-    }
-    let expected = expect.map(expected).transpose()?;
-    let (mut first, mut last, mut from) = (None, 0, String::new());
-    let hash = loop {
-        let path = format!("/auth/operator/audit/verify{from}");
-        let checked: Checked = admin.get(&path)?;
-        if let Some(Fault { seq, what }) = checked.fault {
-            if json {
-                output::json(&json!({"sound": false, "seq": seq, "what": what}));
-            }
-            let why = format!("the trail is broken at entry {seq}: {}", plain(&what));
-            return Err(Failure::Failed(why));
-        }
-        first = first.or(Some(checked.first));
-        last = checked.last.max(last);
-        match checked.next {
-            Some(next) => from = format!("?from={next}"),
-            None => break checked.hash,
-        }
-    };
-    let first = first.unwrap_or(1);
-    if let Some((seq, hash)) = expected {
-        let found = page(admin, 1, &format!("&before={}", seq.saturating_add(1)), "")?;
-        let entry = found.entries.first().map(|raw| read(raw)).transpose()?;
-        let entry = entry.filter(|entry| entry.seq == seq);
-        let why = match entry {
-            Some(entry) if entry.hash == hash => None,
-            Some(_) => Some("is another one than was noted: the trail was rewritten"),
-            None if seq < first => Some("is not kept any more: nothing can be said about it"),
-            None => Some("is gone: the trail was cut off or rewritten"),
-        };
-        if let Some(why) = why {
-            return Err(Failure::Failed(format!("entry {seq} {why}")));
-        }
-    }
-    let count = (last + 1).saturating_sub(first);
-    if json {
-        output::json(&json!({
-            "sound": true, "entries": count, "first": first, "last": last, "hash": hash,
-        }));
-    } else {
-        output::say(format_args!("sound: {count} entries, {first} to {last}"));
-        output::say(format_args!("newest: {last}:{}", plain(&hash)));
-    }
-    Ok(())
-}
-
-fn expected(text: &str) -> Result<(u64, String), Failure> {
-    let parts = text.split_once(':');
-    let both = parts.and_then(|(seq, hash)| Some((seq.parse().ok()?, hash)));
-    match both {
-        Some((seq, hash)) if hash.len() == 64 => Ok((seq, hash.to_ascii_lowercase())),
-        _ => Err(Failure::Usage(
-            "--expect takes what `audit verify` printed as newest: NUMBER:HASH".into(),
-        )),
-    }
-}
-
-const COLUMNS: [&str; 20] = [
-    "seq",
-    "at",
-    "event",
-    "result",
-    "actor",
-    "by",
-    "by_uid",
-    "by_login",
-    "account",
-    "account_uid",
-    "target",
-    "backend",
-    "address",
-    "agent",
-    "request_id",
-    "reason",
-    "detail",
-    "count",
-    "prev",
-    "hash",
-];
-
 fn export(admin: &Admin, query: &str, format: Format) -> Result<(), Failure> {
     if format == Format::Csv && !say(&COLUMNS.join(",")) {
         return Ok(());
@@ -426,73 +275,10 @@ fn export(admin: &Admin, query: &str, format: Format) -> Result<(), Failure> {
     }
 }
 
-/// An entry as a row (RFC 4180).
-fn csv(entry: Entry) -> String {
-    let count = entry.count.map(|count| count.to_string());
-    let cells = [
-        entry.seq.to_string(),
-        entry.at,
-        entry.event,
-        entry.result,
-        entry.actor,
-        entry.by,
-        entry.by_uid,
-        entry.by_login,
-        entry.account,
-        entry.account_uid,
-        entry.target,
-        entry.backend,
-        entry.address,
-        entry.agent,
-        entry.request_id,
-        entry.reason,
-        entry.detail,
-        count.unwrap_or_default(),
-        entry.prev,
-        entry.hash,
-    ];
-    cells.map(|cell| quoted(&cell)).join(",")
-}
-
-/// A cell that is one cell, and no formula to whoever opens it.
-fn quoted(cell: &str) -> String {
-    let text = plain(cell);
-    let is_formula = text.starts_with(['=', '+', '-', '@']);
-    if is_formula {
-        return format!("\"'{}\"", text.replace('"', "\"\""));
-    }
-    if text.contains(['"', ',']) {
-        return format!("\"{}\"", text.replace('"', "\"\""));
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    #[test]
-    fn what_strangers_send_steers_nothing() {
-        let entry = Entry {
-            seq: 7,
-            at: "2026-11-27T09:00:00.000Z".into(),
-            event: "login.denied".into(),
-            agent: "curl\u{1b}[2J\r\n8 forged \"x\"".into(),
-            reason: "denied".into(),
-            ..Entry::default()
-        };
-        let shown = line(&entry);
-        assert_eq!(shown.lines().count(), 1);
-        assert!(!shown.chars().any(char::is_control), "{shown:?}");
-        assert!(shown.contains(" reason=denied "), "{shown}");
-        let row = csv(Entry {
-            by: "=cmd|' /C calc'!A0".into(),
-            ..entry
-        });
-        assert!(row.contains(",\"'=cmd|' /C calc'!A0\","), "{row}");
-        assert_eq!(row.lines().count(), 1);
-    }
 
     #[test]
     fn moments_are_dates_times_or_how_long_ago() {
