@@ -29,7 +29,8 @@ use crate::{
     secret::Secret,
     store::{self, Store, StoreError},
     token::{
-        self, AccountState, KeyringError, TokenUse, VerifiedToken, Verifier, api::policy::Policy,
+        self, AccountState, KeyringError, SteadyGrants, TokenUse, VerifiedToken, Verifier,
+        api::policy::Policy,
     },
 };
 
@@ -121,6 +122,8 @@ pub struct App {
     pub invite_ttl: u64,
     /// Seconds a magic link is good for.
     pub magic_ttl: u64,
+    /// The grants that refresh without the store.
+    pub steady: SteadyGrants,
     /// For how long API tokens are good, and who may make them.
     pub api_policy: Policy,
     /// What it was made from.
@@ -216,6 +219,7 @@ impl App {
             started_at: ground.started_at,
             invite_ttl: seconds(config.accounts.invite_ttl),
             magic_ttl: seconds(config.accounts.magic_ttl),
+            steady: SteadyGrants::default(),
             api_policy: Policy {
                 default: config.tokens.api_default_ttl.map(seconds),
                 longest: seconds(config.tokens.api_max_ttl),

@@ -26,6 +26,7 @@ mod keyring;
 mod parse;
 mod revocation;
 mod scope;
+mod steady;
 mod strength;
 mod verify;
 
@@ -38,5 +39,6 @@ pub use keyring::{Keyring, KeyringError};
 pub use parse::MAX_LENGTH;
 pub use revocation::{REVOCATIONS, Revocation, RevocationIndex, load, revoke, sweep};
 pub use scope::{Scope, Scopes, UnknownScope};
+pub use steady::{Steady, SteadyGrants};
 pub use strength::{WeakSecret, check as check_strength};
 pub use verify::{Refusal, VerifiedToken, Verifier};
