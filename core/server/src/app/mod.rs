@@ -28,6 +28,7 @@ use crate::{
     login::{Desk, Lifetimes, device},
     secret::Secret,
     store::{self, Store, StoreError},
+    tls::Terminator,
     token::{
         self, AccountState, KeyringError, SteadyGrants, TokenUse, VerifiedToken, Verifier,
         api::policy::Policy,
@@ -112,6 +113,8 @@ pub struct App {
     pub lifetimes: Lifetimes,
     /// What HTTP needs to know.
     pub settings: Settings,
+    /// What encrypts, when we do.
+    pub tls: Option<Arc<Terminator>>,
     /// Who everybody is in no-auth mode, and the operator always.
     pub local: Arc<AccountState>,
     /// The agents of the configuration.
@@ -185,7 +188,7 @@ impl App {
         let mut live = ground.live.clone();
         live.admin_list = Arc::new(parts::admin_list(config)?);
         live.known = Arc::default();
-        let base_url = config.base_url(ground.listening).to_string();
+        let base_url = config.base_url(ground.listening);
         let seconds = |duration: Duration| duration.as_secs();
         let lifetimes = Lifetimes {
             access: seconds(config.tokens.access_ttl),
@@ -213,7 +216,8 @@ impl App {
         };
         let nobody = Uid::from_bytes([0; 16]);
         Ok(Self {
-            settings: parts::settings(config, base_url),
+            settings: parts::settings(config, &base_url),
+            tls: parts::tls(config)?.map(Arc::new),
             local: Arc::new(AccountState::new(nobody, "local", true, false)),
             agents: config.agents.iter().map(Agent::new).collect(),
             started_at: ground.started_at,
