@@ -10,12 +10,15 @@ use omnigent_server::{
     login::{LOGINS, Login},
     session::{self, Session},
     store::{Options, Store, StoreError},
-    token::{self, Claims, Keyring, TokenUse, Verifier},
+    token::{self, Claims, KeySettings, Keyring, TokenUse, Verifier},
 };
 
 use crate::server::Outcome;
 
 const BATCH: usize = 5_000;
+
+/// What the tokens say issued them. The keyring remembers it as a name the server has had.
+const ISSUER: &str = "omnigent";
 
 /// How much there is of everything.
 #[derive(Clone, Copy, Default)]
@@ -35,7 +38,11 @@ pub struct Scale {
 pub fn fill(data: &Path, scale: Scale, owner: &str, tokens: usize) -> Outcome<Vec<String>> {
     let store = Store::open(&data.join("store"), &Options::default())?;
     let now = Clock::system().now();
-    let keyring = Keyring::load_or_create(data, None)?;
+    let settings = KeySettings {
+        issuer: ISSUER.into(),
+        ..KeySettings::default()
+    };
+    let keyring = Keyring::load_or_create(data, &settings, now)?;
     let live = Live::load(&store, keyring.hasher(), now)?;
     let owner = account::by_name(&store.reader(), owner)
         .map_err(|e| e.to_string())?
@@ -80,7 +87,7 @@ pub fn fill(data: &Path, scale: Scale, owner: &str, tokens: usize) -> Outcome<Ve
         Ok(())
     })?;
     let (accounts, revocations) = (Arc::clone(&live.accounts), Arc::clone(&live.revocations));
-    let verifier = Verifier::new(keyring, "omnigent", "omnigent", accounts, revocations);
+    let verifier = Verifier::new(keyring, ISSUER, "omnigent", accounts, revocations);
     let tokens = (0..tokens)
         .map(|_| verifier.sign(&claims(owner, now)).expose().clone())
         .collect();
@@ -91,7 +98,7 @@ pub fn fill(data: &Path, scale: Scale, owner: &str, tokens: usize) -> Outcome<Ve
 
 fn claims(uid: Uid, now: Timestamp) -> Claims {
     Claims {
-        issuer: "omnigent".into(),
+        issuer: ISSUER.into(),
         audience: "omnigent".into(),
         subject: "admin".into(),
         uid,

@@ -21,6 +21,7 @@ mod error;
 mod forms;
 mod info;
 mod json;
+mod keys;
 mod logins;
 mod oauth;
 mod openapi;
@@ -109,6 +110,7 @@ pub fn routes() -> Vec<Route> {
         oauth::routes(),
         device::routes(),
         operator::routes(),
+        keys::routes(),
         people::routes(),
         tokens::routes(),
         pages::routes(),
