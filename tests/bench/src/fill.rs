@@ -11,7 +11,7 @@ use omnigent_server::{
     session::{self, Session},
     store::{Options, Store, StoreError},
     token::{
-        self, Claims, Keyring, TokenUse, Verifier,
+        self, Claims, KeySettings, Keyring, TokenUse, Verifier,
         api::{API_TOKENS, ApiToken},
     },
 };
@@ -19,6 +19,9 @@ use omnigent_server::{
 use crate::server::Outcome;
 
 const BATCH: usize = 5_000;
+
+/// What the tokens say issued them. The keyring remembers it as a name the server has had.
+const ISSUER: &str = "omnigent";
 
 /// How much there is of everything.
 #[derive(Clone, Copy, Default)]
@@ -40,7 +43,11 @@ pub struct Scale {
 pub fn fill(data: &Path, scale: Scale, owner: &str, tokens: usize) -> Outcome<Vec<String>> {
     let store = Store::open(&data.join("store"), &Options::default())?;
     let now = Clock::system().now();
-    let keyring = Keyring::load_or_create(data, None)?;
+    let settings = KeySettings {
+        issuer: ISSUER.into(),
+        ..KeySettings::default()
+    };
+    let keyring = Keyring::load_or_create(data, &settings, now)?;
     let live = Live::load(&store, keyring.hasher(), now)?;
     let owner_uid = account::by_name(&store.reader(), owner)
         .map_err(|e| e.to_string())?
@@ -103,7 +110,7 @@ pub fn fill(data: &Path, scale: Scale, owner: &str, tokens: usize) -> Outcome<Ve
         Ok(())
     })?;
     let (accounts, revocations) = (Arc::clone(&live.accounts), Arc::clone(&live.revocations));
-    let verifier = Verifier::new(keyring, "omnigent", "omnigent", accounts, revocations);
+    let verifier = Verifier::new(keyring, ISSUER, "omnigent", accounts, revocations);
     let tokens = (0..tokens)
         .map(|i| {
             verifier
@@ -119,7 +126,7 @@ pub fn fill(data: &Path, scale: Scale, owner: &str, tokens: usize) -> Outcome<Ve
 
 fn claims((uid, name): &(Uid, String), now: Timestamp) -> Claims {
     Claims {
-        issuer: "omnigent".into(),
+        issuer: ISSUER.into(),
         audience: "omnigent".into(),
         subject: name.as_str().into(),
         uid: *uid,
@@ -174,6 +181,7 @@ fn api_token(now: Timestamp) -> ApiToken {
         expires_at: Some(now.plus_seconds(90 * 86_400)),
         last_used_at: None,
         last_used_ip: None,
+        kid: None,
     }
 }
 

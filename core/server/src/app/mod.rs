@@ -30,7 +30,7 @@ use crate::{
     store::{self, Store, StoreError},
     tls::Terminator,
     token::{
-        self, AccountState, KeyringError, SteadyGrants, TokenUse, VerifiedToken, Verifier,
+        self, AccountState, KeyringError, Keys, SteadyGrants, TokenUse, VerifiedToken, Verifier,
         api::policy::Policy,
     },
 };
@@ -101,6 +101,8 @@ pub struct App {
     pub live: Live,
     /// Decides on tokens.
     pub verifier: Arc<Verifier>,
+    /// Changes the keys of tokens.
+    pub keys: Arc<Keys>,
     /// Says who somebody is.
     pub backends: Arc<Backends>,
     /// Signs people in.
@@ -179,6 +181,11 @@ impl App {
         let backends = self.backends.reopen(wanted, &ground.services, &url).await;
         let mut app = Self::on(ground, config, backends)?;
         app.office.setup_code.clone_from(&self.office.setup_code);
+        // Last, for it cannot be taken back.
+        let (keys, now) = (Arc::clone(&app.keys), app.clock.now());
+        let settings = parts::key_settings(config, app.ground.listening);
+        let configured = tokio::task::spawn_blocking(move || keys.configure(settings, now)).await;
+        configured.map_err(|_| StartError::Config("changing the keys panicked".into()))??;
         Ok(app)
     }
 
@@ -194,7 +201,7 @@ impl App {
             access: seconds(config.tokens.access_ttl),
             refreshed: seconds(config.tokens.refreshed_ttl),
             grant: seconds(config.tokens.grant_max_lifetime),
-            issuer: ground.issuer.clone(),
+            issuer: parts::issuer(config, ground.listening),
             audience: ground.audience.clone(),
         };
         let desk = Desk {
@@ -233,6 +240,7 @@ impl App {
             },
             store: ground.store.clone(),
             verifier: Arc::clone(&ground.verifier),
+            keys: Arc::clone(&ground.keys),
             clock: ground.clock.clone(),
             config: config.clone(),
             live,

@@ -4,6 +4,7 @@ use std::{
     collections::HashSet,
     fs,
     io::{self, Write},
+    net::SocketAddr,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
 };
@@ -22,7 +23,7 @@ use crate::{
     secret::Secret,
     store::Store,
     tls::Terminator,
-    token::hash,
+    token::{KeySettings, hash},
 };
 
 pub(super) fn make_private(dir: &Path) -> Result<(), StartError> {
@@ -84,6 +85,28 @@ pub(super) fn services(
         clock: clock.clone(),
         runtime,
     })
+}
+
+/// What this server calls itself in `iss`: its own URL (RFC 9068 section 2.2), unless told otherwise.
+pub(super) fn issuer(config: &Config, listening: SocketAddr) -> Box<str> {
+    let configured = config.tokens.issuer.clone();
+    configured
+        .unwrap_or_else(|| config.base_url(listening).to_string())
+        .into()
+}
+
+pub(super) fn key_settings(config: &Config, listening: SocketAddr) -> KeySettings {
+    let tokens = &config.tokens;
+    let backends = config.auth.backends.iter();
+    let lives = backends.filter_map(|backend| backend.session_ttl);
+    let lives = lives.chain([tokens.access_ttl, tokens.refreshed_ttl]);
+    KeySettings {
+        secret: tokens.secret.clone(),
+        previous_secret: tokens.previous_secret.clone(),
+        algorithm: tokens.algorithm,
+        longest: lives.max().unwrap_or_default().as_secs(),
+        issuer: issuer(config, listening),
+    }
 }
 
 pub(super) fn wanted(config: &Config) -> Vec<Wanted> {

@@ -47,9 +47,10 @@ impl Config {
         compare!(changes, "tls", &self.tls, &new.tls, Tls,
             now: [certificate_file, key_file, min_version, handshake_timeout, hsts], restart: []);
         compare!(changes, "tokens", &self.tokens, &new.tokens, Tokens,
-            now: [access_ttl, refreshed_ttl, grant_max_lifetime, api_default_ttl, api_max_ttl,
-                  api_creation_login_age, api_expiry_notice],
-            restart: [secret, algorithm, issuer, audience, api_allow_unlimited]);
+            now: [access_ttl, refreshed_ttl, grant_max_lifetime, algorithm, issuer, secret,
+                  previous_secret, api_default_ttl, api_max_ttl, api_creation_login_age,
+                  api_expiry_notice],
+            restart: [audience, api_allow_unlimited]);
         compare!(changes, "accounts", &self.accounts, &new.accounts, Accounts,
             now: [registration, invite_ttl, magic_ttl, admins, admin_list_file], restart: []);
         compare!(changes, "passwords", &self.passwords, &new.passwords, Passwords,

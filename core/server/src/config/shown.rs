@@ -30,7 +30,9 @@ macro_rules! shown_as_text {
         }
     })*};
 }
-shown_as_text!(bool, u32, u64, usize, String, SocketAddr, Origin, Cidr);
+shown_as_text!(
+    bool, u32, u64, usize, String, SocketAddr, Origin, Cidr, Algorithm
+);
 
 macro_rules! shown_as_word {
     ($($type:ty),*) => {$(impl Shown for $type {
@@ -40,12 +42,6 @@ macro_rules! shown_as_word {
     })*};
 }
 shown_as_word!(AccountRule, LogFormat, LogLevel, Registration);
-
-impl Shown for Algorithm {
-    fn shown(&self) -> String {
-        format!("{self:?}").to_uppercase()
-    }
-}
 
 impl Shown for Version {
     fn shown(&self) -> String {
@@ -248,6 +244,7 @@ fn tokens(tokens: &Tokens) -> Rows {
             issuer,
             audience,
             secret,
+            previous_secret,
             api_default_ttl,
             api_max_ttl,
             api_allow_unlimited,

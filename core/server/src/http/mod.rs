@@ -24,6 +24,7 @@ mod forms;
 mod http2;
 mod info;
 mod json;
+mod keys;
 mod logins;
 mod oauth;
 mod openapi;
@@ -126,6 +127,7 @@ pub fn routes() -> Vec<Route> {
         oauth::routes(),
         device::routes(),
         operator::routes(),
+        keys::routes(),
         people::routes(),
         tokens::routes(),
         pages::routes(),
