@@ -56,6 +56,9 @@ pub(crate) async fn run(running: Arc<Running>) {
                     .write(move |tx| login::device::sweep(tx, BUDGET, now))
                     .await?;
                 app.live.revocations.purge(now);
+                if second % 600 == 599 {
+                    token::keep(&app.live.revocations, &app.store).await?;
+                }
             }
             Ok::<_, StoreError>(())
         };

@@ -44,6 +44,7 @@ pub use keyring::{KeyInfo, KeySettings, KeyState, Keyring, KeyringError, MAX_KEY
 pub use keys::Keys;
 pub use overlap::{Overlap, Rest, rests};
 pub use parse::MAX_LENGTH;
+pub(crate) use revocation::keep;
 pub use revocation::{REVOCATIONS, Revocation, RevocationIndex, load, revoke, sweep};
 pub use scope::{Scope, Scopes, UnknownScope};
 pub use steady::{Steady, SteadyGrants};
