@@ -14,6 +14,8 @@ mod config;
 mod doctor;
 mod explain;
 mod failure;
+mod key;
+mod listeners;
 mod logging;
 mod login;
 mod logins;
@@ -28,6 +30,7 @@ mod session;
 mod settings;
 mod shell;
 mod swap;
+mod systemd;
 mod token;
 mod version;
 mod when;
@@ -53,6 +56,7 @@ enum Command {
     Plugin(plugin::Args),
     Account(account::Args),
     Audit(audit::Args),
+    Key(key::Args),
     Doctor(doctor::Args),
     Login(login::Args),
     Register(register::Args),
@@ -84,6 +88,7 @@ fn main() -> ExitCode {
         Command::Plugin(args) => plugin::run(&args),
         Command::Account(args) => account::run(&args),
         Command::Audit(args) => audit::run(&args),
+        Command::Key(args) => key::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Login(args) => login::run(&args),
         Command::Register(args) => register::run(&args),

@@ -109,6 +109,12 @@ events! {
     CredentialDenied = "credential.denied", "denied";
     /// Somebody asked for what they may not have.
     AccessDenied = "access.denied", "denied";
+    /// A new key signs tokens.
+    KeyRotated = "key.rotated", "done";
+    /// A key verifies nothing any more.
+    KeyRetired = "key.retired", "done";
+    /// Another certificate was taken up.
+    CertificateRenewed = "certificate.renewed", "done";
     /// A key of the configuration changed.
     ConfigChanged = "config.changed", "done";
     /// The server began to serve.

@@ -18,7 +18,7 @@ use crate::{
     secret::Secret,
     store::StoreError,
     token::{
-        Claims, Scopes, TokenUse,
+        Claims, Keyring, Scopes, TokenUse,
         api::{
             self, API_TOKENS, ApiToken,
             policy::{self, Maker, MakerKind, Refused, Wanted},
@@ -115,6 +115,7 @@ pub(super) async fn make(app: &App, request: &Request, wanted: NewToken) -> Resu
         expires_at: app.api_policy.end(lifetime, &maker, now).map_err(refused)?,
         last_used_at: None,
         last_used_ip: None,
+        kid: None,
     };
     issue(app, request, principal, token).await
 }
@@ -173,9 +174,12 @@ async fn issue(
     app: &App,
     request: &Request,
     principal: &Principal,
-    token: ApiToken,
+    mut token: ApiToken,
 ) -> Result<Made, ApiError> {
     let uid = principal.account.uid;
+    // The record names the key that signs, so it is taken once for both.
+    let keys = app.verifier.keyring();
+    token.kid = Some(keys.active().to_owned());
     let (live, stored) = (app.live.by(request.scene()), token.clone());
     let id = app
         .store
@@ -189,7 +193,7 @@ async fn issue(
         })
         .await?;
     let id = id.ok_or_else(too_many)?;
-    Ok(signed(app, principal, id, token, request.now))
+    Ok(signed(app, &keys, principal, id, token))
 }
 
 /// What the trail says of a token: what it reaches, and until when. Not what its owner calls it.
@@ -202,7 +206,8 @@ fn about(event: Event, token: &ApiToken) -> Entry {
     Entry::new(event).detail(format!("{scope}, {end}"))
 }
 
-fn signed(app: &App, principal: &Principal, id: LoginId, token: ApiToken, now: Timestamp) -> Made {
+fn signed(app: &App, keys: &Keyring, principal: &Principal, id: LoginId, token: ApiToken) -> Made {
+    let now = token.created_at;
     let claims = Claims {
         issuer: app.lifetimes.issuer.clone(),
         audience: app.lifetimes.audience.clone(),
@@ -219,7 +224,7 @@ fn signed(app: &App, principal: &Principal, id: LoginId, token: ApiToken, now: T
         grant: None,
         client_id: None,
     };
-    let text = app.verifier.sign(&claims);
+    let text = keys.sign(&claims);
     Made { id, token, text }
 }
 
@@ -331,6 +336,8 @@ pub(super) async fn succeed(app: &App, request: &Request, overlap: u64) -> Resul
     let id: LoginId = id.parse().map_err(|_| not_found())?;
     let is_own = principal.token().is_some_and(|token| token.sid == id);
     let (live, policy) = (app.live.by(request.scene()), app.api_policy);
+    let keys = app.verifier.keyring();
+    let kid = keys.active().to_owned();
     let rotated = app
         .store
         .write(move |tx| {
@@ -353,6 +360,7 @@ pub(super) async fn succeed(app: &App, request: &Request, overlap: u64) -> Resul
                 expires_at: policy.renewed(lifetime, maker, now),
                 last_used_at: None,
                 last_used_ip: None,
+                kid: Some(kid),
                 ..old
             };
             // The old one first: it may leave the place that the new one takes.
@@ -372,7 +380,7 @@ pub(super) async fn succeed(app: &App, request: &Request, overlap: u64) -> Resul
         })
         .await?;
     let (successor, token) = rotated?;
-    Ok(signed(app, principal, successor, token, now))
+    Ok(signed(app, &keys, principal, successor, token))
 }
 
 fn too_many() -> ApiError {
