@@ -7,9 +7,11 @@
 mod account;
 mod admin;
 mod api;
+mod backup;
 mod claims;
 mod client;
 mod config;
+mod data;
 mod doctor;
 mod explain;
 mod failure;
@@ -22,6 +24,7 @@ mod output;
 mod password;
 mod plugin;
 mod register;
+mod restore;
 mod server;
 mod session;
 mod settings;
@@ -51,6 +54,9 @@ enum Command {
     Config(config::Args),
     Plugin(plugin::Args),
     Account(account::Args),
+    Backup(backup::Args),
+    Restore(restore::Args),
+    Data(data::Args),
     Doctor(doctor::Args),
     Login(login::Args),
     Register(register::Args),
@@ -81,6 +87,9 @@ fn main() -> ExitCode {
         Command::Config(args) => config::run(&args),
         Command::Plugin(args) => plugin::run(&args),
         Command::Account(args) => account::run(&args),
+        Command::Backup(args) => backup::run(&args),
+        Command::Restore(args) => restore::run(&args),
+        Command::Data(args) => data::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Login(args) => login::run(&args),
         Command::Register(args) => register::run(&args),

@@ -7,6 +7,7 @@
 
 pub mod account;
 pub mod app;
+pub mod archive;
 pub mod backend;
 pub mod clock;
 pub mod config;
@@ -18,6 +19,8 @@ pub mod login;
 pub mod secret;
 pub mod session;
 pub mod store;
+pub mod sweep;
+pub mod tables;
 pub mod token;
 mod upkeep;
 mod uses;

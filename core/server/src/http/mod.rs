@@ -14,6 +14,7 @@ mod cli;
 mod connection;
 mod conversations;
 mod cookies;
+mod data;
 mod device;
 mod dispatch;
 mod door;
@@ -109,6 +110,7 @@ pub fn routes() -> Vec<Route> {
         oauth::routes(),
         device::routes(),
         operator::routes(),
+        data::routes(),
         people::routes(),
         tokens::routes(),
         pages::routes(),

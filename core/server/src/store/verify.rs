@@ -26,6 +26,7 @@ use super::{
     ledger::{Tally, bucket},
     read::{Entry, Order},
     record,
+    snapshot::Watch,
 };
 
 const LOCKS: usize = 64;
@@ -52,6 +53,8 @@ pub(super) struct Verified {
     expected: Mutex<BTreeMap<u16, Tally>>,
     damage: watch::Sender<Option<Arc<OpenError>>>,
     stop: AtomicBool,
+    /// Where the writer notes what it changes, while a snapshot is read.
+    pub(super) watch: Arc<Watch>,
     /// Whole tables being loaded.
     pub(super) loading: AtomicUsize,
 }
@@ -66,6 +69,7 @@ impl Verified {
             expected: Mutex::new(expected),
             damage: watch::Sender::new(None),
             stop: AtomicBool::new(false),
+            watch: Arc::default(),
             loading: AtomicUsize::new(0),
         }
     }

@@ -88,11 +88,13 @@ pub(super) fn read(dir: &Path) -> Result<Option<Contents>, KeyringError> {
     if length as u64 > MAX_BYTES {
         return Err(KeyringError::Damaged(path));
     }
-    // The parser's own message could quote a secret.
-    match serde_json::from_slice::<Contents>(&bytes) {
-        Ok(contents) if contents.version == VERSION => Ok(Some(contents)),
-        _ => Err(KeyringError::Damaged(path)),
-    }
+    parse(&bytes).map(Some).ok_or(KeyringError::Damaged(path))
+}
+
+/// Reads what the file says. Nothing else is told: the parser's own message could quote a secret.
+pub(super) fn parse(bytes: &[u8]) -> Option<Contents> {
+    let contents = serde_json::from_slice::<Contents>(bytes).ok()?;
+    (contents.version == VERSION).then_some(contents)
 }
 
 /// Checks what was opened, not what the path names by now.

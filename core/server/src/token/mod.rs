@@ -21,6 +21,8 @@ mod codec;
 pub mod grant;
 pub mod hash;
 mod index;
+pub mod installation;
+pub mod keycopy;
 mod keyfile;
 mod keyring;
 mod parse;
@@ -32,11 +34,26 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
+use crate::store::KnownTable;
+
 pub use claims::{Claims, TokenUse, UnknownTokenUse};
 pub use index::{AccountIndex, AccountState};
 pub use keyring::{Keyring, KeyringError};
 pub use parse::MAX_LENGTH;
+pub(crate) use revocation::is_past;
 pub use revocation::{REVOCATIONS, Revocation, RevocationIndex, load, revoke, sweep};
 pub use scope::{Scope, Scopes, UnknownScope};
 pub use strength::{WeakSecret, check as check_strength};
 pub use verify::{Refusal, VerifiedToken, Verifier};
+
+/// The tables of this module.
+pub(crate) fn tables() -> Vec<KnownTable> {
+    vec![
+        REVOCATIONS.known(),
+        grant::GRANTS.known(),
+        api::API_TOKENS.known(),
+        revocation::PROGRESS.known(),
+        api::RETIREMENTS.known(),
+        installation::INSTALLATION.known(),
+    ]
+}
