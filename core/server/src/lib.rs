@@ -8,6 +8,7 @@
 
 pub mod account;
 pub mod app;
+pub mod archive;
 pub mod backend;
 pub mod clock;
 pub mod config;
@@ -20,6 +21,8 @@ pub mod secret;
 mod secret_file;
 pub mod session;
 pub mod store;
+pub mod sweep;
+pub mod tables;
 pub mod tls;
 pub mod token;
 mod upkeep;
