@@ -13,7 +13,7 @@ use std::{
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
-    sync::{Arc, mpsc},
+    sync::{Arc, Mutex, mpsc},
     time::Duration,
 };
 
@@ -90,7 +90,6 @@ pub(super) fn run(input: impl BufRead, settings: &Settings) -> Result<Vec<Step>,
     let status = runtime.block_on(server.me(&cookie, None))?.0;
     let what = "after a restart, what was signed out is refused still";
     steps.push(expect(what, status, StatusCode::UNAUTHORIZED));
-    runtime.block_on(try_tokens(&server, &signer, account, &found, &mut steps))?;
     Ok(steps)
 }
 
@@ -295,9 +294,21 @@ impl Server {
             .env_clear()
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .map_err(|error| failed(&error))?;
+        let said = Arc::new(Mutex::new(String::new()));
+        if let Some(err) = child.stderr.take() {
+            let said = Arc::clone(&said);
+            std::thread::spawn(move || {
+                for line in BufReader::new(err).lines().map_while(Result::ok) {
+                    if let Ok(mut said) = said.lock() {
+                        said.clear();
+                        said.push_str(&line);
+                    }
+                }
+            });
+        }
         let (say, hear) = mpsc::channel();
         if let Some(out) = child.stdout.take() {
             std::thread::spawn(move || {
@@ -320,7 +331,13 @@ impl Server {
             data_dir: data_dir.to_owned(),
         };
         let address = hear.recv_timeout(PATIENCE);
-        let address = address.map_err(|_| failed(&"no server came up on the restored copy"))?;
+        let address = address.map_err(|_| {
+            let last = said.lock().map(|said| said.clone()).unwrap_or_default();
+            failed(&format!(
+                "no server came up on the restored copy; the last it said: {}",
+                crate::output::plain(&last)
+            ))
+        })?;
         server.url = format!("http://{address}");
         Ok(server)
     }

@@ -108,12 +108,15 @@ fn make(args: &Make) -> Result<(), Failure> {
 /// When it was made, and how long ago that is.
 pub(crate) fn age(head: &Head) -> String {
     let now = Clock::system().now().seconds();
+    let age = now.saturating_sub(head.made_at);
     #[allow(clippy::cast_precision_loss, reason = "seconds of this era")]
-    let (made, left) = (
-        head.made_at as f64,
-        head.made_at as f64 - now.max(head.made_at) as f64,
-    );
-    format!("{} UTC, {}", when::at(made), when::lasting(left))
+    let (made, age) = (head.made_at as f64, age as f64);
+    let ago = if age < 60.0 {
+        "just now".to_owned()
+    } else {
+        when::lasting(-age)
+    };
+    format!("{} UTC, {ago}", when::at(made))
 }
 
 /// What a backup holds, for a person.

@@ -20,6 +20,9 @@ mod read;
 mod restore;
 mod write;
 
+#[cfg(test)]
+mod tests;
+
 use std::{io, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
