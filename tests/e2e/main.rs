@@ -15,6 +15,7 @@ mod environment;
 mod header;
 mod hostile;
 mod htpasswd;
+mod keys;
 mod kit;
 mod ldap;
 mod logins;

@@ -333,7 +333,7 @@ impl Keyring {
             Some(key) => key,
             None => parse::header(segments.header, |alg, kid| self.find(alg, kid))?,
         };
-        if key.is_signed(segments) {
+        if key.check.holds(segments.signed, &segments.signature) {
             Ok(())
         } else {
             Err(Refusal::Signature)
