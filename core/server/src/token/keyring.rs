@@ -91,7 +91,7 @@ pub const MAX_KEYS: usize = 32;
 const MAX_ISSUERS: usize = 64;
 
 /// What the configuration says of keys.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct KeySettings {
     /// Signs in place of a key of the file, or verifies; see the module.
     pub secret: Option<Secret<Vec<u8>>>,
@@ -239,6 +239,11 @@ impl Keyring {
             KeyState::Verifying(_) if key.is_configured => Err(KeyringError::Secret),
             KeyState::Verifying(_) => Ok(key),
         }
+    }
+
+    /// What the configuration says.
+    pub(super) fn settings(&self) -> &KeySettings {
+        &self.settings
     }
 
     /// The keyed hashes of this server. The same for the life of the data directory.
