@@ -17,6 +17,7 @@ mod full_disk;
 mod header;
 mod hostile;
 mod htpasswd;
+mod keys;
 mod kit;
 mod ldap;
 mod logins;
