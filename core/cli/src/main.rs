@@ -8,9 +8,11 @@ mod account;
 mod admin;
 mod api;
 mod audit;
+mod backup;
 mod claims;
 mod client;
 mod config;
+mod data;
 mod doctor;
 mod explain;
 mod failure;
@@ -25,6 +27,7 @@ mod output;
 mod password;
 mod plugin;
 mod register;
+mod restore;
 mod server;
 mod session;
 mod settings;
@@ -55,8 +58,11 @@ enum Command {
     Config(config::Args),
     Plugin(plugin::Args),
     Account(account::Args),
-    Audit(audit::Args),
     Key(key::Args),
+    Backup(backup::Args),
+    Restore(restore::Args),
+    Data(data::Args),
+    Audit(audit::Args),
     Doctor(doctor::Args),
     Login(login::Args),
     Register(register::Args),
@@ -87,8 +93,11 @@ fn main() -> ExitCode {
         Command::Config(args) => config::run(&args),
         Command::Plugin(args) => plugin::run(&args),
         Command::Account(args) => account::run(&args),
-        Command::Audit(args) => audit::run(&args),
         Command::Key(args) => key::run(&args),
+        Command::Backup(args) => backup::run(&args),
+        Command::Restore(args) => restore::run(&args),
+        Command::Data(args) => data::run(&args),
+        Command::Audit(args) => audit::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Login(args) => login::run(&args),
         Command::Register(args) => register::run(&args),

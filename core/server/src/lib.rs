@@ -8,6 +8,7 @@
 
 pub mod account;
 pub mod app;
+pub mod archive;
 pub mod audit;
 pub mod backend;
 pub mod clock;
@@ -21,6 +22,8 @@ pub mod secret;
 mod secret_file;
 pub mod session;
 pub mod store;
+pub mod sweep;
+pub mod tables;
 pub mod tls;
 pub mod token;
 mod upkeep;

@@ -9,18 +9,19 @@ use crate::{
     app::{App, Running},
     audit::{Entry, Event, Retention, prune},
     live::Live,
-    login,
     store::{Store, StoreError},
+    sweep::Sweeper,
     token::{self, Overlap},
 };
 
-const BUDGET: usize = 2000;
+/// Records that a sweep looks at in a second.
+const TURN: usize = 2000;
 
 /// Goes on until it is aborted.
 pub(crate) async fn run(running: Arc<Running>) {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let (mut logins, mut revocations, mut sessions) = (None, None, None);
+    let mut sweeper = Sweeper::default();
     let mut overlap = Overlap::default();
     for second in 0_u64.. {
         tick.tick().await;
@@ -33,38 +34,24 @@ pub(crate) async fn run(running: Arc<Running>) {
         }
         let round = async {
             retire(&app).await?;
-            if second % 600 == 30 {
-                shorten_trail(&app).await?;
-            }
+            app.held().drop_idle(app.clock.now());
             if second % 60 == 29 {
                 retire_keys(&app, &mut overlap).await?;
             }
+            if second % 600 == 30 {
+                shorten_trail(&app).await?;
+            }
             if second % 60 == 59 {
                 app.flush_uses().await;
-                let now = app.clock.now();
-                let from: Option<Vec<u8>> = logins.take();
-                logins = app
-                    .store
-                    .write(move |tx| login::sweep(tx, from, BUDGET, now))
-                    .await?;
-                let (index, from) = (Arc::clone(&app.live.revocations), revocations.take());
-                revocations = app
-                    .store
-                    .write(move |tx| token::sweep(&index, tx, from, BUDGET))
-                    .await?;
-                let from: Option<Vec<u8>> = sessions.take();
-                sessions = app
-                    .store
-                    .write(move |tx| login::sweep_issuer_sessions(tx, from, BUDGET))
-                    .await?;
-                app.store
-                    .write(move |tx| login::device::sweep(tx, BUDGET, now))
-                    .await?;
-                app.live.revocations.purge(now);
+                app.live.revocations.purge(app.clock.now());
+                sweeper.begin();
                 if second % 600 == 599 {
                     token::keep(&app.live.revocations, &app.store).await?;
                 }
             }
+            sweeper
+                .turn(&app.store, &app.live.revocations, TURN)
+                .await?;
             Ok::<_, StoreError>(())
         };
         if let Err(error) = round.await {
@@ -122,7 +109,7 @@ async fn shorten_trail(app: &App) -> Result<(), StoreError> {
         let audit = app.live.audit.clone();
         let more = app
             .store
-            .write(move |tx| prune(&audit, tx, keep, BUDGET as u64, now))
+            .write(move |tx| prune(&audit, tx, keep, TURN as u64, now))
             .await?;
         if !more {
             break;
@@ -152,7 +139,7 @@ async fn retire_keys(app: &App, overlap: &mut Overlap) -> Result<(), StoreError>
     let (at, done) = app
         .store
         .read(move |reader| {
-            let done = at.step(reader, &keys, BUDGET, now)?;
+            let done = at.step(reader, &keys, TURN, now)?;
             Ok::<_, StoreError>((at, done))
         })
         .await?;

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The number of the newest entry that was told.
-const TOLD: Table<(), u64> = Table::new(62, "audit-webhook");
+pub(crate) const TOLD: Table<(), u64> = Table::new(62, "audit-webhook");
 
 /// Entries in a batch.
 const BATCH: usize = 100;

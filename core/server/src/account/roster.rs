@@ -169,6 +169,7 @@ pub fn set_disabled(
         live.note(tx, note(event, &account))?;
     }
     if disabled {
+        tx.sign_off();
         crate::login::end_all(live, tx, uid, None, now)?;
     }
     Ok(account)
@@ -213,6 +214,7 @@ pub fn delete(
     if ADMINS.delete(tx, uid)? && !any_admin(tx)? {
         return Err(AccountError::LastAdmin);
     }
+    tx.sign_off();
     crate::login::end_all(live, tx, uid, None, now)?;
     crate::token::api::revoke_all(live, tx, uid)?;
     for identity in &account.identities {

@@ -113,6 +113,8 @@ events! {
     KeyRotated = "key.rotated", "done";
     /// A key verifies nothing any more.
     KeyRetired = "key.retired", "done";
+    /// The operator reads all data: a backup or an export.
+    DataRead = "data.read", "done";
     /// Another certificate was taken up.
     CertificateRenewed = "certificate.renewed", "done";
     /// A key of the configuration changed.

@@ -44,7 +44,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{
     clock::Clock,
-    store::{StoreError, Tx},
+    store::{KnownTable, StoreError, Tx},
     token::hash::Hasher,
 };
 
@@ -133,6 +133,15 @@ impl Audit {
     pub(crate) fn newest(&self) -> watch::Receiver<u64> {
         self.0.newest.subscribe()
     }
+}
+
+/// The tables of the trail.
+pub(crate) fn tables() -> Vec<KnownTable> {
+    vec![
+        trail::ENTRIES.known(),
+        trail::ENDS.known(),
+        crate::webhook::TOLD.known(),
+    ]
 }
 
 impl fmt::Debug for Audit {

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use http::{HeaderValue, Method, StatusCode, header::CACHE_CONTROL};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
     Access, ApiError, BodyRule, Outcome, Request, Route,
+    operator::message,
     response::{json as json_response, no_store, ok},
 };
 use crate::{
@@ -83,11 +84,6 @@ fn row(key: &KeyInfo, rest: &Rest) -> Value {
         "endless_tokens": rest.is_endless,
         "api_tokens": rest.api_tokens,
     })
-}
-
-fn message<T: DeserializeOwned>(request: &Request) -> Result<T, ApiError> {
-    serde_json::from_slice(&request.bytes)
-        .map_err(|error| ApiError::auth(StatusCode::BAD_REQUEST, &error.to_string()))
 }
 
 #[derive(Deserialize)]

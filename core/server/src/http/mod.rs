@@ -16,6 +16,7 @@ mod cli;
 mod connection;
 mod conversations;
 mod cookies;
+mod data;
 mod device;
 mod dispatch;
 mod door;
@@ -130,6 +131,7 @@ pub fn routes() -> Vec<Route> {
         device::routes(),
         operator::routes(),
         keys::routes(),
+        data::routes(),
         people::routes(),
         tokens::routes(),
         pages::routes(),

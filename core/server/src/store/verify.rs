@@ -26,6 +26,7 @@ use super::{
     ledger::{Tally, bucket},
     read::{Entry, Order},
     record,
+    snapshot::Watch,
 };
 
 const LOCKS: usize = 64;
@@ -54,6 +55,8 @@ pub(super) struct Verified {
     stop: AtomicBool,
     /// Anything was written since it was opened.
     has_changed: AtomicBool,
+    /// Where the writer notes what it changes, while a snapshot is read.
+    pub(super) watch: Arc<Watch>,
     /// Whole tables being loaded.
     pub(super) loading: AtomicUsize,
 }
@@ -69,6 +72,7 @@ impl Verified {
             damage: watch::Sender::new(None),
             stop: AtomicBool::new(false),
             has_changed: AtomicBool::new(false),
+            watch: Arc::default(),
             loading: AtomicUsize::new(0),
         }
     }
