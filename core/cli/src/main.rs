@@ -15,6 +15,8 @@ mod data;
 mod doctor;
 mod explain;
 mod failure;
+mod key;
+mod listeners;
 mod logging;
 mod login;
 mod logins;
@@ -30,6 +32,7 @@ mod session;
 mod settings;
 mod shell;
 mod swap;
+mod systemd;
 mod token;
 mod version;
 mod when;
@@ -57,6 +60,7 @@ enum Command {
     Backup(backup::Args),
     Restore(restore::Args),
     Data(data::Args),
+    Key(key::Args),
     Doctor(doctor::Args),
     Login(login::Args),
     Register(register::Args),
@@ -90,6 +94,7 @@ fn main() -> ExitCode {
         Command::Backup(args) => backup::run(&args),
         Command::Restore(args) => restore::run(&args),
         Command::Data(args) => data::run(&args),
+        Command::Key(args) => key::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Login(args) => login::run(&args),
         Command::Register(args) => register::run(&args),

@@ -24,7 +24,7 @@ use crate::{
     login::{self, EndedAll},
     secret::Secret,
     store::{self, Filler, Options, Portable, Store},
-    token::{Keyring, keycopy},
+    token::{KeySettings, Keyring, keycopy},
 };
 
 const STAGE: &str = ".restoring";
@@ -95,7 +95,7 @@ pub fn restore(input: impl BufRead, data_dir: &Path, how: &How) -> Result<Restor
     let (summary, ended) = fill(input, &stage.0, how)?;
     let new_keyring = how.kind == Kind::Export && !keeps_keyring;
     if new_keyring {
-        Keyring::load_or_create(&stage.0, None)?;
+        Keyring::load_or_create(&stage.0, &KeySettings::default(), how.now)?;
     }
     sync(&stage.0).map_err(at(&stage.0))?;
     let aside = match entries(data_dir, keeps_keyring).map_err(at(data_dir))? {

@@ -7,7 +7,7 @@ use super::{
     keyfile::{self, Contents},
     keyring::KeyringError,
 };
-use crate::secret::Secret;
+use crate::{clock::Timestamp, secret::Secret};
 
 /// Name of the keyring's file.
 pub const NAME: &str = keyfile::NAME;
@@ -17,15 +17,15 @@ pub const NAME: &str = keyfile::NAME;
 /// # Errors
 /// As [`Keyring::load_or_create`].
 pub fn copy_out(dir: &Path) -> Result<Option<Secret<Vec<u8>>>, KeyringError> {
-    let damaged = |_| KeyringError::Damaged(dir.join(NAME));
-    let contents = keyfile::read(dir)?;
-    let text = contents.map(|contents| serde_json::to_vec(&contents).map_err(damaged));
-    Ok(text.transpose()?.map(Secret::new))
+    match keyfile::read_bytes(dir)? {
+        Some(text) if !is_sound(text.expose()) => Err(KeyringError::Damaged(dir.join(NAME))),
+        text => Ok(text),
+    }
 }
 
 /// Whether `text` is a keyring that this server can use.
 pub fn is_sound(text: &[u8]) -> bool {
-    parse(text).is_some()
+    parse(text).is_some_and(Keyring::is_sound)
 }
 
 /// Writes a keyring into `dir`, without its signing keys if told so: then the next start makes a
@@ -34,17 +34,20 @@ pub fn is_sound(text: &[u8]) -> bool {
 /// # Errors
 /// [`KeyringError::Damaged`], and those of writing.
 pub fn copy_in(dir: &Path, text: &[u8], keep_signing_keys: bool) -> Result<(), KeyringError> {
-    let mut contents = parse(text).ok_or_else(|| KeyringError::Damaged(dir.join(NAME)))?;
-    if !keep_signing_keys {
-        contents.keys.clear();
+    if !is_sound(text) {
+        return Err(KeyringError::Damaged(dir.join(NAME)));
     }
-    keyfile::write(dir, &contents)
+    match parse(text) {
+        Some(mut contents) if !keep_signing_keys => {
+            contents.keys.clear();
+            keyfile::write(dir, &contents)
+        }
+        // As it is: a server of the same configuration upgrades an older format.
+        _ => keyfile::write_bytes(dir, text),
+    }
 }
 
+/// What is asked here does not depend on how long tokens live.
 fn parse(text: &[u8]) -> Option<Contents> {
-    let contents = keyfile::parse(text)?;
-    // Without signing keys: of a server whose secret is configured.
-    let is_sound =
-        contents.keys.is_empty() || Keyring::of(contents.clone(), None, Path::new("")).is_ok();
-    is_sound.then_some(contents)
+    keyfile::parse(text, 0, Timestamp::default())
 }
