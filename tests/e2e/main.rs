@@ -35,3 +35,4 @@ mod swap;
 mod tickets;
 mod tidy;
 mod tokens;
+mod transcript;
