@@ -56,6 +56,7 @@ async fn serve(config: Config, load: Loader) -> Result<(), Failure> {
     let listening = listener
         .local_addr()
         .map_err(|error| Failure::Failed(error.to_string()))?;
+    let metrics = metrics_listener(&config).await?;
     let stop = stop_signal()?;
     let app = App::open(&config, listening, Clock::system()).await?;
     let operator = app.operator_socket()?;
@@ -70,6 +71,11 @@ async fn serve(config: Config, load: Loader) -> Result<(), Failure> {
     };
     let running = Running::new(app, load);
     reload_on_hangup(&running)?;
+    if let Some(metrics) = metrics {
+        let address = metrics.local_addr().unwrap_or(listening);
+        tracing::info!("metrics on http://{address}/metrics");
+        running.show_metrics(metrics);
+    }
     output::say(banner(&config, listening, &claim));
     if config.is_no_auth() {
         tracing::warn!("no-auth mode: everybody who reaches this server is an admin");
@@ -147,6 +153,16 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
             "cannot listen on {address}: {error} (--listen takes another address and port)"
         ))
     })
+}
+
+/// Where Prometheus and health checks come in, if anywhere.
+async fn metrics_listener(config: &Config) -> Result<Option<TcpListener>, Failure> {
+    let Some(address) = config.metrics.listen else {
+        return Ok(None);
+    };
+    let bound = TcpListener::bind(address).await;
+    let failed = |error| Failure::Failed(format!("[metrics]: cannot listen on {address}: {error}"));
+    bound.map(Some).map_err(failed)
 }
 
 /// Ends at the first SIGTERM or SIGINT.

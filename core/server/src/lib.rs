@@ -15,6 +15,7 @@ pub mod id;
 mod known;
 pub mod live;
 pub mod login;
+pub mod metrics;
 pub mod secret;
 pub mod session;
 pub mod store;

@@ -19,13 +19,14 @@ use tokio::net::UnixListener;
 
 use crate::{
     account::{Office, OfficeError},
-    backend::Backends,
+    backend::{Backends, Hashing},
     clock::{Clock, Timestamp},
     config::Config,
     http::Settings,
     id::{AgentId, Uid},
     live::Live,
     login::{Desk, Lifetimes, device},
+    metrics::Meters,
     secret::Secret,
     store::{self, Store, StoreError},
     token::{
@@ -123,6 +124,8 @@ pub struct App {
     pub magic_ttl: u64,
     /// For how long API tokens are good, and who may make them.
     pub api_policy: Policy,
+    /// What passed through so far.
+    pub meters: Arc<Meters>,
     /// What it was made from.
     pub config: Config,
     ground: Arc<Ground>,
@@ -199,6 +202,7 @@ impl App {
             conversations: Arc::clone(&ground.conversations),
             lifetimes: lifetimes.clone(),
             verifier: Arc::clone(&ground.verifier),
+            meters: Arc::clone(&ground.meters),
         };
         let office = Office {
             store: ground.store.clone(),
@@ -225,6 +229,7 @@ impl App {
             },
             store: ground.store.clone(),
             verifier: Arc::clone(&ground.verifier),
+            meters: Arc::clone(&ground.meters),
             clock: ground.clock.clone(),
             config: config.clone(),
             live,
@@ -281,6 +286,16 @@ impl App {
     /// The server is claimed: its setup code is worth nothing any more.
     pub fn setup_done(&self) {
         let _ = fs::remove_file(&self.ground.setup_code_file);
+    }
+
+    /// The pool that hashes passwords.
+    pub(crate) fn hashing(&self) -> &Hashing {
+        &self.ground.services.hashing
+    }
+
+    /// What it runs on.
+    pub(crate) fn runtime(&self) -> &tokio::runtime::Handle {
+        &self.ground.services.runtime
     }
 
     /// When device grants were last polled for.

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Accounts, Backend, Config, Device, Passwords, Server, Sharing, Throttle, Tokens};
+use super::{
+    Accounts, Backend, Config, Device, Metrics, Passwords, Server, Sharing, Throttle, Tokens,
+};
 
 /// A key whose value differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +43,7 @@ impl Config {
         compare!(changes, "server", &self.server, &new.server, Server,
             now: [public_url, plugin_dir, header_timeout, body_timeout, request_timeout,
                   max_body, trusted_proxies],
-            restart: [listen, data_dir, max_connections, shutdown_timeout, unix_socket,
+            restart: [listen, data_dir, max_connections, drain_delay, shutdown_timeout, unix_socket,
                       unix_socket_uids, log_format, log_level]);
         compare!(changes, "tokens", &self.tokens, &new.tokens, Tokens,
             now: [access_ttl, refreshed_ttl, grant_max_lifetime, api_default_ttl, api_max_ttl,
@@ -57,6 +59,8 @@ impl Config {
             now: [client_secret], restart: []);
         compare!(changes, "sharing", &self.sharing, &new.sharing, Sharing,
             now: [enabled, public], restart: []);
+        compare!(changes, "metrics", &self.metrics, &new.metrics, Metrics,
+            now: [], restart: [listen, allow_on_network]);
         if self.agents != new.agents {
             changes.push(change("agent".to_owned(), false));
         }

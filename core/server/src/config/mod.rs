@@ -15,6 +15,7 @@ mod auth;
 mod backend;
 mod changes;
 mod env;
+mod metrics;
 mod people;
 mod problem;
 mod secret_file;
@@ -35,6 +36,7 @@ pub use auth::Auth;
 pub use backend::{AccountRule, Backend};
 pub use changes::Change;
 pub use env::Env;
+pub use metrics::Metrics;
 pub use people::{Accounts, Agent, Registration, Sharing};
 pub use problem::Problem;
 pub use server::{LogFormat, LogLevel, Server};
@@ -65,6 +67,8 @@ pub struct Config {
     pub agents: Vec<Agent>,
     /// `[sharing]`
     pub sharing: Sharing,
+    /// `[metrics]`
+    pub metrics: Metrics,
     /// User name and password of the admin to create in an empty server
     /// (`OMNIGENT_ACCOUNTS_INIT_ADMIN_USERNAME`, `_PASSWORD`).
     pub initial_admin: Option<(String, Secret<String>)>,
@@ -160,6 +164,7 @@ impl Config {
             auth: auth::auth(&mut root, &from_env),
             agents: people::agents(root.sections("agent")),
             sharing: people::sharing(root.section("sharing")),
+            metrics: metrics::metrics(root.section("metrics")),
             initial_admin: from_env.initial_admin,
             server,
             warnings: Vec::new(),

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     AccountRule, Accounts, Agent, Algorithm, Backend, Cidr, Config, Device, LogFormat, LogLevel,
-    Origin, Passwords, Registration, Server, Sharing, Throttle, Tokens,
+    Metrics, Origin, Passwords, Registration, Server, Sharing, Throttle, Tokens,
 };
 use crate::secret::Secret;
 
@@ -162,6 +162,16 @@ impl Config {
                 rows!(&self.device, Device { client_secret }),
             ),
             (
+                "[metrics]".to_owned(),
+                rows!(
+                    &self.metrics,
+                    Metrics {
+                        listen,
+                        allow_on_network
+                    }
+                ),
+            ),
+            (
                 "[sharing]".to_owned(),
                 rows!(&self.sharing, Sharing { enabled, public }),
             ),
@@ -198,6 +208,7 @@ fn server(server: &Server) -> Rows {
             header_timeout,
             body_timeout,
             request_timeout,
+            drain_delay,
             shutdown_timeout,
             max_body,
             trusted_proxies,

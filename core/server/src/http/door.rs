@@ -8,7 +8,8 @@
 use std::{
     convert::Infallible,
     pin::Pin,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, atomic::AtomicU16},
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -26,7 +27,10 @@ use super::{
     response::Response,
     route::Table,
 };
-use crate::app::{App, Running};
+use crate::{
+    app::{App, Running},
+    metrics::{self, UNMATCHED},
+};
 
 /// What all requests of a connection share.
 pub(super) struct Door {
@@ -63,12 +67,21 @@ pub(super) fn service(
 > {
     use http_body_util::BodyExt;
 
+    let at = match door.peer {
+        Peer::Tcp(_) => metrics::Door::Network,
+        Peer::Socket => metrics::Door::Socket,
+        Peer::Operator => metrics::Door::Operator,
+    };
+    let open = Arc::new(door.running.glance().meters.connections.open(at));
     let door = Arc::new(door);
     let filter = warp::ext::get::<Arrival>()
         .and(warp::body::stream())
         .then(|arrival, incoming| async { for_warp(answer(arrival, incoming).await) });
     let filter = warp::service(filter);
     hyper::service::service_fn(move |request: Request<Incoming>| {
+        let began = Instant::now();
+        // Open as long as the connection has this service.
+        let _ = &open;
         let (parts, body) = request.into_parts();
         let app = door.running.glance();
         let trusted = &app.settings.trusted_proxies;
@@ -81,6 +94,8 @@ pub(super) fn service(
             client,
             is_from_trusted_proxy,
             id: next_id(),
+            began,
+            route: AtomicU16::new(UNMATCHED),
             expiry_notice: OnceLock::new(),
         };
         match at_once(&door, &app, head) {

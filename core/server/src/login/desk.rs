@@ -17,10 +17,11 @@ use super::{
     throttle::{Attempt, Throttle},
 };
 use crate::{
-    backend::{Backends, Instance},
+    backend::{Backends, CallError, Instance},
     clock::Timestamp,
     id::ConversationId,
     live::Live,
+    metrics::{Logins, Meters},
     store::Store,
     token::Verifier,
 };
@@ -50,6 +51,7 @@ pub struct Desk {
     pub(crate) conversations: Arc<Conversations<Waiting>>,
     pub(crate) lifetimes: Lifetimes,
     pub(crate) verifier: Arc<Verifier>,
+    pub(crate) meters: Arc<Meters>,
 }
 
 impl Desk {
@@ -70,7 +72,8 @@ impl Desk {
         let attempt = self
             .throttle
             .attempt(name, guest.address, now)
-            .map_err(SignInError::Throttled)?;
+            .map_err(SignInError::Throttled)
+            .inspect_err(|error| self.note(Logins::NO_BACKEND, error))?;
         let answer = Answer::password(name, password);
         let outcome = self.try_password(&answer, backend, &guest, now).await;
         self.settle(attempt, &outcome, now);
@@ -90,15 +93,15 @@ impl Desk {
             named.is_none_or(|name| backend.name() == name) && !backend.can("redirect")
         };
         for backend in self.backends.interactive().filter(is_meant) {
-            let Step::Ask { form, state } = backend.begin(&self.request(backend, guest)).await?
-            else {
+            let step = backend.begin(&self.request(backend, guest)).await;
+            let Step::Ask { form, state } = self.told(backend, step)? else {
                 continue;
             };
             if !form.is_password() {
                 continue;
             }
             asked = true;
-            match backend.resume(&state, answer).await? {
+            match self.told(backend, backend.resume(&state, answer).await)? {
                 Step::NotMine => {}
                 step => {
                     let sign_in = Thread::new(answer.text("username"), &Visit::default());
@@ -106,11 +109,16 @@ impl Desk {
                 }
             }
         }
-        Err(if asked {
+        let error = if asked {
             SignInError::Denied
         } else {
             SignInError::NoBackend
-        })
+        };
+        self.note(
+            named.filter(|_| asked).unwrap_or(Logins::NO_BACKEND),
+            &error,
+        );
+        Err(error)
     }
 
     /// Counts a guess at something other than a sign-in's password.
@@ -181,7 +189,7 @@ impl Desk {
         if visit.reauth {
             request.purpose = Purpose::Reauthenticate;
         }
-        let step = backend.begin(&request).await?;
+        let step = self.told(backend, backend.begin(&request).await)?;
         self.advance(backend, step, thread, &guest, now).await
     }
 
@@ -210,7 +218,8 @@ impl Desk {
         let attempt = self
             .throttle
             .attempt(&thread.name, guest.address, now)
-            .map_err(SignInError::Throttled)?;
+            .map_err(SignInError::Throttled)
+            .inspect_err(|error| self.note(&pending.backend, error))?;
         let outcome = self.resume(&pending, answer, thread, &guest, now).await;
         self.settle(attempt, &outcome, now);
         outcome
@@ -280,11 +289,40 @@ impl Desk {
             .backends
             .get(&pending.backend)
             .ok_or(SignInError::NoBackend)?;
-        let step = backend.resume(&pending.step.state, answer).await?;
+        let step = backend.resume(&pending.step.state, answer).await;
+        let step = self.told(backend, step)?;
         self.advance(backend, step, thread, guest, now).await
     }
 
     async fn advance(
+        &self,
+        backend: &Instance,
+        step: Step,
+        thread: Thread,
+        guest: &Guest,
+        now: Timestamp,
+    ) -> Result<Progress, SignInError> {
+        let outcome = self.take(backend, step, thread, guest, now).await;
+        match &outcome {
+            Ok(Progress::SignedIn(_)) => self.meters.logins.note(backend.name(), "signed_in"),
+            Ok(_) => {}
+            Err(error) => self.note(backend.name(), error),
+        }
+        outcome
+    }
+
+    /// What a backend said; a sign-in that ends because it cannot tell is counted.
+    fn told<T>(&self, backend: &Instance, said: Result<T, CallError>) -> Result<T, SignInError> {
+        said.map_err(SignInError::from)
+            .inspect_err(|error| self.note(backend.name(), error))
+    }
+
+    /// Counts a sign-in that has ended without a login.
+    fn note(&self, backend: &str, error: &SignInError) {
+        self.meters.logins.note(backend, error.word());
+    }
+
+    async fn take(
         &self,
         backend: &Instance,
         step: Step,

@@ -18,6 +18,7 @@ use tokio::sync::{Semaphore, oneshot};
 use super::{
     OpenError, Reader, StoreError, Tx,
     engine::Engine,
+    meter::{self, Meter, State},
     open::{self, Opened},
     writer::{self, Job, Writer},
 };
@@ -58,6 +59,8 @@ struct Inner {
     reader: Reader,
     queue: Mutex<Option<mpsc::Sender<Job>>>,
     places: Arc<Semaphore>,
+    most_waiting: usize,
+    meter: Arc<Meter>,
     patience: Duration,
     initialised: Arc<AtomicBool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -80,11 +83,13 @@ impl Store {
         } = open::open(dir, options.cache, options.prove)?;
         let data = Arc::new(data);
         let initialised = Arc::new(AtomicBool::new(ledger.mark.initialised));
+        let meter = Arc::new(Meter::default());
         let writer = Writer {
             data: Arc::clone(&data),
             ledger,
             high_water,
             initialised: Arc::clone(&initialised),
+            meter: Arc::clone(&meter),
             dir: dir.into(),
             reserve: options.reserve,
             broken: false,
@@ -106,6 +111,8 @@ impl Store {
             reader: Reader { engine: data },
             queue: Mutex::new(Some(queue)),
             places: Arc::new(Semaphore::new(options.queue)),
+            most_waiting: options.queue,
+            meter,
             patience: options.patience,
             initialised,
             threads: Mutex::new(threads),
@@ -192,6 +199,33 @@ impl Store {
     /// Whether somebody has claimed this server: [`Tx::mark_initialised`].
     pub fn initialised(&self) -> bool {
         self.0.initialised.load(Ordering::Acquire)
+    }
+
+    /// Whether it takes writes.
+    pub fn state(&self) -> State {
+        self.0.meter.state()
+    }
+
+    /// What its writer has done so far.
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.0.meter
+    }
+
+    /// Transactions that wait for the writer or are in its hands.
+    pub(crate) fn waiting(&self) -> usize {
+        self.0
+            .most_waiting
+            .saturating_sub(self.0.places.available_permits())
+    }
+
+    /// Bytes of its files. Blocks.
+    pub(crate) fn size_on_disk(&self) -> u64 {
+        meter::size_of(&self.0.dir)
+    }
+
+    /// Bytes free on its disk. Blocks.
+    pub(crate) fn free_on_disk(&self) -> Option<u64> {
+        meter::free_on(&self.0.dir)
     }
 
     /// Returns when damage is found in what was still being proven after opening; else never.

@@ -10,6 +10,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, RecvTimeoutError},
     },
+    time::Instant,
 };
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -18,6 +19,7 @@ use super::{
     error::StoreError,
     highwater::HighWater,
     ledger::{Ledger, Staged},
+    meter::Meter,
     tx::{Overlay, Tx},
     verify::Verified,
 };
@@ -73,6 +75,7 @@ pub(super) struct Writer {
     pub(super) ledger: Ledger,
     pub(super) high_water: HighWater,
     pub(super) initialised: Arc<AtomicBool>,
+    pub(super) meter: Arc<Meter>,
     pub(super) dir: PathBuf,
     /// Bytes that must stay free on the disk.
     pub(super) reserve: u64,
@@ -100,7 +103,12 @@ impl Writer {
                     None => tx.roll_back(),
                 }
             }
+            let (began, is_empty) = (Instant::now(), overlay.is_empty());
             let fate = self.commit(overlay, initialised);
+            if !is_empty {
+                self.meter
+                    .note(answers.len(), began.elapsed(), fate.is_ok());
+            }
             if fate.is_ok() {
                 for hook in hooks {
                     // A hook that panics is a bug, but the writes go on.
@@ -162,6 +170,7 @@ impl Writer {
     fn break_off(&mut self, cause: &dyn Display) {
         tracing::error!(%cause, "a write failed: the store is read-only until the server is restarted");
         self.broken = true;
+        self.meter.set_read_only();
     }
 
     /// The order matters: the high-water file must never be ahead of the database.
