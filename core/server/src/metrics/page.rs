@@ -100,7 +100,7 @@ fn requests(families: &mut Families, app: &App) {
     per_door(open, app, |(_, open, _)| open);
     let refused = families.counter(
         "omnigent_http_connections_refused_total",
-        "Connections closed because max_connections were open, by listener.",
+        "Connections closed because as many were open as may be, in all or from one address.",
     );
     per_door(refused, app, |(_, _, refused)| refused);
 }
