@@ -11,6 +11,7 @@ mod csrf;
 mod details;
 mod device;
 mod docs;
+mod doctor;
 mod environment;
 mod header;
 mod hostile;

@@ -118,6 +118,11 @@ impl Remote {
 
 /// What an operator does with accounts.
 impl Remote {
+    /// What the server answers at `path`.
+    pub(crate) fn get(&self, path: &str) -> Result<Value, Failure> {
+        parse(&self.call(Method::GET, path, None)?)
+    }
+
     /// All accounts, by id.
     pub(crate) fn list(&self) -> Result<Vec<Row>, Failure> {
         #[derive(Deserialize)]

@@ -37,6 +37,7 @@ use crate::{
 };
 
 use ground::Ground;
+pub use parts::wanted;
 pub use running::{Loader, ReloadError, Reloaded, Running};
 
 /// Why the server does not start, or not go on with another configuration.
@@ -151,7 +152,7 @@ impl App {
     ) -> Result<Arc<Self>, StartError> {
         let ground = Arc::new(Ground::open(config, listening, clock).await?);
         let url = config.base_url(listening).to_string();
-        let wanted = parts::wanted(config);
+        let wanted = wanted(config);
         let backends = Backends::open(wanted, &ground.services, &url).await;
         let mut app = Self::on(ground, config, backends)?;
         let now = app.started_at;
@@ -180,7 +181,7 @@ impl App {
     pub(crate) async fn reopen(&self, config: &Config) -> Result<Self, StartError> {
         let ground = Arc::clone(&self.ground);
         let url = config.base_url(ground.listening).to_string();
-        let wanted = parts::wanted(config);
+        let wanted = wanted(config);
         let backends = self.backends.reopen(wanted, &ground.services, &url).await;
         let mut app = Self::on(ground, config, backends)?;
         app.office.setup_code.clone_from(&self.office.setup_code);

@@ -201,7 +201,13 @@ fn trusted_proxies(section: &mut Section<'_>) -> Vec<Cidr> {
         }
         Ok(block)
     };
-    section
+    let blocks = section
         .parsed_list("trusted_proxies", parse)
-        .unwrap_or_default()
+        .unwrap_or_default();
+    if Cidr::are_everything(&blocks) {
+        let place = section.place("trusted_proxies");
+        let message = "is every address there is, in parts: name the proxies";
+        section.sheet.fault(&place, message);
+    }
+    blocks
 }
