@@ -37,6 +37,7 @@ mod peer;
 mod people;
 mod places;
 mod proxied;
+mod ready;
 mod redirects;
 mod request;
 mod response;
@@ -44,6 +45,7 @@ mod route;
 mod serve;
 mod sessions;
 mod tokens;
+mod watch;
 
 use std::time::Duration;
 
@@ -61,6 +63,7 @@ pub use request::{Authority, Head, Principal, Request};
 pub use response::{Outcome, Response};
 pub use route::{Access, Route};
 pub use serve::{Listeners, serve};
+pub use watch::show_metrics;
 
 /// What HTTP needs to know of the configuration.
 #[derive(Clone, Debug)]
