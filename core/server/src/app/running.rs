@@ -11,15 +11,12 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use tokio::{
-    net::{TcpListener, UnixListener},
-    sync::Mutex,
-};
+use tokio::{net::UnixListener, sync::Mutex};
 
 use super::{App, StartError};
 use crate::{
     config::{Change, Config, Problem},
-    http::{self, Listeners},
+    http::{self, Listeners, Tcp},
 };
 
 /// Reads the configuration anew.
@@ -141,7 +138,7 @@ impl Running {
     /// [`StartError::Damaged`].
     pub async fn serve(
         self: Arc<Self>,
-        tcp: Option<TcpListener>,
+        tcp: Option<Tcp>,
         unix: Option<UnixListener>,
         operator: UnixListener,
         shutdown: impl Future<Output = ()>,
