@@ -23,7 +23,7 @@ use super::{App, StartError};
 use crate::{
     audit::{Entry, Event, Keeper, Scene},
     config::{Change, Config, Problem},
-    http::{self, Listeners},
+    http::{self, Listeners, Tcp},
     store::StoreError,
     token,
 };
@@ -167,7 +167,7 @@ impl Running {
     /// [`StartError::Damaged`].
     pub async fn serve(
         self: Arc<Self>,
-        tcp: Option<TcpListener>,
+        tcp: Option<Tcp>,
         unix: Option<UnixListener>,
         operator: UnixListener,
         shutdown: impl Future<Output = ()>,

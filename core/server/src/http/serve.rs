@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use socket2::{SockFilter, SockRef};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use super::{
@@ -34,11 +35,20 @@ const BACKOFF: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Listeners {
     /// People and programs.
-    pub tcp: Option<TcpListener>,
+    pub tcp: Option<Tcp>,
     /// Proxies of users the operator trusts.
     pub unix: Option<UnixListener>,
     /// The operator.
     pub operator: UnixListener,
+}
+
+/// A listener for people and programs.
+#[derive(Debug)]
+pub struct Tcp {
+    /// It.
+    pub listener: TcpListener,
+    /// Whether somebody else holds it too, and goes on with it when we end: systemd.
+    pub is_shared: bool,
 }
 
 /// Serves until `shutdown` resolves, then lets running requests end within the deadline.
@@ -91,8 +101,8 @@ pub async fn serve(
         }
     }
     drain.begin();
-    if let Some(tcp) = &listeners.tcp {
-        empty(&house, &drain, tcp).await;
+    if let Some(tcp) = listeners.tcp.as_ref().filter(|tcp| !tcp.is_shared) {
+        empty(&house, &drain, &tcp.listener).await;
     }
     drop(listeners);
     drop(house);
@@ -102,10 +112,19 @@ pub async fn serve(
     Ok(())
 }
 
-/// Lets in whoever the kernel has let in already: closing the listener would reset them.
+/// Lets in whoever the kernel has let in already, and nobody after: closing the listener resets whom
+/// it finds waiting. From the first step on the kernel hears nobody new knock; they knock again, and
+/// hear that nobody is there.
 async fn empty(house: &Arc<House>, drain: &Drain, listener: &TcpListener) {
+    // One instruction: return 0 bytes of every packet.
+    let nothing = [SockFilter::new(0x06, 0, 0, 0)];
+    if let Err(error) = SockRef::from(listener).attach_filter(&nothing) {
+        tracing::debug!(%error, "who connects right now may be reset");
+    }
     poll_fn(|cx| {
         while let Poll::Ready(Ok((stream, from))) = listener.poll_accept(cx) {
+            // It may have been born deaf.
+            let _ = SockRef::from(&stream).detach_filter();
             welcome(house, drain, stream, from);
         }
         Poll::Ready(())
@@ -156,9 +175,9 @@ async fn pause(error: &std::io::Error) {
     }
 }
 
-async fn accept(listener: Option<&TcpListener>) -> std::io::Result<(TcpStream, SocketAddr)> {
-    match listener {
-        Some(listener) => listener.accept().await,
+async fn accept(tcp: Option<&Tcp>) -> std::io::Result<(TcpStream, SocketAddr)> {
+    match tcp {
+        Some(tcp) => tcp.listener.accept().await,
         None => std::future::pending().await,
     }
 }
