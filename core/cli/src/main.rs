@@ -7,6 +7,7 @@
 mod account;
 mod admin;
 mod api;
+mod audit;
 mod backup;
 mod claims;
 mod client;
@@ -57,10 +58,11 @@ enum Command {
     Config(config::Args),
     Plugin(plugin::Args),
     Account(account::Args),
+    Key(key::Args),
     Backup(backup::Args),
     Restore(restore::Args),
     Data(data::Args),
-    Key(key::Args),
+    Audit(audit::Args),
     Doctor(doctor::Args),
     Login(login::Args),
     Register(register::Args),
@@ -91,10 +93,11 @@ fn main() -> ExitCode {
         Command::Config(args) => config::run(&args),
         Command::Plugin(args) => plugin::run(&args),
         Command::Account(args) => account::run(&args),
+        Command::Key(args) => key::run(&args),
         Command::Backup(args) => backup::run(&args),
         Command::Restore(args) => restore::run(&args),
         Command::Data(args) => data::run(&args),
-        Command::Key(args) => key::run(&args),
+        Command::Audit(args) => audit::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Login(args) => login::run(&args),
         Command::Register(args) => register::run(&args),

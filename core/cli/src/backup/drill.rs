@@ -33,6 +33,9 @@ use crate::{admin::Admin, failure::Failure, settings::Settings};
 /// How long the server may take to come up.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// What the server of the drill calls itself.
+const ISSUER: &str = "drill";
+
 /// Revoked ids of the backup that are tried.
 const TRIED: usize = 3;
 
@@ -116,6 +119,7 @@ fn configuration(settings: &Settings) -> Result<String, Failure> {
     };
     Ok(format!(
         "[server]\nlisten = \"127.0.0.1:0\"\n{plugins}[auth]\nbackends = [\"drill\"]\n\
+         [tokens]\nissuer = \"{ISSUER}\"\n\
          [backend.drill]\nplugin = \"accounts\"\nrequired = false\n"
     ))
 }

@@ -5,11 +5,14 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 use super::{StartError, parts};
 use crate::{
     archive::{self, Held},
+    audit::Audit,
     backend::Services,
     clock::{Clock, Timestamp},
     config::Config,
+    http,
     live::Live,
     login::{Waiting, conversation::Conversations, device, throttle::Throttle},
+    metrics::Meters,
     store::{Options, Store},
     token::{Keyring, Keys, Verifier, installation},
     uses::Uses,
@@ -26,6 +29,7 @@ pub(super) struct Ground {
     pub(super) throttle: Arc<Throttle>,
     pub(super) conversations: Arc<Conversations<Waiting>>,
     pub(super) uses: Uses,
+    pub(super) meters: Arc<Meters>,
     pub(super) device_pace: device::Pace,
     /// The archive an operator is reading.
     pub(super) held: Held,
@@ -58,7 +62,8 @@ impl Ground {
         let settings = parts::key_settings(config, listening);
         let keyring = Keyring::load_or_create(&data_dir, &settings, now)?;
         installation::bind(&store, &keyring, &data_dir).await??;
-        let live = Live::load(&store, keyring.hasher(), now)?;
+        let mut live = Live::load(&store, keyring.hasher(), now)?;
+        live.audit = Audit::new(Arc::clone(&live.hasher), clock.clone());
         tracing::debug!(
             millis = began.elapsed().as_millis(),
             "accounts and revocations loaded"
@@ -73,6 +78,11 @@ impl Ground {
             throttle: Arc::new(Throttle::new(parts::limits(config))),
             conversations: Arc::default(),
             uses: Uses::default(),
+            meters: Arc::new(Meters::new(
+                http::routes()
+                    .iter()
+                    .map(|route| (route.method.to_string(), route.path)),
+            )),
             device_pace: device::Pace::default(),
             held: Held::default(),
             audience: audience.into(),

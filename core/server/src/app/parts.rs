@@ -15,6 +15,7 @@ use omnigent_plugin::Password;
 use super::StartError;
 use crate::{
     account::{AccountError, AccountName, Linking, Office, Rules},
+    audit::Scene,
     backend::{Backends, Cost, Failure, Hashing, Services, Wanted, file_of},
     clock::{Clock, Timestamp},
     config::{AccountRule, Config, Origin},
@@ -109,7 +110,8 @@ pub(super) fn key_settings(config: &Config, listening: SocketAddr) -> KeySetting
     }
 }
 
-pub(super) fn wanted(config: &Config) -> Vec<Wanted> {
+/// The backends a configuration wants, in their order.
+pub fn wanted(config: &Config) -> Vec<Wanted> {
     let one = |backend: &crate::config::Backend| Wanted {
         name: backend.name.clone(),
         plugin: backend.plugin.clone(),
@@ -249,7 +251,7 @@ pub(super) async fn initial_admin(
         .map_err(|error| StartError::InitialAdmin(AccountError::from(error).into()))?;
     let password = Password::new(password.expose().clone());
     office
-        .add(None, name, Some(password), true, now)
+        .add(Scene::operator(now), name, Some(password), true)
         .await
         .map_err(StartError::InitialAdmin)?;
     Ok(())

@@ -9,6 +9,7 @@
 mod accounts;
 mod agents;
 mod arrive;
+mod audit;
 mod authenticate;
 mod body;
 mod cli;
@@ -36,6 +37,7 @@ mod peer;
 mod people;
 mod places;
 mod proxied;
+mod ready;
 mod redirects;
 mod request;
 mod response;
@@ -43,6 +45,7 @@ mod route;
 mod serve;
 mod sessions;
 mod tokens;
+mod watch;
 
 use std::time::Duration;
 
@@ -59,7 +62,8 @@ pub use proxied::{Malformed, Parsed, parse as parse_proxy_header};
 pub use request::{Authority, Head, Principal, Request};
 pub use response::{Outcome, Response};
 pub use route::{Access, Route};
-pub use serve::{Listeners, serve};
+pub use serve::{Listeners, Tcp, serve};
+pub use watch::show_metrics;
 
 /// What HTTP needs to know of the configuration.
 #[derive(Clone, Debug)]
@@ -119,6 +123,7 @@ pub fn routes() -> Vec<Route> {
         info::routes(),
         accounts::routes(),
         agents::routes(),
+        audit::routes(),
         sessions::routes(),
         conversations::routes(),
         forms::routes(),
@@ -128,8 +133,8 @@ pub fn routes() -> Vec<Route> {
         oauth::routes(),
         device::routes(),
         operator::routes(),
-        data::routes(),
         keys::routes(),
+        data::routes(),
         people::routes(),
         tokens::routes(),
         pages::routes(),

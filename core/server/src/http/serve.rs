@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use socket2::{SockFilter, SockRef};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use super::{
@@ -21,7 +22,11 @@ use super::{
     places::{Place, Places},
     route::Table,
 };
-use crate::app::Running;
+use crate::{
+    app::Running,
+    audit::{Entry, Event, Scene, Who},
+    metrics,
+};
 
 /// How long to wait after the system refused a connection (too many open files).
 const BACKOFF: Duration = Duration::from_millis(100);
@@ -30,11 +35,20 @@ const BACKOFF: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Listeners {
     /// People and programs.
-    pub tcp: Option<TcpListener>,
+    pub tcp: Option<Tcp>,
     /// Proxies of users the operator trusts.
     pub unix: Option<UnixListener>,
     /// The operator.
     pub operator: UnixListener,
+}
+
+/// A listener for people and programs.
+#[derive(Debug)]
+pub struct Tcp {
+    /// It.
+    pub listener: TcpListener,
+    /// Whether somebody else holds it too, and goes on with it when we end: systemd.
+    pub is_shared: bool,
 }
 
 /// Serves until `shutdown` resolves, then lets running requests end within the deadline.
@@ -68,21 +82,27 @@ pub async fn serve(
                 Ok((stream, from)) => welcome(&house, &drain, stream, from),
                 Err(error) => pause(&error).await,
             },
-            operator = accept_operator(&listeners.operator) => match operator {
+            operator = accept_operator(&house.running, &listeners.operator) => match operator {
                 Ok(stream) => converse(&house, stream, Peer::Operator, drain.hear(), None),
                 Err(error) => pause(&error).await,
             },
-            proxy = accept_proxy(listeners.unix.as_ref(), &socket_uids) => match proxy {
-                Ok(stream) => if let Some(place) = house.places.take() {
-                    converse(&house, stream, Peer::Socket, drain.hear(), Some(place));
+            proxy = accept_proxy(&house.running, listeners.unix.as_ref(), &socket_uids) => match proxy {
+                Ok(stream) => match house.places.take() {
+                    Some(place) => {
+                        converse(&house, stream, Peer::Socket, drain.hear(), Some(place));
+                    }
+                    None => {
+                        let app = house.running.glance();
+                        app.meters.connections.refuse(metrics::Door::Socket);
+                    }
                 },
                 Err(error) => pause(&error).await,
             },
         }
     }
     drain.begin();
-    if let Some(tcp) = &listeners.tcp {
-        empty(&house, &drain, tcp).await;
+    if let Some(tcp) = listeners.tcp.as_ref().filter(|tcp| !tcp.is_shared) {
+        empty(&house, &drain, &tcp.listener).await;
     }
     drop(listeners);
     drop(house);
@@ -92,10 +112,19 @@ pub async fn serve(
     Ok(())
 }
 
-/// Lets in whoever the kernel has let in already: closing the listener would reset them.
+/// Lets in whoever the kernel has let in already, and nobody after: closing the listener resets whom
+/// it finds waiting. From the first step on the kernel hears nobody new knock; they knock again, and
+/// hear that nobody is there.
 async fn empty(house: &Arc<House>, drain: &Drain, listener: &TcpListener) {
+    // One instruction: return 0 bytes of every packet.
+    let nothing = [SockFilter::new(0x06, 0, 0, 0)];
+    if let Err(error) = SockRef::from(listener).attach_filter(&nothing) {
+        tracing::debug!(%error, "who connects right now may be reset");
+    }
     poll_fn(|cx| {
         while let Poll::Ready(Ok((stream, from))) = listener.poll_accept(cx) {
+            // It may have been born deaf.
+            let _ = SockRef::from(&stream).detach_filter();
             welcome(house, drain, stream, from);
         }
         Poll::Ready(())
@@ -105,12 +134,13 @@ async fn empty(house: &Arc<House>, drain: &Drain, listener: &TcpListener) {
 
 /// Past a limit the connection is closed at once.
 fn welcome(house: &Arc<House>, drain: &Drain, stream: TcpStream, from: SocketAddr) {
+    let app = house.running.glance();
     let Some(mut place) = house.places.take() else {
+        app.meters.connections.refuse(metrics::Door::Network);
         return;
     };
     let _ = stream.set_nodelay(true);
     let from = from.ip().to_canonical();
-    let app = house.running.glance();
     if app.settings.proxy_protocol || app.tls.is_some() {
         drop(app);
         tokio::spawn(arrive(Arc::clone(house), stream, from, drain.hear(), place));
@@ -129,7 +159,12 @@ pub(super) fn seat(house: &House, place: &mut Place, address: IpAddr) -> bool {
         .iter()
         .any(|block| block.contains(address));
     let most = settings.max_connections_per_address;
-    is_proxy || most >= settings.max_connections || house.places.seat(place, address, most)
+    let is_seated =
+        is_proxy || most >= settings.max_connections || house.places.seat(place, address, most);
+    if !is_seated {
+        app.meters.connections.refuse(metrics::Door::Network);
+    }
+    is_seated
 }
 
 /// Lets the system recover; somebody who was turned away holds nobody else up.
@@ -140,15 +175,16 @@ async fn pause(error: &std::io::Error) {
     }
 }
 
-async fn accept(listener: Option<&TcpListener>) -> std::io::Result<(TcpStream, SocketAddr)> {
-    match listener {
-        Some(listener) => listener.accept().await,
+async fn accept(tcp: Option<&Tcp>) -> std::io::Result<(TcpStream, SocketAddr)> {
+    match tcp {
+        Some(tcp) => tcp.listener.accept().await,
         None => std::future::pending().await,
     }
 }
 
 /// Accepts from the Unix socket whoever the kernel says is one of these users.
 async fn accept_proxy(
+    running: &Running,
     listener: Option<&UnixListener>,
     uids: &[u32],
 ) -> std::io::Result<UnixStream> {
@@ -160,19 +196,31 @@ async fn accept_proxy(
     if uids.contains(&uid) {
         Ok(stream)
     } else {
-        tracing::warn!(target: "audit", uid, "somebody else tried the proxies' socket");
-        Err(std::io::ErrorKind::PermissionDenied.into())
+        Err(turn_away(running, uid, "the proxies' socket"))
     }
 }
 
 /// Accepts from the operator's socket whoever the kernel says is this user or root.
-async fn accept_operator(listener: &UnixListener) -> std::io::Result<UnixStream> {
+async fn accept_operator(
+    running: &Running,
+    listener: &UnixListener,
+) -> std::io::Result<UnixStream> {
     let (stream, _) = listener.accept().await?;
     let uid = stream.peer_cred()?.uid();
     if uid == 0 || uid == rustix::process::geteuid().as_raw() {
         Ok(stream)
     } else {
-        tracing::warn!(uid, "somebody else tried the operator's socket");
-        Err(std::io::ErrorKind::PermissionDenied.into())
+        Err(turn_away(running, uid, "the operator's socket"))
     }
+}
+
+/// Notes that another user of this machine tried a socket that is not theirs.
+fn turn_away(running: &Running, uid: u32, socket: &'static str) -> std::io::Error {
+    let app = running.glance();
+    let scene = Scene::system(app.clock.now()).done_by(Who::Nobody);
+    let denied = Entry::new(Event::AccessDenied).reason(socket);
+    app.live
+        .audit
+        .report(scene, denied.detail(format!("user {uid}")));
+    std::io::ErrorKind::PermissionDenied.into()
 }

@@ -17,10 +17,12 @@ use super::{
     throttle::{Attempt, Throttle},
 };
 use crate::{
-    backend::{Backends, Instance},
+    audit::{Entry, Event},
+    backend::{Backends, CallError, Instance},
     clock::Timestamp,
     id::ConversationId,
     live::Live,
+    metrics::{Logins, Meters},
     store::Store,
     token::Verifier,
 };
@@ -50,6 +52,7 @@ pub struct Desk {
     pub(crate) conversations: Arc<Conversations<Waiting>>,
     pub(crate) lifetimes: Lifetimes,
     pub(crate) verifier: Arc<Verifier>,
+    pub(crate) meters: Arc<Meters>,
 }
 
 impl Desk {
@@ -68,9 +71,8 @@ impl Desk {
         now: Timestamp,
     ) -> Result<Progress, SignInError> {
         let attempt = self
-            .throttle
-            .attempt(name, guest.address, now)
-            .map_err(SignInError::Throttled)?;
+            .attempt(name, &guest, now)
+            .inspect_err(|error| self.note(Logins::NO_BACKEND, error))?;
         let answer = Answer::password(name, password);
         let outcome = self.try_password(&answer, backend, &guest, now).await;
         self.settle(attempt, &outcome, now);
@@ -90,15 +92,15 @@ impl Desk {
             named.is_none_or(|name| backend.name() == name) && !backend.can("redirect")
         };
         for backend in self.backends.interactive().filter(is_meant) {
-            let Step::Ask { form, state } = backend.begin(&self.request(backend, guest)).await?
-            else {
+            let step = backend.begin(&self.request(backend, guest)).await;
+            let Step::Ask { form, state } = self.told(backend, step)? else {
                 continue;
             };
             if !form.is_password() {
                 continue;
             }
             asked = true;
-            match backend.resume(&state, answer).await? {
+            match self.told(backend, backend.resume(&state, answer).await)? {
                 Step::NotMine => {}
                 step => {
                     let sign_in = Thread::new(answer.text("username"), &Visit::default());
@@ -106,11 +108,31 @@ impl Desk {
                 }
             }
         }
-        Err(if asked {
+        let error = if asked {
+            let denied = Entry::new(Event::LoginDenied).reason("not known");
+            self.refuse(denied.typed(answer.text("username")), guest, now);
             SignInError::Denied
         } else {
             SignInError::NoBackend
+        };
+        self.note(
+            named.filter(|_| asked).unwrap_or(Logins::NO_BACKEND),
+            &error,
+        );
+        Err(error)
+    }
+
+    /// Counts an attempt to sign in.
+    fn attempt(&self, name: &str, guest: &Guest, now: Timestamp) -> Result<Attempt, SignInError> {
+        let counted = self.throttle.attempt(name, guest.address, now);
+        counted.map_err(|throttled| {
+            self.refuse(Entry::new(Event::Throttled).typed(name), guest, now);
+            SignInError::Throttled(throttled)
         })
+    }
+
+    fn refuse(&self, entry: Entry, guest: &Guest, now: Timestamp) {
+        self.live.audit.report(guest.scene(now), entry);
     }
 
     /// Counts a guess at something other than a sign-in's password.
@@ -181,7 +203,7 @@ impl Desk {
         if visit.reauth {
             request.purpose = Purpose::Reauthenticate;
         }
-        let step = backend.begin(&request).await?;
+        let step = self.told(backend, backend.begin(&request).await)?;
         self.advance(backend, step, thread, &guest, now).await
     }
 
@@ -208,9 +230,8 @@ impl Desk {
             answer.text("username").clone_into(&mut thread.name);
         }
         let attempt = self
-            .throttle
-            .attempt(&thread.name, guest.address, now)
-            .map_err(SignInError::Throttled)?;
+            .attempt(&thread.name, &guest, now)
+            .inspect_err(|error| self.note(&pending.backend, error))?;
         let outcome = self.resume(&pending, answer, thread, &guest, now).await;
         self.settle(attempt, &outcome, now);
         outcome
@@ -280,7 +301,8 @@ impl Desk {
             .backends
             .get(&pending.backend)
             .ok_or(SignInError::NoBackend)?;
-        let step = backend.resume(&pending.step.state, answer).await?;
+        let step = backend.resume(&pending.step.state, answer).await;
+        let step = self.told(backend, step)?;
         self.advance(backend, step, thread, guest, now).await
     }
 
@@ -292,7 +314,43 @@ impl Desk {
         guest: &Guest,
         now: Timestamp,
     ) -> Result<Progress, SignInError> {
+        let outcome = self.take(backend, step, thread, guest, now).await;
+        match &outcome {
+            Ok(Progress::SignedIn(_)) => self.meters.logins.note(backend.name(), "signed_in"),
+            Ok(_) => {}
+            Err(error) => self.note(backend.name(), error),
+        }
+        outcome
+    }
+
+    /// What a backend said; a sign-in that ends because it cannot tell is counted.
+    fn told<T>(&self, backend: &Instance, said: Result<T, CallError>) -> Result<T, SignInError> {
+        said.map_err(SignInError::from)
+            .inspect_err(|error| self.note(backend.name(), error))
+    }
+
+    /// Counts a sign-in that has ended without a login.
+    fn note(&self, backend: &str, error: &SignInError) {
+        self.meters.logins.note(backend, error.counted());
+    }
+
+    async fn take(
+        &self,
+        backend: &Instance,
+        step: Step,
+        thread: Thread,
+        guest: &Guest,
+        now: Timestamp,
+    ) -> Result<Progress, SignInError> {
         let (name, address) = (backend.name(), guest.address);
+        let refuse = |entry: Entry, typed: &str| {
+            let entry = entry.backend(name);
+            let entry = match typed {
+                "" => entry,
+                typed => entry.typed(typed),
+            };
+            self.refuse(entry, guest, now);
+        };
         match step {
             Step::Ask { form, state } => {
                 let waiting = thread.wait(state, None);
@@ -309,17 +367,32 @@ impl Desk {
                 let invite = thread.visit.invite;
                 let signed_in = self
                     .sign_in(backend, &identity, invite, guest.clone(), now)
-                    .await?;
-                Ok(Progress::SignedIn(Box::new(signed_in)))
+                    .await;
+                match signed_in {
+                    Ok(signed_in) => Ok(Progress::SignedIn(Box::new(signed_in))),
+                    Err(error) => {
+                        let denied = Entry::new(Event::LoginDenied).reason(error.counted());
+                        refuse(denied, &thread.name);
+                        Err(error)
+                    }
+                }
             }
             Step::Denied { reason, message } => {
-                tracing::info!(target: "audit", backend = name, %address, reason, "sign-in denied");
+                // What a plugin says is for the log: it may repeat what somebody typed.
+                tracing::info!(backend = name, %address, reason, "sign-in denied");
+                refuse(
+                    Entry::new(Event::LoginDenied).reason("denied"),
+                    &thread.name,
+                );
                 Err(message.map_or(SignInError::Denied, |message| {
                     SignInError::Refused(plain(&message))
                 }))
             }
             Step::NotMine => {
-                tracing::info!(target: "audit", backend = name, %address, "sign-in denied: not known here");
+                refuse(
+                    Entry::new(Event::LoginDenied).reason("not known"),
+                    &thread.name,
+                );
                 Err(SignInError::Denied)
             }
         }

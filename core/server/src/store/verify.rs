@@ -38,8 +38,8 @@ const DAMAGED: u8 = 2;
 /// Records that are surely proven in a millisecond.
 const PER_MILLI: u128 = 500;
 
-/// Logins: many, and not on the way of a request that only needs an account.
-const LATER: u16 = 4;
+/// Logins and the audit trail: many, and not on the way of a request that only needs an account.
+const LATER: [u16; 2] = [4, 60];
 
 /// The engine behind its proof.
 pub(super) struct Verified {
@@ -53,10 +53,10 @@ pub(super) struct Verified {
     expected: Mutex<BTreeMap<u16, Tally>>,
     damage: watch::Sender<Option<Arc<OpenError>>>,
     stop: AtomicBool,
-    /// Where the writer notes what it changes, while a snapshot is read.
-    pub(super) watch: Arc<Watch>,
     /// Anything was written since it was opened.
     has_changed: AtomicBool,
+    /// Where the writer notes what it changes, while a snapshot is read.
+    pub(super) watch: Arc<Watch>,
     /// Whole tables being loaded.
     pub(super) loading: AtomicUsize,
 }
@@ -71,8 +71,8 @@ impl Verified {
             expected: Mutex::new(expected),
             damage: watch::Sender::new(None),
             stop: AtomicBool::new(false),
-            watch: Arc::default(),
             has_changed: AtomicBool::new(false),
+            watch: Arc::default(),
             loading: AtomicUsize::new(0),
         }
     }
@@ -156,7 +156,11 @@ impl Verified {
             from = id + 1;
         }
         runs.push(from..0x1_0000);
-        runs.sort_by_key(|run| run.start >> 8 == u32::from(LATER));
+        runs.sort_by_key(|run| {
+            LATER
+                .iter()
+                .any(|table| run.start >> 8 == u32::from(*table))
+        });
         runs
     }
 

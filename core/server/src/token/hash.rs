@@ -37,6 +37,8 @@ pub enum Kind {
     Form,
     /// Nothing: tells one installation's key from another's.
     Installation,
+    /// The ends of the audit trail.
+    Audit,
 }
 
 impl Kind {
@@ -54,6 +56,7 @@ impl Kind {
             Self::Browser => b"browser\0",
             Self::Form => b"form\0",
             Self::Installation => b"installation\0",
+            Self::Audit => b"audit\0",
         }
     }
 }

@@ -105,7 +105,7 @@ pub const MAX_KEYS: usize = 32;
 const MAX_ISSUERS: usize = 64;
 
 /// What the configuration says of keys.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct KeySettings {
     /// Signs in place of a key of the file, or verifies; see the module.
     pub secret: Option<Secret<Vec<u8>>>,
@@ -255,6 +255,11 @@ impl Keyring {
         }
     }
 
+    /// What the configuration says.
+    pub(super) fn settings(&self) -> &KeySettings {
+        &self.settings
+    }
+
     /// The keyed hashes of this server. The same for the life of the data directory.
     pub fn hasher(&self) -> Hasher {
         Hasher::new(self.hash_key.expose())
@@ -347,7 +352,7 @@ impl Keyring {
             Some(key) => key,
             None => parse::header(segments.header, |alg, kid| self.find(alg, kid))?,
         };
-        if key.is_signed(segments) {
+        if key.check.holds(segments.signed, &segments.signature) {
             Ok(())
         } else {
             Err(Refusal::Signature)

@@ -17,6 +17,7 @@ mod algorithm;
 pub mod api;
 mod cache;
 mod canonical;
+mod checking;
 mod claims;
 mod codec;
 pub mod grant;
