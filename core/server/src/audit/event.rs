@@ -111,10 +111,12 @@ events! {
     AccessDenied = "access.denied", "denied";
     /// A new key signs tokens.
     KeyRotated = "key.rotated", "done";
-    /// A signing key counts no more.
+    /// A key verifies nothing any more.
     KeyRetired = "key.retired", "done";
     /// The operator reads all data: a backup or an export.
     DataRead = "data.read", "done";
+    /// Another certificate was taken up.
+    CertificateRenewed = "certificate.renewed", "done";
     /// A key of the configuration changed.
     ConfigChanged = "config.changed", "done";
     /// The server began to serve.
