@@ -23,6 +23,9 @@ pub(crate) async fn run(running: Arc<Running>) {
     for second in 0_u64.. {
         tick.tick().await;
         let app = running.current();
+        if second % 5 == 2 {
+            look_after_certificate(&app);
+        }
         if second % 10 == 0 {
             look_after_backends(Arc::clone(&running));
         }
@@ -53,12 +56,22 @@ pub(crate) async fn run(running: Arc<Running>) {
                     .write(move |tx| login::device::sweep(tx, BUDGET, now))
                     .await?;
                 app.live.revocations.purge(now);
+                if second % 600 == 599 {
+                    token::keep(&app.live.revocations, &app.store).await?;
+                }
             }
             Ok::<_, StoreError>(())
         };
         if let Err(error) = round.await {
             tracing::warn!(%error, "upkeep failed; it is tried again");
         }
+    }
+}
+
+/// Puts a certificate that was renewed in force.
+fn look_after_certificate(app: &App) {
+    if let Some(tls) = app.tls.clone() {
+        tokio::task::spawn_blocking(move || tls.refresh());
     }
 }
 

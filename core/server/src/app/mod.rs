@@ -28,8 +28,9 @@ use crate::{
     login::{Desk, Lifetimes, device},
     secret::Secret,
     store::{self, Store, StoreError},
+    tls::Terminator,
     token::{
-        self, AccountState, KeyringError, Keys, TokenUse, VerifiedToken, Verifier,
+        self, AccountState, KeyringError, Keys, SteadyGrants, TokenUse, VerifiedToken, Verifier,
         api::policy::Policy,
     },
 };
@@ -114,6 +115,8 @@ pub struct App {
     pub lifetimes: Lifetimes,
     /// What HTTP needs to know.
     pub settings: Settings,
+    /// What encrypts, when we do.
+    pub tls: Option<Arc<Terminator>>,
     /// Who everybody is in no-auth mode, and the operator always.
     pub local: Arc<AccountState>,
     /// The agents of the configuration.
@@ -124,6 +127,8 @@ pub struct App {
     pub invite_ttl: u64,
     /// Seconds a magic link is good for.
     pub magic_ttl: u64,
+    /// The grants that refresh without the store.
+    pub steady: SteadyGrants,
     /// For how long API tokens are good, and who may make them.
     pub api_policy: Policy,
     /// What it was made from.
@@ -190,7 +195,7 @@ impl App {
         let mut live = ground.live.clone();
         live.admin_list = Arc::new(parts::admin_list(config)?);
         live.known = Arc::default();
-        let base_url = config.base_url(ground.listening).to_string();
+        let base_url = config.base_url(ground.listening);
         let seconds = |duration: Duration| duration.as_secs();
         let lifetimes = Lifetimes {
             access: seconds(config.tokens.access_ttl),
@@ -218,12 +223,14 @@ impl App {
         };
         let nobody = Uid::from_bytes([0; 16]);
         Ok(Self {
-            settings: parts::settings(config, base_url),
+            settings: parts::settings(config, &base_url),
+            tls: parts::tls(config)?.map(Arc::new),
             local: Arc::new(AccountState::new(nobody, "local", true, false)),
             agents: config.agents.iter().map(Agent::new).collect(),
             started_at: ground.started_at,
             invite_ttl: seconds(config.accounts.invite_ttl),
             magic_ttl: seconds(config.accounts.magic_ttl),
+            steady: SteadyGrants::default(),
             api_policy: Policy {
                 default: config.tokens.api_default_ttl.map(seconds),
                 longest: seconds(config.tokens.api_max_ttl),

@@ -9,6 +9,7 @@ use std::{
     path::Path,
 };
 
+use ::http::HeaderValue;
 use omnigent_plugin::Password;
 
 use super::StartError;
@@ -16,11 +17,12 @@ use crate::{
     account::{AccountError, AccountName, Linking, Office, Rules},
     backend::{Backends, Cost, Failure, Hashing, Services, Wanted, file_of},
     clock::{Clock, Timestamp},
-    config::{AccountRule, Config},
-    http::Settings,
+    config::{AccountRule, Config, Origin},
+    http::{Settings, Times},
     login::throttle::Limits,
     secret::Secret,
     store::Store,
+    tls::Terminator,
     token::{KeySettings, hash},
 };
 
@@ -174,9 +176,10 @@ pub(super) fn limits(config: &Config) -> Limits {
     }
 }
 
-pub(super) fn settings(config: &Config, base_url: String) -> Settings {
+pub(super) fn settings(config: &Config, base_url: &Origin) -> Settings {
     let server = &config.server;
-    let is_secure = base_url.starts_with("https://");
+    let (is_secure, is_on_this_machine) = (base_url.is_https(), base_url.is_loopback());
+    let base_url = base_url.to_string();
     Settings {
         authority: base_url
             .split_once("://")
@@ -197,11 +200,37 @@ pub(super) fn settings(config: &Config, base_url: String) -> Settings {
         public_sharing: config.sharing.public,
         max_body: usize::try_from(server.max_body).unwrap_or(usize::MAX),
         max_connections: server.max_connections,
-        header_timeout: server.header_timeout,
+        max_connections_per_address: server.max_connections_per_address,
+        max_streams: server.max_streams,
+        proxy_protocol: server.proxy_protocol,
+        hsts: hsts(config, is_on_this_machine),
+        times: Times {
+            header: server.header_timeout,
+            idle: server.idle_timeout,
+            write: server.write_timeout,
+        },
         body_timeout: server.body_timeout,
         request_timeout: server.request_timeout,
         shutdown_timeout: server.shutdown_timeout,
     }
+}
+
+/// Browsers that remembered it of `localhost` would shut out whatever else is served there.
+fn hsts(config: &Config, is_on_this_machine: bool) -> Option<HeaderValue> {
+    let seconds = config.tls.hsts.as_secs();
+    let is_said = config.tls.certificate_file.is_some() && seconds > 0 && !is_on_this_machine;
+    let text = format!("max-age={seconds}");
+    is_said.then(|| HeaderValue::from_str(&text).ok())?
+}
+
+/// What encrypts, when we do.
+pub(super) fn tls(config: &Config) -> Result<Option<Terminator>, StartError> {
+    let Some(pair) = config.tls.pair() else {
+        return Ok(None);
+    };
+    Terminator::new(pair, config.tls.handshake_timeout)
+        .map(Some)
+        .map_err(|error| StartError::Config(format!("tls: {error}")))
 }
 
 /// Makes the admin named by the environment, in a server nobody has claimed.

@@ -31,6 +31,7 @@ mod parse;
 mod revocation;
 mod scope;
 mod signing;
+mod steady;
 mod strength;
 mod verify;
 
@@ -44,7 +45,9 @@ pub use keyring::{KeyInfo, KeySettings, KeyState, Keyring, KeyringError, MAX_KEY
 pub use keys::Keys;
 pub use overlap::{Overlap, Rest, rests};
 pub use parse::MAX_LENGTH;
+pub(crate) use revocation::keep;
 pub use revocation::{REVOCATIONS, Revocation, RevocationIndex, load, revoke, sweep};
 pub use scope::{Scope, Scopes, UnknownScope};
+pub use steady::{Steady, SteadyGrants};
 pub use strength::{WeakSecret, check as check_strength};
 pub use verify::{Refusal, VerifiedToken, Verifier};
