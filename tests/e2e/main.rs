@@ -3,7 +3,9 @@
 mod access;
 mod accounts;
 mod assertions;
+mod audit;
 mod backend;
+mod backup;
 mod browser;
 mod command;
 mod command_files;
@@ -12,6 +14,7 @@ mod details;
 mod device;
 mod docs;
 mod environment;
+mod full_disk;
 mod header;
 mod hostile;
 mod htpasswd;
