@@ -157,7 +157,6 @@ fn still_needed(rest: &Rest) -> String {
     format!("tokens that this key signed may live {until}{count}; retired now, they all end")
 }
 
-/// Changes keys, on a thread that may wait for the disk.
 /// The keyring is a file of its own: what was changed there is noted after.
 async fn note(app: &App, request: &Request, entry: Entry) -> Result<(), ApiError> {
     let live = app.live.by(request.scene());
@@ -165,6 +164,7 @@ async fn note(app: &App, request: &Request, entry: Entry) -> Result<(), ApiError
     Ok(())
 }
 
+/// Changes keys, on a thread that may wait for the disk.
 async fn change<T: Send + 'static>(
     app: &App,
     change: impl FnOnce(&Keys) -> Result<T, KeyringError> + Send + 'static,
