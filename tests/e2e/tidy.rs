@@ -45,6 +45,7 @@ fn each_dependency_has_one_home() {
         ("libloading::", "backend/"),
         ("jsonwebtoken::", "token/"),
         ("toml::", "config/"),
+        ("rustls::", "tls.rs"),
         ("SystemTime::now", "clock.rs"),
     ];
     let mut trespassers = Vec::new();

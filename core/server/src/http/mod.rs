@@ -94,7 +94,8 @@ pub struct Settings {
     pub max_streams: u32,
     /// Whether connections begin with a PROXY header.
     pub proxy_protocol: bool,
-    /// What says that browsers are to come by https only, when we are the one who encrypts.
+    /// What says that browsers are to come by https only: with pages, and with every answer that we
+    /// encrypt ourselves.
     pub hsts: Option<HeaderValue>,
     /// How long a connection may take over what.
     pub times: Times,
