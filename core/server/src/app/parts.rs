@@ -180,7 +180,7 @@ pub(super) fn limits(config: &Config) -> Limits {
 
 pub(super) fn settings(config: &Config, base_url: &Origin) -> Settings {
     let server = &config.server;
-    let (is_secure, is_on_this_machine) = (base_url.is_https(), base_url.is_loopback());
+    let (is_secure, hsts) = (base_url.is_https(), hsts(config, base_url));
     let base_url = base_url.to_string();
     Settings {
         authority: base_url
@@ -205,7 +205,7 @@ pub(super) fn settings(config: &Config, base_url: &Origin) -> Settings {
         max_connections_per_address: server.max_connections_per_address,
         max_streams: server.max_streams,
         proxy_protocol: server.proxy_protocol,
-        hsts: hsts(config, is_on_this_machine),
+        hsts,
         times: Times {
             header: server.header_timeout,
             idle: server.idle_timeout,
@@ -218,9 +218,9 @@ pub(super) fn settings(config: &Config, base_url: &Origin) -> Settings {
 }
 
 /// Browsers that remembered it of `localhost` would shut out whatever else is served there.
-fn hsts(config: &Config, is_on_this_machine: bool) -> Option<HeaderValue> {
+fn hsts(config: &Config, base_url: &Origin) -> Option<HeaderValue> {
     let seconds = config.tls.hsts.as_secs();
-    let is_said = config.tls.certificate_file.is_some() && seconds > 0 && !is_on_this_machine;
+    let is_said = base_url.is_https() && !base_url.is_loopback() && seconds > 0;
     let text = format!("max-age={seconds}");
     is_said.then(|| HeaderValue::from_str(&text).ok())?
 }

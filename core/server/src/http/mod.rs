@@ -33,6 +33,7 @@ mod openapi;
 mod operator;
 mod origin;
 mod pages;
+mod panics;
 mod peer;
 mod people;
 mod places;
@@ -57,6 +58,7 @@ pub use body::{BodyRule, Fields, Shape};
 pub use due::Times;
 pub use error::{ApiError, Fault};
 pub use info::VERSION;
+pub use panics::caught_panics;
 pub use peer::Peer;
 pub use proxied::{Malformed, Parsed, parse as parse_proxy_header};
 pub use request::{Authority, Head, Principal, Request};
@@ -98,7 +100,8 @@ pub struct Settings {
     pub max_streams: u32,
     /// Whether connections begin with a PROXY header.
     pub proxy_protocol: bool,
-    /// What says that browsers are to come by https only, when we are the one who encrypts.
+    /// What says that browsers are to come by https only: with pages, and with every answer that we
+    /// encrypt ourselves.
     pub hsts: Option<HeaderValue>,
     /// How long a connection may take over what.
     pub times: Times,
