@@ -100,7 +100,7 @@ fn claimed(findings: &mut Findings, config: &Config, running: Option<&Admin>) {
         );
     }
     let has_code = config.server.data_dir.join("setup-code").exists();
-    let needs_setup = match running.map(|admin| admin.get("/v1/info")) {
+    let needs_setup = match running.map(|admin| admin.get::<Value>("/v1/info")) {
         Some(Ok(info)) => info["needs_setup"] == Value::Bool(true),
         _ => has_code,
     };

@@ -4,6 +4,8 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use super::{StartError, parts};
 use crate::{
+    archive::{self, Held},
+    audit::Audit,
     backend::Services,
     clock::{Clock, Timestamp},
     config::Config,
@@ -12,7 +14,7 @@ use crate::{
     login::{Waiting, conversation::Conversations, device, throttle::Throttle},
     metrics::Meters,
     store::{Options, Store},
-    token::{Keyring, Keys, Verifier},
+    token::{Keyring, Keys, Verifier, installation},
     uses::Uses,
 };
 
@@ -29,6 +31,8 @@ pub(super) struct Ground {
     pub(super) uses: Uses,
     pub(super) meters: Arc<Meters>,
     pub(super) device_pace: device::Pace,
+    /// The archive an operator is reading.
+    pub(super) held: Held,
     pub(super) audience: Box<str>,
     pub(super) listening: SocketAddr,
     pub(super) started_at: Timestamp,
@@ -44,6 +48,8 @@ impl Ground {
     ) -> Result<Self, StartError> {
         let data_dir = config.server.data_dir.clone();
         parts::make_private(&data_dir)?;
+        archive::refuse_unfinished(&data_dir)
+            .map_err(|error| StartError::Damaged(error.to_string()))?;
         let folder = data_dir.join("store");
         let began = tokio::time::Instant::now();
         let opened =
@@ -51,10 +57,13 @@ impl Ground {
         let store =
             opened.map_err(|_| StartError::Config("opening the store panicked".into()))??;
         tracing::debug!(millis = began.elapsed().as_millis(), "store opened");
+        installation::expect_keyring(&store, &data_dir)??;
         let now = clock.now();
         let settings = parts::key_settings(config, listening);
         let keyring = Keyring::load_or_create(&data_dir, &settings, now)?;
-        let live = Live::load(&store, keyring.hasher(), now)?;
+        installation::bind(&store, &keyring, &data_dir).await??;
+        let mut live = Live::load(&store, keyring.hasher(), now)?;
+        live.audit = Audit::new(Arc::clone(&live.hasher), clock.clone());
         tracing::debug!(
             millis = began.elapsed().as_millis(),
             "accounts and revocations loaded"
@@ -75,6 +84,7 @@ impl Ground {
                     .map(|route| (route.method.to_string(), route.path)),
             )),
             device_pace: device::Pace::default(),
+            held: Held::default(),
             audience: audience.into(),
             started_at: now,
             setup_code_file: data_dir.join("setup-code"),

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Accounts, Backend, Config, Device, Metrics, Passwords, Server, Sharing, Throttle, Tls, Tokens,
+    Accounts, Audit, Backend, Config, Device, Metrics, Passwords, Server, Sharing, Throttle, Tls,
+    Tokens,
 };
 
 /// A key whose value differs.
@@ -65,6 +66,8 @@ impl Config {
             now: [enabled, public], restart: []);
         compare!(changes, "metrics", &self.metrics, &new.metrics, Metrics,
             now: [], restart: [listen, allow_on_network]);
+        compare!(changes, "audit", &self.audit, &new.audit, Audit,
+            now: [retention, max_entries, webhook], restart: []);
         if self.agents != new.agents {
             changes.push(change("agent".to_owned(), false));
         }

@@ -11,6 +11,7 @@
 //! `~/.omnigent/server` for anybody else; `server.plugin_dir` is where the running executable
 //! lies, or its `../lib/omnigent` when that exists.
 
+mod audit;
 mod auth;
 mod backend;
 mod changes;
@@ -32,6 +33,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use toml::de::DeTable;
 
+pub use audit::{Audit, Webhook};
 pub use auth::Auth;
 pub use backend::{AccountRule, Backend};
 pub use changes::Change;
@@ -72,6 +74,8 @@ pub struct Config {
     pub sharing: Sharing,
     /// `[metrics]`
     pub metrics: Metrics,
+    /// `[audit]`
+    pub audit: Audit,
     /// User name and password of the admin to create in an empty server
     /// (`OMNIGENT_ACCOUNTS_INIT_ADMIN_USERNAME`, `_PASSWORD`).
     pub initial_admin: Option<(String, Secret<String>)>,
@@ -169,6 +173,7 @@ impl Config {
             agents: people::agents(root.sections("agent")),
             sharing: people::sharing(root.section("sharing")),
             metrics: metrics::metrics(root.section("metrics")),
+            audit: audit::audit(root.section("audit")),
             initial_admin: from_env.initial_admin,
             server,
             warnings: Vec::new(),

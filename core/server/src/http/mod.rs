@@ -9,12 +9,14 @@
 mod accounts;
 mod agents;
 mod arrive;
+mod audit;
 mod authenticate;
 mod body;
 mod cli;
 mod connection;
 mod conversations;
 mod cookies;
+mod data;
 mod device;
 mod dispatch;
 mod door;
@@ -121,6 +123,7 @@ pub fn routes() -> Vec<Route> {
         info::routes(),
         accounts::routes(),
         agents::routes(),
+        audit::routes(),
         sessions::routes(),
         conversations::routes(),
         forms::routes(),
@@ -131,6 +134,7 @@ pub fn routes() -> Vec<Route> {
         device::routes(),
         operator::routes(),
         keys::routes(),
+        data::routes(),
         people::routes(),
         tokens::routes(),
         pages::routes(),
