@@ -64,10 +64,10 @@ impl Config {
             now: [client_secret], restart: []);
         compare!(changes, "sharing", &self.sharing, &new.sharing, Sharing,
             now: [enabled, public], restart: []);
-        compare!(changes, "audit", &self.audit, &new.audit, Audit,
-            now: [retention, max_entries, webhook], restart: []);
         compare!(changes, "metrics", &self.metrics, &new.metrics, Metrics,
             now: [], restart: [listen, allow_on_network]);
+        compare!(changes, "audit", &self.audit, &new.audit, Audit,
+            now: [retention, max_entries, webhook], restart: []);
         if self.agents != new.agents {
             changes.push(change("agent".to_owned(), false));
         }

@@ -72,10 +72,10 @@ pub struct Config {
     pub agents: Vec<Agent>,
     /// `[sharing]`
     pub sharing: Sharing,
-    /// `[audit]`
-    pub audit: Audit,
     /// `[metrics]`
     pub metrics: Metrics,
+    /// `[audit]`
+    pub audit: Audit,
     /// User name and password of the admin to create in an empty server
     /// (`OMNIGENT_ACCOUNTS_INIT_ADMIN_USERNAME`, `_PASSWORD`).
     pub initial_admin: Option<(String, Secret<String>)>,
@@ -172,8 +172,8 @@ impl Config {
             auth: auth::auth(&mut root, &from_env),
             agents: people::agents(root.sections("agent")),
             sharing: people::sharing(root.section("sharing")),
-            audit: audit::audit(root.section("audit")),
             metrics: metrics::metrics(root.section("metrics")),
+            audit: audit::audit(root.section("audit")),
             initial_admin: from_env.initial_admin,
             server,
             warnings: Vec::new(),

@@ -70,9 +70,7 @@ impl Desk {
         guest: Guest,
         now: Timestamp,
     ) -> Result<Progress, SignInError> {
-        let attempt = self
-            .attempt(name, &guest, now)
-            .inspect_err(|error| self.note(Logins::NO_BACKEND, error))?;
+        let attempt = self.attempt(Logins::NO_BACKEND, name, &guest, now)?;
         let answer = Answer::password(name, password);
         let outcome = self.try_password(&answer, backend, &guest, now).await;
         self.settle(attempt, &outcome, now);
@@ -108,26 +106,30 @@ impl Desk {
                 }
             }
         }
-        let error = if asked {
-            let denied = Entry::new(Event::LoginDenied).reason("not known");
-            self.refuse(denied.typed(answer.text("username")), guest, now);
-            SignInError::Denied
-        } else {
-            SignInError::NoBackend
-        };
-        self.note(
-            named.filter(|_| asked).unwrap_or(Logins::NO_BACKEND),
-            &error,
-        );
-        Err(error)
+        if !asked {
+            self.note(Logins::NO_BACKEND, &SignInError::NoBackend);
+            return Err(SignInError::NoBackend);
+        }
+        self.note(named.unwrap_or(Logins::NO_BACKEND), &SignInError::Denied);
+        let denied = Entry::new(Event::LoginDenied).reason("not known");
+        self.refuse(denied.typed(answer.text("username")), guest, now);
+        Err(SignInError::Denied)
     }
 
     /// Counts an attempt to sign in.
-    fn attempt(&self, name: &str, guest: &Guest, now: Timestamp) -> Result<Attempt, SignInError> {
+    fn attempt(
+        &self,
+        backend: &str,
+        name: &str,
+        guest: &Guest,
+        now: Timestamp,
+    ) -> Result<Attempt, SignInError> {
         let counted = self.throttle.attempt(name, guest.address, now);
         counted.map_err(|throttled| {
             self.refuse(Entry::new(Event::Throttled).typed(name), guest, now);
-            SignInError::Throttled(throttled)
+            let error = SignInError::Throttled(throttled);
+            self.note(backend, &error);
+            error
         })
     }
 
@@ -229,9 +231,7 @@ impl Desk {
         if thread.name.is_empty() {
             answer.text("username").clone_into(&mut thread.name);
         }
-        let attempt = self
-            .attempt(&thread.name, &guest, now)
-            .inspect_err(|error| self.note(&pending.backend, error))?;
+        let attempt = self.attempt(&pending.backend, &thread.name, &guest, now)?;
         let outcome = self.resume(&pending, answer, thread, &guest, now).await;
         self.settle(attempt, &outcome, now);
         outcome
@@ -331,7 +331,7 @@ impl Desk {
 
     /// Counts a sign-in that has ended without a login.
     fn note(&self, backend: &str, error: &SignInError) {
-        self.meters.logins.note(backend, error.counted());
+        self.meters.logins.note(backend, error.result());
     }
 
     async fn take(
@@ -371,7 +371,7 @@ impl Desk {
                 match signed_in {
                     Ok(signed_in) => Ok(Progress::SignedIn(Box::new(signed_in))),
                     Err(error) => {
-                        let denied = Entry::new(Event::LoginDenied).reason(error.counted());
+                        let denied = Entry::new(Event::LoginDenied).reason(error.word());
                         refuse(denied, &thread.name);
                         Err(error)
                     }

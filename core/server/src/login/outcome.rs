@@ -34,10 +34,8 @@ impl Guest {
         Scene {
             address: Some(self.address),
             request: self.request,
-            agent: match self.user_agent.as_str() {
-                "" => None,
-                agent => Some(agent.into()),
-            },
+            agent: Some(self.user_agent.as_str().into())
+                .filter(|agent: &Box<str>| !agent.is_empty()),
             ..Scene::system(at).done_by(Who::Nobody)
         }
     }
@@ -104,18 +102,8 @@ pub enum SignInError {
 }
 
 impl SignInError {
-    /// Why, in a word, of somebody a backend vouches for.
-    pub(crate) const fn word(&self) -> &'static str {
-        match self {
-            Self::Account(error) => error.word(),
-            Self::Denied => "account disabled",
-            Self::Unavailable(_) => "not a sound identity",
-            _ => "cannot tell",
-        }
-    }
-
     /// What it is called where sign-ins are counted.
-    pub(super) const fn counted(&self) -> &'static str {
+    pub(super) const fn result(&self) -> &'static str {
         match self {
             Self::Denied => "denied",
             Self::Refused(_) => "refused",
@@ -126,6 +114,16 @@ impl SignInError {
             Self::Unavailable(_) => "unavailable",
             Self::Account(_) => "not_admitted",
             Self::Store(_) => "store_error",
+        }
+    }
+
+    /// Why, in a word, of somebody a backend vouches for.
+    pub(crate) const fn word(&self) -> &'static str {
+        match self {
+            Self::Account(error) => error.word(),
+            Self::Denied => "account disabled",
+            Self::Unavailable(_) => "not a sound identity",
+            _ => "cannot tell",
         }
     }
 }
