@@ -30,6 +30,7 @@ mod sessions;
 mod settings;
 mod steps;
 mod swap;
+mod throttle;
 mod tickets;
 mod tidy;
 mod tokens;

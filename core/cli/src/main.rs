@@ -27,6 +27,7 @@ mod session;
 mod settings;
 mod shell;
 mod swap;
+mod throttle;
 mod token;
 mod version;
 mod when;
@@ -51,6 +52,7 @@ enum Command {
     Config(config::Args),
     Plugin(plugin::Args),
     Account(account::Args),
+    Throttle(throttle::Args),
     Doctor(doctor::Args),
     Login(login::Args),
     Register(register::Args),
@@ -81,6 +83,7 @@ fn main() -> ExitCode {
         Command::Config(args) => config::run(&args),
         Command::Plugin(args) => plugin::run(&args),
         Command::Account(args) => account::run(&args),
+        Command::Throttle(args) => throttle::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Login(args) => login::run(&args),
         Command::Register(args) => register::run(&args),

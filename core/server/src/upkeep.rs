@@ -29,6 +29,7 @@ pub(crate) async fn run(running: Arc<Running>) {
             retire(&app).await?;
             if second % 60 == 59 {
                 app.flush_uses().await;
+                app.save_throttle().await;
                 let now = app.clock.now();
                 let from: Option<Vec<u8>> = logins.take();
                 logins = app

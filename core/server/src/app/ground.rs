@@ -60,9 +60,12 @@ impl Ground {
         let (accounts, revocations) = (Arc::clone(&live.accounts), Arc::clone(&live.revocations));
         let verifier = Verifier::new(keyring, issuer, audience, accounts, revocations)
             .allow_endless_api_tokens(config.tokens.api_allow_unlimited);
+        let hasher = Arc::clone(&live.hasher);
+        let throttle = Arc::new(Throttle::new(parts::limits(config), hasher));
+        throttle.restore(&store.reader(), now)?;
         Ok(Self {
             services: parts::services(config, &store, &clock)?,
-            throttle: Arc::new(Throttle::new(parts::limits(config))),
+            throttle,
             conversations: Arc::default(),
             uses: Uses::default(),
             device_pace: device::Pace::default(),

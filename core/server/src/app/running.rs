@@ -122,6 +122,7 @@ impl Running {
 
     fn swap(&self, new: App) {
         let new = Arc::new(new);
+        new.keep_limits();
         let old = self.current.swap(Arc::clone(&new));
         tokio::spawn(async move {
             let until = Instant::now() + LINGER;
@@ -171,6 +172,7 @@ impl Running {
         }
         let app = self.current();
         app.flush_uses().await;
+        app.save_throttle().await;
         app.backends.shutdown();
         drop((app, self));
         // What was written is on disk already; this makes the next start quick.

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use http::Method;
+use http::{Method, StatusCode};
 use omnigent_plugin::Password;
 use serde_json::json;
 
 use super::{
     Access, ApiError, BodyRule, Fields, Outcome, Request, Response, Route, Shape, cookies,
+    forms::field,
+    pages::{Link, Page, PageForm, page},
     response::{no_content, no_store, ok, redirect},
 };
 use crate::{
@@ -16,8 +18,9 @@ use crate::{
         redeem_magic,
     },
     app::App,
+    clock::Timestamp,
     config::Registration,
-    login::{self, SignedIn},
+    login::{self, Established, Guest, SignedIn, throttle::Rate},
 };
 
 pub(super) fn routes() -> Vec<Route> {
@@ -29,6 +32,13 @@ pub(super) fn routes() -> Vec<Route> {
         Route::shaped(Method::POST, "/auth/register", Access::Public, register),
         Route::new(Method::POST, "/auth/magic", Access::Login, magic),
         Route::new(Method::GET, "/auth/magic/redeem", Access::Public, redeem),
+        Route::new(
+            Method::POST,
+            "/auth/magic/redeem",
+            Access::Public,
+            redeem_meant,
+        )
+        .body(BodyRule::Form),
         Route::shaped(
             Method::POST,
             "/auth/users/me/password",
@@ -62,7 +72,7 @@ impl Shape for LoginBody {
 }
 
 async fn login(app: Arc<App>, request: Request, body: LoginBody) -> Outcome {
-    let guest = request.guest(body.client_id);
+    let guest = request.guest_of(&app, body.client_id);
     let progress = app
         .desk
         .password(
@@ -99,7 +109,7 @@ pub(super) fn signed_in(app: &App, login: &SignedIn) -> Response {
         body["refresh_token"] = refresh_token.expose().as_str().into();
     }
     let mut response = no_store(ok(&body));
-    cookies::set(&mut response, &app.settings, &login.token, login.expires_in);
+    cookies::set(&mut response, &app.settings, login);
     response
 }
 
@@ -195,18 +205,35 @@ pub(super) async fn set_up(
         name: AccountName::parse(username).map_err(AccountError::from)?,
         password: Password::new(password),
     };
-    let established = app
-        .office
-        .setup(chosen, code, request.guest(None), request.now)
-        .await;
-    if matches!(established, Err(OfficeError::SetupCode)) {
-        // A code can be guessed no faster than a password.
-        app.desk
-            .count_failure("setup code", request.head.address(), request.now)?;
+    let (guest, now) = (request.guest_of(app, None), request.now);
+    // A code can be guessed no faster than a password.
+    let attempt = match app.office.needs_setup_code() {
+        true => Some(app.desk.guess_code("setup code", guest.address, now)?),
+        false => None,
+    };
+    let established = app.office.setup(chosen, code, guest.clone(), now).await;
+    match (attempt, &established) {
+        (Some(attempt), Err(OfficeError::SetupCode)) => attempt.failed(),
+        (Some(attempt), _) => attempt.withdrawn(),
+        (None, _) => {}
     }
     let established = established?;
     app.setup_done();
-    Ok(app.desk.hand_out(established))
+    Ok(moved_in(app, established, username, &guest, now))
+}
+
+/// The first login of an account that was just made.
+fn moved_in(
+    app: &App,
+    established: Established,
+    name: &str,
+    guest: &Guest,
+    now: Timestamp,
+) -> SignedIn {
+    let uid = established.account.uid;
+    let mut login = app.desk.hand_out(established);
+    app.desk.befriend(&mut login, &uid, name, guest, now);
+    login
 }
 
 /// Body of `POST /auth/register`.
@@ -248,7 +275,15 @@ pub(super) async fn join(
     username: &str,
     password: &str,
 ) -> Result<SignedIn, ApiError> {
-    app.office.check_invite(invite.clone(), request.now).await?;
+    let (guest, now) = (request.guest_of(app, None), request.now);
+    let attempt = app.desk.guess_code("", guest.address, now)?;
+    let checked = app.office.check_invite(invite.clone(), now).await;
+    match &checked {
+        Err(OfficeError::Account(AccountError::Invite)) => attempt.failed(),
+        _ => attempt.withdrawn(),
+    }
+    checked?;
+    app.desk.take(Rate::Register, guest.address, now)?;
     let name = AccountName::parse(username).map_err(AccountError::from)?;
     let chosen = Chosen {
         name,
@@ -256,9 +291,9 @@ pub(super) async fn join(
     };
     let established = app
         .office
-        .register(invite, chosen, request.guest(None), request.now)
+        .register(invite, chosen, guest.clone(), now)
         .await?;
-    Ok(app.desk.hand_out(established))
+    Ok(moved_in(app, established, username, &guest, now))
 }
 
 async fn magic(app: Arc<App>, request: Request) -> Outcome {
@@ -279,6 +314,8 @@ async fn magic(app: Arc<App>, request: Request) -> Outcome {
     )))
 }
 
+/// A link that is opened signs in. One that another site sends a browser to might be somebody else's:
+/// there the person has to mean it (THREATS C2).
 async fn redeem(app: Arc<App>, request: Request) -> Outcome {
     let mut fields = Fields::of_query(&request);
     let Some(token) = fields
@@ -287,8 +324,43 @@ async fn redeem(app: Arc<App>, request: Request) -> Outcome {
     else {
         return Ok(redirect("/login?magic=missing"));
     };
+    let site = request.head.header("sec-fetch-site");
+    if matches!(site, Some("cross-site" | "same-site")) {
+        let shown = Page {
+            title: "Sign in",
+            message: Some(
+                "Another site sent you here with a link that signs you in. Go on if you asked for \
+                 it: what you do then is done in the account it was made for."
+                    .to_owned(),
+            ),
+            forms: vec![PageForm {
+                action: "/auth/magic/redeem",
+                hidden: vec![("t", token)],
+                fields: Vec::new(),
+                submit: "Sign in",
+            }],
+            links: vec![Link::new("/", "Do not sign in")],
+            ..Page::default()
+        };
+        return page(StatusCode::OK, &shown);
+    }
+    redeem_token(&app, &request, token).await
+}
+
+/// The person meant it: on a page of ours, or there is nobody to be deceived.
+async fn redeem_meant(app: Arc<App>, request: Request) -> Outcome {
+    let token = field(&request, "t");
+    if token.is_empty() || token.len() > 128 {
+        return Ok(redirect("/login?magic=missing"));
+    }
+    redeem_token(&app, &request, token).await
+}
+
+async fn redeem_token(app: &App, request: &Request, token: String) -> Outcome {
     let (live, lifetimes, now) = (app.live.clone(), app.lifetimes.clone(), request.now);
     let guest = request.guest(None);
+    let attempt = app.desk.guess_code("", guest.address, now);
+    let attempt = attempt.map_err(|error| ApiError::from(error).for_people())?;
     let redeemed = app
         .store
         .write(move |tx| {
@@ -299,13 +371,20 @@ async fn redeem(app: Arc<App>, request: Request) -> Outcome {
         .await;
     match redeemed {
         Ok(established) => {
+            attempt.withdrawn();
             let login = app.desk.hand_out(established);
             let mut response = no_store(redirect("/"));
-            cookies::set(&mut response, &app.settings, &login.token, login.expires_in);
+            cookies::set(&mut response, &app.settings, &login);
             Ok(response)
         }
-        Err(AccountError::Store(error)) => Err(error.into()),
-        Err(_) => Ok(redirect("/login?magic=expired")),
+        Err(AccountError::Store(error)) => {
+            attempt.withdrawn();
+            Err(error.into())
+        }
+        Err(_) => {
+            attempt.failed();
+            Ok(redirect("/login?magic=expired"))
+        }
     }
 }
 
@@ -346,16 +425,18 @@ pub(super) async fn change_own_password(
         principal.account.uid,
         principal.token().map(|token| token.sid),
     );
-    let attempt = app
-        .desk
-        .count(&principal.account.id, request.head.address(), request.now)?;
+    let guest = request.guest_of(app, None);
+    let attempt = app.desk.guess(&principal.account.id, &guest, request.now)?;
     let (old, new) = (Password::new(old), Password::new(new));
     let changed = app
         .office
         .change_password(uid, keep, &old, &new, request.now)
         .await;
-    let is_guess = matches!(changed, Err(OfficeError::WrongPassword));
-    app.desk.come_out(attempt, is_guess, request.now);
+    match &changed {
+        Err(OfficeError::WrongPassword) => attempt.failed(),
+        Ok(()) => attempt.succeeded(),
+        Err(_) => attempt.withdrawn(),
+    }
     changed?;
     Ok(())
 }

@@ -35,6 +35,7 @@ mod response;
 mod route;
 mod serve;
 mod sessions;
+mod throttle;
 mod tokens;
 
 use std::time::Duration;
@@ -109,6 +110,7 @@ pub fn routes() -> Vec<Route> {
         oauth::routes(),
         device::routes(),
         operator::routes(),
+        throttle::routes(),
         people::routes(),
         tokens::routes(),
         pages::routes(),

@@ -11,6 +11,7 @@ pub mod conversation;
 mod desk;
 pub mod device;
 mod entry;
+mod guesses;
 mod issuer;
 mod outcome;
 pub mod throttle;
@@ -38,6 +39,7 @@ pub(crate) use entry::origin;
 pub(crate) use issuer::sweep as sweep_issuer_sessions;
 pub use issuer::{ISSUER_SESSIONS, end_by_issuer};
 pub use outcome::{Guest, Progress, ReturnError, SignInError, SignedIn, Visit};
+pub use throttle::familiar;
 
 /// Logins by account and id.
 pub const LOGINS: Table<(Uid, LoginId), Login> = Table::new(4, "logins");
@@ -59,10 +61,40 @@ pub struct Login {
     pub user_agent: String,
     /// The grant that refreshes it, if the client asked for one.
     pub grant: Option<GrantId>,
+    /// What the client that refreshes it calls itself.
+    pub client_id: Option<String>,
 }
 
 impl Record for Login {
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
+
+    fn upgrade(version: u8, payload: &[u8]) -> Option<Self> {
+        /// Before clients were noted.
+        #[derive(Deserialize)]
+        struct First {
+            created_at: Timestamp,
+            expires_at: Timestamp,
+            backend: String,
+            identity: (String, String),
+            address: String,
+            user_agent: String,
+            grant: Option<GrantId>,
+        }
+        if version != 1 {
+            return None;
+        }
+        let first: First = postcard::from_bytes(payload).ok()?;
+        Some(Self {
+            created_at: first.created_at,
+            expires_at: first.expires_at,
+            backend: first.backend,
+            identity: first.identity,
+            address: first.address,
+            user_agent: first.user_agent,
+            grant: first.grant,
+            client_id: None,
+        })
+    }
 }
 
 /// Where a login comes from and who vouched.
@@ -176,6 +208,7 @@ fn begin(
     lifetimes: &Lifetimes,
     now: Timestamp,
 ) -> Result<Established, AccountError> {
+    let client_id = origin.client_id.clone();
     let access = match scope {
         None => lifetimes.access,
         Some(_) => lifetimes.refreshed.min(lifetimes.grant),
@@ -230,6 +263,7 @@ fn begin(
             .take(256)
             .collect(),
         grant,
+        client_id,
     };
     LOGINS.put(tx, &(*uid, sid), &login)?;
     Ok(Established {

@@ -8,7 +8,7 @@ use super::{conversation::TooMany, throttle::Throttled};
 use crate::{
     account::AccountError,
     backend::CallError,
-    id::{ConversationId, LoginId},
+    id::{ConversationId, LoginId, Uid},
     secret::Secret,
     store::StoreError,
 };
@@ -22,11 +22,15 @@ pub struct Guest {
     pub user_agent: String,
     /// A client that wants to refresh names itself.
     pub client_id: Option<String>,
+    /// The marks of accounts that this browser signed in to before, as it sent them.
+    pub devices: Option<String>,
 }
 
 /// A login, ready to be handed out.
 #[derive(Debug)]
 pub struct SignedIn {
+    /// The account.
+    pub uid: Uid,
     /// The account's name.
     pub user_id: String,
     /// May administer.
@@ -39,6 +43,8 @@ pub struct SignedIn {
     pub expires_in: u64,
     /// For clients that asked for one.
     pub refresh_token: Option<Secret<String>>,
+    /// What this browser is to keep of the accounts it signed in to, when that has changed.
+    pub devices: Option<String>,
 }
 
 /// Where a sign-in stands.

@@ -35,6 +35,10 @@ pub enum Kind {
     Browser,
     /// What a form carries against forgery.
     Form,
+    /// The name of an account whose failures are counted.
+    Throttle,
+    /// What a browser keeps that signed in to an account before.
+    Familiar,
 }
 
 impl Kind {
@@ -51,6 +55,8 @@ impl Kind {
             Self::State => b"state\0",
             Self::Browser => b"browser\0",
             Self::Form => b"form\0",
+            Self::Throttle => b"throttle\0",
+            Self::Familiar => b"familiar\0",
         }
     }
 }

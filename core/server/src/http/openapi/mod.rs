@@ -16,6 +16,7 @@ mod server;
 mod sessions;
 mod settings;
 mod sign_in;
+mod throttle;
 
 use std::sync::LazyLock;
 
@@ -56,6 +57,7 @@ fn operations() -> Vec<Operation> {
         pages::operations(),
         settings::operations(),
         operator::operations(),
+        throttle::operations(),
     ];
     features.into_iter().flatten().collect()
 }
