@@ -10,7 +10,7 @@ use futures_util::{FutureExt, Stream, StreamExt};
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
 use super::{
-    Access, ApiError, Settings,
+    ApiError, Settings,
     authenticate::{Credential, Looked, Unknown, admit, authenticate, look},
     body::{self, BodyRule, Content},
     door::{Arrival, Door},
@@ -18,8 +18,9 @@ use super::{
     request::{Head, Request},
     response::{Outcome, Response},
     route::{Handler, is_decodable},
+    strangers,
 };
-use crate::{app::App, clock::Timestamp, login::throttle::Rate};
+use crate::app::App;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 static TOKEN_EXPIRES: HeaderName = HeaderName::from_static("omnigent-token-expires");
@@ -149,9 +150,7 @@ async fn run<B: Buf + Send>(
         None => authenticate(&app, &head, now).await,
     };
     check_credential(&app, &head, &credential)?;
-    if route.access == Access::Public && route.method != Method::GET {
-        count_stranger(&app, &head, &credential, now)?;
-    }
+    strangers::count(&app, &head, route, &credential, now)?;
     let request = Request {
         door,
         head,
@@ -169,25 +168,6 @@ async fn run<B: Buf + Send>(
         }
         Handler::Later(handler) => handler(app, request).await,
     }
-}
-
-/// Counts a request that writes and has no credential, before anything is done for it (THREATS T9).
-fn count_stranger(
-    app: &App,
-    head: &Head,
-    credential: &Credential,
-    now: Timestamp,
-) -> Result<(), ApiError> {
-    if matches!(credential, Credential::Good(_)) {
-        return Ok(());
-    }
-    let refused = |error| match head.uri.path().starts_with("/oauth/") {
-        true => ApiError::from(error).of_oauth(),
-        false => ApiError::from(error),
-    };
-    app.desk
-        .take(Rate::Write, head.client, now)
-        .map_err(refused)
 }
 
 /// Notes a credential that is no good, and refuses one that does not fit where the request is from.

@@ -22,6 +22,7 @@ mod forms;
 mod info;
 mod json;
 mod logins;
+mod magic;
 mod oauth;
 mod openapi;
 mod operator;
@@ -35,6 +36,7 @@ mod response;
 mod route;
 mod serve;
 mod sessions;
+mod strangers;
 mod throttle;
 mod tokens;
 
@@ -107,6 +109,7 @@ pub fn routes() -> Vec<Route> {
         redirects::routes(),
         cli::routes(),
         logins::routes(),
+        magic::routes(),
         oauth::routes(),
         device::routes(),
         operator::routes(),

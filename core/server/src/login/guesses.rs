@@ -111,10 +111,14 @@ impl Desk {
         if is_even || !outcome.as_ref().is_err_and(is_failure) {
             return;
         }
-        let beats = began.elapsed().as_millis() / PACE.as_millis() + 1;
-        let beats = u32::try_from(beats).unwrap_or(1);
-        tokio::time::sleep_until(began + PACE * beats).await;
+        tokio::time::sleep_until(began + next_beat(began.elapsed())).await;
     }
+}
+
+/// The first beat after so much time: never at once, never between two.
+fn next_beat(elapsed: Duration) -> Duration {
+    let beats = elapsed.as_millis() / PACE.as_millis() + 1;
+    PACE.saturating_mul(u32::try_from(beats).unwrap_or(u32::MAX))
 }
 
 /// Whether a refusal is a wrong guess, or is told like one.
@@ -144,6 +148,23 @@ fn is_failure(error: &SignInError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn refusals_of_several_backends_come_on_the_half_second() {
+        for (elapsed, told) in [
+            (0, 500),
+            (1, 500),
+            (44, 500),
+            (499, 500),
+            (500, 1000),
+            (1234, 1500),
+        ] {
+            assert_eq!(
+                next_beat(Duration::from_millis(elapsed)),
+                Duration::from_millis(told)
+            );
+        }
+    }
 
     #[test]
     fn a_policy_is_no_wrong_password_and_what_is_told_like_one_is() {

@@ -14,19 +14,18 @@ mod entry;
 mod guesses;
 mod issuer;
 mod outcome;
+mod record;
 pub mod throttle;
 pub mod ticket;
-
-use serde::{Deserialize, Serialize};
 
 use crate::{
     account::{self, Account, AccountError},
     backend::Instance,
     clock::Timestamp,
-    id::{GrantId, LoginId, TokenId, Uid},
+    id::{LoginId, TokenId, Uid},
     live::Live,
     secret::Secret,
-    store::{Order, Read, Record, StoreError, Table, Tx},
+    store::{Order, Read, StoreError, Table, Tx},
     token::{
         Claims, Scopes, TokenUse,
         grant::{self, NewGrant},
@@ -39,63 +38,11 @@ pub(crate) use entry::origin;
 pub(crate) use issuer::sweep as sweep_issuer_sessions;
 pub use issuer::{ISSUER_SESSIONS, end_by_issuer};
 pub use outcome::{Guest, Progress, ReturnError, SignInError, SignedIn, Visit};
+pub use record::Login;
 pub use throttle::familiar;
 
 /// Logins by account and id.
 pub const LOGINS: Table<(Uid, LoginId), Login> = Table::new(4, "logins");
-
-/// A signed-in stay on one device.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Login {
-    /// When it began.
-    pub created_at: Timestamp,
-    /// When it ends by itself.
-    pub expires_at: Timestamp,
-    /// The backend that vouched (`provider` claim names its plugin).
-    pub backend: String,
-    /// The identity it was vouched for with: issuer and subject.
-    pub identity: (String, String),
-    /// Where from.
-    pub address: String,
-    /// What the client called itself, cut to 256 characters.
-    pub user_agent: String,
-    /// The grant that refreshes it, if the client asked for one.
-    pub grant: Option<GrantId>,
-    /// What the client that refreshes it calls itself.
-    pub client_id: Option<String>,
-}
-
-impl Record for Login {
-    const VERSION: u8 = 2;
-
-    fn upgrade(version: u8, payload: &[u8]) -> Option<Self> {
-        /// Before clients were noted.
-        #[derive(Deserialize)]
-        struct First {
-            created_at: Timestamp,
-            expires_at: Timestamp,
-            backend: String,
-            identity: (String, String),
-            address: String,
-            user_agent: String,
-            grant: Option<GrantId>,
-        }
-        if version != 1 {
-            return None;
-        }
-        let first: First = postcard::from_bytes(payload).ok()?;
-        Some(Self {
-            created_at: first.created_at,
-            expires_at: first.expires_at,
-            backend: first.backend,
-            identity: first.identity,
-            address: first.address,
-            user_agent: first.user_agent,
-            grant: first.grant,
-            client_id: None,
-        })
-    }
-}
 
 /// Where a login comes from and who vouched.
 #[derive(Clone, Debug)]

@@ -136,14 +136,19 @@ impl Throttle {
     pub fn held(&self, now: Timestamp) -> Held {
         let mut state = self.state.lock();
         state.labels.0.retain(|_, label| label.until > now);
-        let labels = std::mem::take(&mut state.labels.0);
+        let limits = state.limits;
+        let mut labels = std::mem::take(&mut state.labels.0);
         let mut held = Vec::with_capacity(labels.len());
-        for (key, label) in &labels {
-            let limits = state.limits;
-            let failures = label.of.and_then(|scope| {
-                let mark = state.table(scope).find(*key)?;
-                Some(scope.rule(&limits).failures(mark, now))
-            });
+        labels.retain(|key, label| {
+            let mut failures = None;
+            if let Some(scope) = label.of {
+                // Cleared since, or given way.
+                let mark = state.table(scope).find(*key);
+                let Some(mark) = mark.filter(|mark| mark.held_until > now.millis()) else {
+                    return false;
+                };
+                failures = Some(scope.rule(&limits).failures(mark, now));
+            }
             held.push(HeldKey {
                 class: label.class,
                 scope: label.scope,
@@ -152,7 +157,8 @@ impl Throttle {
                 failures,
                 retry_after_seconds: label.until.millis_since(now).div_ceil(1000),
             });
-        }
+            true
+        });
         state.labels.0 = labels;
         held.sort_by(|a, b| {
             let order = |key: &HeldKey| (key.account.clone(), key.network.clone(), key.scope);

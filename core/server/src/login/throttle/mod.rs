@@ -25,16 +25,18 @@
 //! new keys pushes out nobody who has more to lose ([`table`]); names are not kept, but of those who
 //! wait ([`held`]).
 
+mod attempt;
 pub mod familiar;
 mod held;
 mod known;
+mod limits;
 mod name;
 mod network;
 mod rule;
 mod saved;
 mod table;
 
-use std::{collections::hash_map::RandomState, fmt, hash::BuildHasher, net::IpAddr, sync::Arc};
+use std::{collections::hash_map::RandomState, hash::BuildHasher, net::IpAddr, sync::Arc};
 
 use parking_lot::Mutex;
 
@@ -44,62 +46,17 @@ use crate::{
 };
 use held::Labels;
 use known::Known;
+use limits::{Scope, around};
 use rule::Mark;
 use saved::Saving;
 use table::Table;
 
+pub use attempt::Attempt;
 pub use held::{Held, HeldKey, Which};
+pub use limits::Limits;
 pub use network::Network;
 pub use rule::{Row, Rule};
 pub(crate) use saved::save;
-
-/// What is allowed, and what then. [`Limits::default`] explains the numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Wrong guesses at one account from one network, or from one familiar device.
-    pub pair: Rule,
-    /// Wrong guesses at one account by strangers, wherever from.
-    pub account: Rule,
-    /// Wrong guesses from one network, whatever the account. The wider network around it has four
-    /// times as many.
-    pub network: Rule,
-    /// Failures of one account, or device, in a row.
-    pub row: Row,
-    /// Sign-ins, tickets and the like that a network begins.
-    pub begin: Rule,
-    /// Accounts that a network registers.
-    pub register: Rule,
-    /// Whatever a network sends without a credential.
-    pub write: Rule,
-    /// Keys of each sort that are kept at most.
-    pub max_entries: usize,
-}
-
-impl Default for Limits {
-    /// Ten wrong passwords are a person who looks for the right one; after that the waits double from
-    /// a second to a quarter of an hour, which leaves a guesser about 100 guesses a day. Strangers
-    /// from everywhere together have 30, then one an hour; a network has 100 over all accounts,
-    /// then one a minute. At the hundredth failure in a row, where NIST SP 800-63B section 3.2.2 has a
-    /// verifier stop, strangers pause for a day: not for ever, because that would let anybody lock
-    /// anybody out, and not the account's own devices.
-    fn default() -> Self {
-        const MINUTE: u64 = 60_000;
-        let rule = |free, wait_millis| Rule { free, wait_millis };
-        Self {
-            pair: rule(10, 15 * MINUTE),
-            account: rule(30, 60 * MINUTE),
-            network: rule(100, MINUTE),
-            row: Row {
-                limit: 100,
-                pause_millis: 24 * 60 * MINUTE,
-            },
-            begin: rule(300, MINUTE / 300),
-            register: rule(60, MINUTE),
-            write: rule(3000, MINUTE / 3000),
-            max_entries: 100_000,
-        }
-    }
-}
 
 /// What is guessed at. Each has counts of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -146,41 +103,6 @@ impl Throttled {
         Self {
             retry_after_seconds: wait.div_ceil(1000).max(1),
         }
-    }
-}
-
-/// Which of the tables a key is in, and by which rule it waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Scope {
-    Pair,
-    Device,
-    Account,
-    Network,
-    Around,
-}
-
-impl Scope {
-    fn rule(self, limits: &Limits) -> Rule {
-        match self {
-            Self::Pair | Self::Device => limits.pair,
-            Self::Account => limits.account,
-            Self::Network => limits.network,
-            Self::Around => around(limits.network),
-        }
-    }
-
-    fn row(self, limits: &Limits) -> Option<Row> {
-        matches!(self, Self::Device | Self::Account).then_some(limits.row)
-    }
-}
-
-/// How many times as much a wider network may.
-const AROUND: u32 = 4;
-
-fn around(rule: Rule) -> Rule {
-    Rule {
-        free: rule.free.saturating_mul(AROUND),
-        wait_millis: (rule.wait_millis / u64::from(AROUND)).max(1),
     }
 }
 
@@ -315,22 +237,21 @@ impl Throttle {
     /// [`Throttled`] says when to come back.
     pub fn take(&self, rate: Rate, address: IpAddr, now: Timestamp) -> Result<(), Throttled> {
         let (own, wide) = (Network::of(address), Network::around(address));
-        let refused = {
-            let (limits, table) = &mut *self.rates.lock();
-            let rule = match rate {
-                Rate::Begin => limits.begin,
-                Rate::Register => limits.register,
-                Rate::Write => limits.write,
-            };
-            let both = [(own, rule), (wide, around(rule))];
-            let refused = both.into_iter().find_map(|(network, rule)| {
-                let key = self.random.hash_one((rate, network));
-                let mark = table.make(key, 0, self.short(network), now)?;
-                let wait = rule.take(mark, now).err()?;
-                Some((key, network, wait))
-            });
-            refused
+        let mut rates = self.rates.lock();
+        let (limits, table) = &mut *rates;
+        let rule = match rate {
+            Rate::Begin => limits.begin,
+            Rate::Register => limits.register,
+            Rate::Write => limits.write,
         };
+        let both = [(own, rule), (wide, around(rule))];
+        let refused = both.into_iter().find_map(|(network, rule)| {
+            let key = self.random.hash_one((rate, network));
+            let mark = table.make(key, 0, self.short(network), now)?;
+            let wait = rule.take(mark, now).err()?;
+            Some((key, network, wait))
+        });
+        drop(rates);
         let Some((key, network, wait)) = refused else {
             return Ok(());
         };
@@ -402,101 +323,10 @@ impl Throttle {
     fn short(&self, network: Network) -> u32 {
         short(self.random.hash_one(network))
     }
-
-    fn come_out(&self, keys: &Keys, at: Timestamp, outcome: Outcome) {
-        let mut state = self.state.lock();
-        let limits = state.limits;
-        for (scope, key) in keys.each.into_iter().flatten() {
-            let rule = scope.rule(&limits);
-            let Some(mark) = state.table(scope).find(key) else {
-                continue;
-            };
-            mark.pending = mark.pending.saturating_sub(1);
-            match outcome {
-                Outcome::Withdrawn => {}
-                Outcome::Succeeded => {
-                    mark.row = 0;
-                    if matches!(scope, Scope::Pair | Scope::Device) {
-                        let pending = mark.pending;
-                        *mark = Mark {
-                            pending,
-                            ..Mark::default()
-                        };
-                    }
-                }
-                Outcome::Failed => {
-                    rule.fail(mark, scope.row(&limits), at);
-                    let until = Timestamp::from_millis(mark.held_until);
-                    if until > at {
-                        state.labels.note(key, scope, keys, until, at);
-                        if scope == Scope::Account {
-                            let hash = self.fingerprint(keys.class, &keys.name);
-                            state.saving.note(key, hash);
-                        }
-                    }
-                }
-            }
-        }
-        if matches!(outcome, Outcome::Succeeded) && keys.class == Class::SignIn {
-            state.known.note(keys.account, keys.network, at);
-        }
-    }
 }
 
 fn short(hash: u64) -> u32 {
     (hash >> 16) as u32
-}
-
-#[derive(Clone, Copy)]
-enum Outcome {
-    Succeeded,
-    Failed,
-    Withdrawn,
-}
-
-/// A guess that has been counted and has not come out yet. Dropped, it is a failure.
-#[must_use = "how it came out has to be told"]
-pub struct Attempt {
-    throttle: Arc<Throttle>,
-    keys: Option<Keys>,
-    at: Timestamp,
-}
-
-impl Attempt {
-    /// It was right: takes its counts back and clears its own pair.
-    pub fn succeeded(self) {
-        self.come_out(Outcome::Succeeded);
-    }
-
-    /// It was none, or came to nothing through no fault of the person: takes its counts back.
-    pub fn withdrawn(self) {
-        self.come_out(Outcome::Withdrawn);
-    }
-
-    /// It was wrong.
-    pub fn failed(self) {
-        self.come_out(Outcome::Failed);
-    }
-
-    fn come_out(mut self, outcome: Outcome) {
-        if let Some(keys) = self.keys.take() {
-            self.throttle.come_out(&keys, self.at, outcome);
-        }
-    }
-}
-
-impl fmt::Debug for Attempt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Attempt")
-    }
-}
-
-impl Drop for Attempt {
-    fn drop(&mut self) {
-        if let Some(keys) = self.keys.take() {
-            self.throttle.come_out(&keys, self.at, Outcome::Failed);
-        }
-    }
 }
 
 /// Whose an address is: an IPv4 address, or an IPv6 /64, which is what one customer has.

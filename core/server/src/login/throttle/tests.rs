@@ -411,6 +411,11 @@ fn who_waits_is_forgotten_with_the_wait() {
     let held = throttle.held(later);
     assert!(held.held.is_empty());
     assert_eq!(held.tracked["pairs"], 0);
+    fail(&throttle, "bob", ip(2), 3);
+    let in_time = T0.plus_seconds(1);
+    let right = throttle.attempt(&guess("bob", ip(2)), in_time);
+    right.unwrap().succeeded();
+    assert!(throttle.held(T0).held.is_empty(), "nor with a success");
 }
 
 #[test]
