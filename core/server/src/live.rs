@@ -71,6 +71,7 @@ impl Live {
         id: [u8; 16],
         expires_at: Option<Timestamp>,
     ) -> Result<(), StoreError> {
+        tx.sign_off();
         token::revoke(tx, id, expires_at)?;
         let index = Arc::clone(&self.revocations);
         tx.on_commit(move || index.insert(id, expires_at));

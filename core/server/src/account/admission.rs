@@ -24,9 +24,9 @@ pub const EXPECTED: Table<Expected, Expectation> = Table::new(16, "expected-iden
 /// The account each e-mail address belongs to, as an authoritative issuer or an admin said.
 pub const PROVEN: Table<str, Uid> = Table::new(17, "proven-addresses");
 /// Identities that came in by an invite: their backend's domain and group rules are waived.
-const WAIVED: Table<IdentityKey, ()> = Table::new(18, "waived-identities");
+pub(super) const WAIVED: Table<IdentityKey, ()> = Table::new(18, "waived-identities");
 /// Accounts that are admins because of a group, and cease to be when they leave it.
-const BY_GROUP: Table<Uid, ()> = Table::new(19, "admins-by-group");
+pub(super) const BY_GROUP: Table<Uid, ()> = Table::new(19, "admins-by-group");
 
 /// What becomes of an identity that is not linked yet: the backend's `accounts` key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -122,6 +122,7 @@ pub fn set_disabled(
 ) -> Result<Account, AccountError> {
     let account = change(live, tx, uid, |account| account.disabled = disabled)?;
     if disabled {
+        tx.sign_off();
         crate::login::end_all(live, tx, uid, None, now)?;
     }
     Ok(account)
@@ -165,6 +166,7 @@ pub fn delete(
     if ADMINS.delete(tx, uid)? && !any_admin(tx)? {
         return Err(AccountError::LastAdmin);
     }
+    tx.sign_off();
     crate::login::end_all(live, tx, uid, None, now)?;
     crate::token::api::revoke_all(live, tx, uid)?;
     for identity in &account.identities {

@@ -65,7 +65,8 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-fn message<T: DeserializeOwned>(request: &Request) -> Result<T, ApiError> {
+/// What the operator's command says.
+pub(super) fn message<T: DeserializeOwned>(request: &Request) -> Result<T, ApiError> {
     serde_json::from_slice(&request.bytes)
         .map_err(|error| ApiError::auth(StatusCode::BAD_REQUEST, &error.to_string()))
 }

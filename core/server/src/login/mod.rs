@@ -10,6 +10,7 @@
 pub mod conversation;
 mod desk;
 pub mod device;
+mod ending;
 mod entry;
 mod guesses;
 mod issuer;
@@ -25,7 +26,7 @@ use crate::{
     id::{LoginId, TokenId, Uid},
     live::Live,
     secret::Secret,
-    store::{Order, Read, StoreError, Table, Tx},
+    store::{KnownTable, Order, Read, StoreError, Table, Tx},
     token::{
         Claims, Scopes, TokenUse,
         grant::{self, NewGrant},
@@ -34,8 +35,9 @@ use crate::{
 
 pub(crate) use desk::Waiting;
 pub use desk::{Away, Desk};
+pub use ending::{EndedAll, end_everything};
 pub(crate) use entry::origin;
-pub(crate) use issuer::sweep as sweep_issuer_sessions;
+pub(crate) use issuer::has_login;
 pub use issuer::{ISSUER_SESSIONS, end_by_issuer};
 pub use outcome::{Guest, Progress, ReturnError, SignInError, SignedIn, Visit};
 pub use record::Login;
@@ -43,6 +45,15 @@ pub use throttle::familiar;
 
 /// Logins by account and id.
 pub const LOGINS: Table<(Uid, LoginId), Login> = Table::new(4, "logins");
+
+/// The tables of this module.
+pub(crate) fn tables() -> Vec<KnownTable> {
+    let mut all = vec![LOGINS.known(), ISSUER_SESSIONS.known()];
+    all.extend(ticket::tables());
+    all.extend(device::tables());
+    all.push(throttle::SAVED.known());
+    all
+}
 
 /// Where a login comes from and who vouched.
 #[derive(Clone, Debug)]
@@ -271,46 +282,10 @@ pub fn list(from: &impl Read, uid: &Uid) -> Result<Vec<(LoginId, Login)>, StoreE
         .collect()
 }
 
-/// Removes expired logins among the next `budget` stored ones, and says where to go on from
-/// (`None`: the end was reached).
-///
-/// # Errors
-/// Only of the store.
-pub fn sweep(
-    tx: &mut Tx<'_>,
-    from: Option<Vec<u8>>,
-    budget: usize,
-    now: Timestamp,
-) -> Result<Option<Vec<u8>>, StoreError> {
-    let page: Vec<_> = LOGINS
-        .scan(tx, &[], from.as_deref(), Order::Ascending)
-        .take(budget)
-        .collect::<Result<_, _>>()?;
-    let full = page.len() == budget;
-    let mut last = None;
-    for (key, login) in page {
-        if login.expires_at <= now {
-            let uid = Uid::from_bytes(first_half(&key)?);
-            LOGINS.delete(tx, &(uid, login_id(&key)?))?;
-            if let Some(grant) = login.grant {
-                grant::forget(tx, &grant)?;
-            }
-        }
-        last = Some(key);
-    }
-    Ok(last.filter(|_| full))
-}
-
 fn login_id(key: &[u8]) -> Result<LoginId, StoreError> {
     let half = key
         .get(16..32)
         .and_then(|half| <[u8; 16]>::try_from(half).ok());
     half.map(LoginId::from_bytes)
-        .ok_or_else(|| LOGINS.corrupt(key))
-}
-
-fn first_half(key: &[u8]) -> Result<[u8; 16], StoreError> {
-    key.first_chunk::<16>()
-        .copied()
         .ok_or_else(|| LOGINS.corrupt(key))
 }

@@ -39,6 +39,8 @@ pub enum Kind {
     Throttle,
     /// What a browser keeps that signed in to an account before.
     Familiar,
+    /// Nothing: tells one installation's key from another's.
+    Installation,
 }
 
 impl Kind {
@@ -57,6 +59,7 @@ impl Kind {
             Self::Form => b"form\0",
             Self::Throttle => b"throttle\0",
             Self::Familiar => b"familiar\0",
+            Self::Installation => b"installation\0",
         }
     }
 }

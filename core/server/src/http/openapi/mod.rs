@@ -7,6 +7,7 @@
 //! together.
 
 mod account;
+mod keys;
 mod operation;
 mod operator;
 mod pages;
@@ -58,6 +59,7 @@ fn operations() -> Vec<Operation> {
         settings::operations(),
         operator::operations(),
         throttle::operations(),
+        keys::operations(),
     ];
     features.into_iter().flatten().collect()
 }

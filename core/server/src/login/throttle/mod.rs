@@ -56,7 +56,7 @@ pub use held::{Held, HeldKey, Which};
 pub use limits::Limits;
 pub use network::Network;
 pub use rule::{Row, Rule};
-pub(crate) use saved::save;
+pub(crate) use saved::{SAVED, save};
 
 /// What is guessed at. Each has counts of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
