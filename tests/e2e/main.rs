@@ -3,6 +3,7 @@
 mod access;
 mod accounts;
 mod assertions;
+mod audit;
 mod backend;
 mod backup;
 mod browser;

@@ -7,6 +7,7 @@
 mod account;
 mod admin;
 mod api;
+mod audit;
 mod backup;
 mod claims;
 mod client;
@@ -63,6 +64,7 @@ enum Command {
     Backup(backup::Args),
     Restore(restore::Args),
     Data(data::Args),
+    Audit(audit::Args),
     Doctor(doctor::Args),
     Login(login::Args),
     Register(register::Args),
@@ -98,6 +100,7 @@ fn main() -> ExitCode {
         Command::Backup(args) => backup::run(&args),
         Command::Restore(args) => restore::run(&args),
         Command::Data(args) => data::run(&args),
+        Command::Audit(args) => audit::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Login(args) => login::run(&args),
         Command::Register(args) => register::run(&args),

@@ -9,6 +9,7 @@
 pub mod account;
 pub mod app;
 pub mod archive;
+pub mod audit;
 pub mod backend;
 pub mod clock;
 pub mod config;
@@ -27,3 +28,4 @@ pub mod tls;
 pub mod token;
 mod upkeep;
 mod uses;
+mod webhook;

@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     app::{App, Running},
+    audit::{Entry, Event, Retention, Scene, prune},
     store::StoreError,
     sweep::Sweeper,
     token::{self, Overlap},
@@ -35,6 +36,9 @@ pub(crate) async fn run(running: Arc<Running>) {
             app.held().drop_idle(app.clock.now());
             if second % 60 == 29 {
                 retire_keys(&app, &mut overlap).await?;
+            }
+            if second % 600 == 30 {
+                shorten_trail(&app).await?;
             }
             if second % 60 == 59 {
                 app.flush_uses().await;
@@ -81,6 +85,26 @@ fn look_after_backends(running: Arc<Running>) {
     });
 }
 
+/// Lets go of old entries of the audit trail: as many as a flood can add between two rounds.
+async fn shorten_trail(app: &App) -> Result<(), StoreError> {
+    let (config, now) = (&app.config.audit, app.clock.now());
+    let keep = Retention {
+        age: config.retention.as_secs(),
+        count: config.max_entries,
+    };
+    for _ in 0..50 {
+        let audit = app.live.audit.clone();
+        let more = app
+            .store
+            .write(move |tx| prune(&audit, tx, keep, TURN as u64, now))
+            .await?;
+        if !more {
+            break;
+        }
+    }
+    Ok(())
+}
+
 async fn retire(app: &App) -> Result<(), StoreError> {
     let now = app.clock.now();
     if app
@@ -111,7 +135,11 @@ async fn retire_keys(app: &App, overlap: &mut Overlap) -> Result<(), StoreError>
         let (keys, name) = (Arc::clone(&app.keys), kid.clone());
         match tokio::task::spawn_blocking(move || keys.retire(&name, now)).await {
             Ok(Ok(())) => {
-                tracing::info!(target: "audit", kid, "a signing key outlived its tokens and was retired");
+                let live = app.live.by(Scene::system(now));
+                let retired = Entry::new(Event::KeyRetired)
+                    .reason("it outlived its tokens")
+                    .detail(kid);
+                app.store.write(move |tx| live.note(tx, retired)).await?;
             }
             Ok(Err(error)) => tracing::warn!(%error, kid, "a signing key was not retired"),
             Err(_) => tracing::error!(kid, "retiring a signing key panicked"),

@@ -213,6 +213,11 @@ impl Remote {
         parse(&self.call(Method::GET, "/auth/operator/store", None)?)
     }
 
+    /// What is at a path.
+    pub(crate) fn get<T: for<'de> Deserialize<'de>>(&self, path: &str) -> Result<T, Failure> {
+        parse(&self.call(Method::GET, path, None)?)
+    }
+
     /// Puts the changed configuration in force.
     pub(crate) fn reload(&self) -> Result<Value, Failure> {
         parse(&self.call(Method::POST, "/auth/operator/reload", None)?)

@@ -268,7 +268,6 @@ fn join(
     now: Timestamp,
 ) -> Result<Account, AccountError> {
     link(live, tx, uid, asserted.key.clone(), now)?;
-    tracing::info!(target: "audit", backend = asserted.key.backend, %uid, "an identity was linked");
     ACCOUNTS.get(tx, uid)?.ok_or(AccountError::NotFound)
 }
 
@@ -350,8 +349,7 @@ pub fn map_admin(
     let is_in = asserted.is_in_any(&rules.admin_groups);
     if is_in && !account.is_admin {
         BY_GROUP.put(tx, &uid, &())?;
-        tracing::info!(target: "audit", account = account.name.as_str(), "an admin by group");
-        return roster::set_admin(live, tx, &uid, true);
+        return roster::set_admin_because(live, tx, &uid, true, "group");
     }
     if !is_in && !rules.admin_groups.is_empty() && BY_GROUP.contains(tx, &uid)? {
         if roster::is_last_admin(tx, &uid)? {
@@ -362,8 +360,7 @@ pub fn map_admin(
             return Ok(account);
         }
         BY_GROUP.delete(tx, &uid)?;
-        tracing::info!(target: "audit", account = account.name.as_str(), "no admin by group any more");
-        return roster::set_admin(live, tx, &uid, false);
+        return roster::set_admin_because(live, tx, &uid, false, "group");
     }
     Ok(account)
 }

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 use super::{StartError, parts};
 use crate::{
     archive::{self, Held},
+    audit::Audit,
     backend::Services,
     clock::{Clock, Timestamp},
     config::Config,
@@ -58,7 +59,8 @@ impl Ground {
         let settings = parts::key_settings(config, listening);
         let keyring = Keyring::load_or_create(&data_dir, &settings, now)?;
         installation::bind(&store, &keyring, &data_dir).await??;
-        let live = Live::load(&store, keyring.hasher(), now)?;
+        let mut live = Live::load(&store, keyring.hasher(), now)?;
+        live.audit = Audit::new(Arc::clone(&live.hasher), clock.clone());
         tracing::debug!(
             millis = began.elapsed().as_millis(),
             "accounts and revocations loaded"

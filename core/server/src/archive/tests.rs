@@ -11,7 +11,7 @@ use crate::{
     config::{Config, Env, Overrides},
     id::Uid,
     store::{Options, Store, StoreError},
-    token::{Keyring, REVOCATIONS, revoke},
+    token::{KeySettings, Keyring, REVOCATIONS, revoke},
 };
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -26,7 +26,7 @@ fn about() -> About {
 fn data_dir() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(&dir.path().join("store"), &Options::default()).unwrap();
-    Keyring::load_or_create(dir.path(), None).unwrap();
+    Keyring::load_or_create(dir.path(), &KeySettings::default(), NOW).unwrap();
     let fill = |tx: &mut crate::store::Tx<'_>| {
         tx.mark_initialised();
         (0..20).try_for_each(|n| revoke(tx, [n; 16], Some(NOW)))
@@ -137,8 +137,8 @@ fn ending_everything_revokes_and_takes_new_keys() {
         ..HOW
     };
     restore(&backup[..], into.path(), &how).unwrap();
-    let old = Keyring::load_or_create(from.path(), None).unwrap();
-    let new = Keyring::load_or_create(into.path(), None).unwrap();
+    let old = Keyring::load_or_create(from.path(), &KeySettings::default(), NOW).unwrap();
+    let new = Keyring::load_or_create(into.path(), &KeySettings::default(), NOW).unwrap();
     assert!(new.kids().all(|kid| old.kids().all(|old| old != kid)));
     let store = Store::open(&into.path().join("store"), &Options::default()).unwrap();
     assert!(REVOCATIONS.contains(&store.reader(), &[7; 16]).unwrap());

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ArchiveError, FORMAT, FileLine, Head, Tail};
 use crate::{
+    audit,
     clock::Timestamp,
     config::Config,
     secret::Secret,
@@ -67,6 +68,14 @@ pub struct Source {
     has_begun: bool,
 }
 
+/// What goes with a keyring: the mark of the installation, and the audit trail, whose seal is
+/// worth nothing without it (`omnigent audit export` is its way out).
+fn without_keys() -> Vec<u8> {
+    let mut tables = vec![INSTALLATION.known()];
+    tables.extend(audit::tables());
+    tables.iter().map(|table| table.id).collect()
+}
+
 impl Source {
     /// Of the snapshot and, for a backup, of the keyring in `data_dir`.
     ///
@@ -87,7 +96,7 @@ impl Source {
                 let keyring = keycopy::copy_out(data_dir)?.ok_or_else(missing)?;
                 (Some(keyring), vec![])
             }
-            Kind::Export => (None, vec![INSTALLATION.known().id]),
+            Kind::Export => (None, without_keys()),
         };
         let head = Head {
             omnigent: kind,

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     account::{ACCOUNTS, AccountError, AccountName, Chosen, OfficeError},
     app::App,
+    audit::{Entry, Event},
     clock::Timestamp,
     config::Registration,
     login::{self, Established, Guest, SignedIn, throttle::Rate},
@@ -69,19 +70,7 @@ async fn login(app: Arc<App>, request: Request, body: LoginBody) -> Outcome {
             request.now,
         )
         .await;
-    let progress = progress.map_err(|error| denied(&request, &body.username, error.into()))?;
-    super::conversations::answer(&app, progress)
-}
-
-/// Notes who was denied, and gives the answer on.
-pub(super) fn denied(request: &Request, username: &str, error: ApiError) -> ApiError {
-    let (request_id, address, status) = (
-        request.head.id,
-        request.head.address(),
-        error.status().as_u16(),
-    );
-    tracing::info!(%request_id, %address, username, status, "sign-in refused");
-    error
+    super::conversations::answer(&app, progress?)
 }
 
 /// The answer that hands out a login: the token, and the cookie for browsers.
@@ -111,7 +100,8 @@ pub(super) async fn end_login(app: &App, request: &Request) -> Result<(), ApiErr
     let Some(token) = request.principal().and_then(|principal| principal.token()) else {
         return Ok(());
     };
-    let (live, uid, sid) = (app.live.clone(), token.uid, token.sid);
+    let (uid, sid) = (token.uid, token.sid);
+    let live = app.live.by(request.scene());
     app.store
         .write(move |tx| login::end(&live, tx, &uid, &sid))
         .await?;
@@ -192,12 +182,20 @@ pub(super) async fn set_up(
         password: Password::new(password),
     };
     let (guest, now) = (request.guest_of(app, None), request.now);
+    let report = |entry| app.live.audit.report(request.scene(), entry);
     // A code can be guessed no faster than a password.
     let attempt = match app.office.needs_setup_code() {
-        true => Some(app.desk.guess_code("setup code", guest.address, now)?),
+        true => Some(
+            app.desk
+                .guess_code("setup code", guest.address, now)
+                .inspect_err(|_| report(Entry::new(Event::Throttled).reason("setup code")))?,
+        ),
         false => None,
     };
     let established = app.office.setup(chosen, code, guest.clone(), now).await;
+    if matches!(established, Err(OfficeError::SetupCode)) {
+        report(Entry::new(Event::ClaimDenied).reason("setup code"));
+    }
     match (attempt, &established) {
         (Some(attempt), Err(OfficeError::SetupCode)) => attempt.failed(),
         (Some(attempt), _) => attempt.withdrawn(),
@@ -262,10 +260,17 @@ pub(super) async fn join(
     password: &str,
 ) -> Result<SignedIn, ApiError> {
     let (guest, now) = (request.guest_of(app, None), request.now);
-    let attempt = app.desk.guess_code("", guest.address, now)?;
+    let report = |entry| app.live.audit.report(request.scene(), entry);
+    let attempt = app
+        .desk
+        .guess_code("", guest.address, now)
+        .inspect_err(|_| report(Entry::new(Event::Throttled).reason("invites")))?;
     let checked = app.office.check_invite(invite.clone(), now).await;
     match &checked {
-        Err(OfficeError::Account(AccountError::Invite)) => attempt.failed(),
+        Err(OfficeError::Account(AccountError::Invite)) => {
+            report(Entry::new(Event::InviteDenied));
+            attempt.failed();
+        }
         _ => attempt.withdrawn(),
     }
     checked?;
@@ -319,15 +324,22 @@ pub(super) async fn change_own_password(
         principal.account.uid,
         principal.token().map(|token| token.sid),
     );
+    let report = |entry| app.live.audit.report(request.scene(), entry);
     let guest = request.guest_of(app, None);
-    let attempt = app.desk.guess(&principal.account.id, &guest, request.now)?;
+    let attempt = app
+        .desk
+        .guess(&principal.account.id, &guest, request.now)
+        .inspect_err(|_| report(Entry::new(Event::Throttled).reason("old password")))?;
     let (old, new) = (Password::new(old), Password::new(new));
     let changed = app
         .office
-        .change_password(uid, keep, &old, &new, request.now)
+        .change_password(uid, keep, &old, &new, request.scene())
         .await;
     match &changed {
-        Err(OfficeError::WrongPassword) => attempt.failed(),
+        Err(OfficeError::WrongPassword) => {
+            report(Entry::new(Event::PasswordDenied).reason("old password"));
+            attempt.failed();
+        }
         Ok(()) => attempt.succeeded(),
         Err(_) => attempt.withdrawn(),
     }

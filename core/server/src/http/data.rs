@@ -14,6 +14,7 @@ use super::{
 use crate::{
     app::App,
     archive::{About, ArchiveError, Kind, Source},
+    audit::{Entry, Event},
     store::{StoreError, Writing},
     tables,
 };
@@ -89,7 +90,17 @@ async fn begin(app: Arc<App>, request: Request) -> Outcome {
     let head = json!(source.head());
     let records = source.records();
     let id = app.held().hold(source, request.now);
-    tracing::warn!(target: "audit", ?kind, records, "the operator reads all data");
+    let read = Entry::new(Event::DataRead).detail(format!("{records} records"));
+    let read = read.reason(match kind {
+        Kind::Backup => "backup",
+        Kind::Export => "export",
+    });
+    let live = app.live.by(request.scene());
+    let noted = app.store.write(move |tx| live.note(tx, read)).await;
+    // A full disk must not keep anybody from a backup.
+    if let Err(error) = noted {
+        tracing::warn!(%error, "not in the audit trail: the operator reads all data");
+    }
     Ok(no_store(ok(
         &json!({"id": id, "head": head, "records": records}),
     )))

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     account::{AccountError, MagicLink, issue_magic, redeem_magic},
     app::App,
+    audit::{Entry, Event},
     login,
 };
 
@@ -36,7 +37,7 @@ pub(super) fn routes() -> Vec<Route> {
 async fn magic(app: Arc<App>, request: Request) -> Outcome {
     let uid = request.user()?.account.uid;
     let expires_at = request.now.plus_seconds(app.magic_ttl);
-    let live = app.live.clone();
+    let live = app.live.by(request.scene());
     let token = app
         .store
         .write(move |tx| issue_magic(&live, tx, &MagicLink { uid, expires_at }))
@@ -94,10 +95,15 @@ async fn redeem_meant(app: Arc<App>, request: Request) -> Outcome {
 }
 
 async fn redeem_token(app: &App, request: &Request, token: String) -> Outcome {
-    let (live, lifetimes, now) = (app.live.clone(), app.lifetimes.clone(), request.now);
+    let (lifetimes, now) = (app.lifetimes.clone(), request.now);
+    let live = app.live.by(request.head.scene(now));
+    let report = |entry| app.live.audit.report(request.scene(), entry);
     let guest = request.guest(None);
     let attempt = app.desk.guess_code("", guest.address, now);
-    let attempt = attempt.map_err(|error| ApiError::from(error).for_people())?;
+    let attempt = attempt.map_err(|error| {
+        report(Entry::new(Event::Throttled).reason("sign-in links"));
+        ApiError::from(error).for_people()
+    })?;
     let redeemed = app
         .store
         .write(move |tx| {
@@ -120,6 +126,7 @@ async fn redeem_token(app: &App, request: &Request, token: String) -> Outcome {
         }
         Err(_) => {
             attempt.failed();
+            report(Entry::new(Event::MagicLinkDenied));
             Ok(redirect("/login?magic=expired"))
         }
     }

@@ -9,6 +9,7 @@
 mod accounts;
 mod agents;
 mod arrive;
+mod audit;
 mod authenticate;
 mod body;
 mod cli;
@@ -122,6 +123,7 @@ pub fn routes() -> Vec<Route> {
         info::routes(),
         accounts::routes(),
         agents::routes(),
+        audit::routes(),
         sessions::routes(),
         conversations::routes(),
         forms::routes(),

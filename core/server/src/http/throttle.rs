@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     app::App,
+    audit::{Entry, Event},
     login::throttle::{Network, Which},
 };
 
@@ -61,6 +62,12 @@ async fn clear(app: Arc<App>, request: Request) -> Outcome {
     };
     let cleared = app.desk.throttle.clear(&which, request.now);
     app.save_throttle().await;
-    tracing::warn!(target: "audit", request_id = %request.head.id, ?which, cleared, "the operator let go of who had to wait");
+    let detail = match &which {
+        Which::Account(name) => format!("account {name}"),
+        Which::Network(network) => format!("network {network}"),
+        Which::All => "all".to_owned(),
+    };
+    let entry = Entry::new(Event::ThrottleCleared).detail(detail);
+    app.live.audit.report(request.scene(), entry);
     Ok(no_store(ok(&json!({"cleared": cleared}))))
 }

@@ -15,9 +15,10 @@ use tokio::time::Instant;
 use super::{
     Guest, Lifetimes, Progress, ReturnError, SignInError, Visit,
     conversation::{Conversations, Pending},
-    throttle::{Rate, Throttle},
+    throttle::{Attempt, Rate, Throttle},
 };
 use crate::{
+    audit::{Entry, Event},
     backend::{Backends, Instance},
     clock::Timestamp,
     id::ConversationId,
@@ -93,7 +94,7 @@ impl Desk {
         now: Timestamp,
     ) -> Result<Progress, SignInError> {
         let began = Instant::now();
-        let attempt = self.guess(name, &guest, now)?;
+        let attempt = self.attempt(name, &guest, now)?;
         let answer = Answer::password(name, password);
         let outcome = self.try_password(&answer, backend, &guest, now).await;
         Self::settle(attempt, &outcome);
@@ -130,11 +131,23 @@ impl Desk {
                 }
             }
         }
-        Err(if asked {
-            SignInError::Denied
-        } else {
-            SignInError::NoBackend
+        if !asked {
+            return Err(SignInError::NoBackend);
+        }
+        let denied = Entry::new(Event::LoginDenied).reason("not known");
+        self.refuse(denied.typed(answer.text("username")), guest, now);
+        Err(SignInError::Denied)
+    }
+
+    /// Counts an attempt to sign in.
+    fn attempt(&self, name: &str, guest: &Guest, now: Timestamp) -> Result<Attempt, SignInError> {
+        self.guess(name, guest, now).inspect_err(|_| {
+            self.refuse(Entry::new(Event::Throttled).typed(name), guest, now);
         })
+    }
+
+    fn refuse(&self, entry: Entry, guest: &Guest, now: Timestamp) {
+        self.live.audit.report(guest.scene(now), entry);
     }
 
     /// Begins a sign-in with the named backend, or the first one.
@@ -182,7 +195,7 @@ impl Desk {
         // Whoever has to wait can answer this very step afterwards.
         let name = self.conversations.look(id, now, |step| step.name(answer));
         let name = name.ok_or(SignInError::Expired)?;
-        let attempt = self.guess(&name, &guest, now)?;
+        let attempt = self.attempt(&name, &guest, now)?;
         let Some(pending) = self.conversations.take_if(id, now, is_here) else {
             attempt.withdrawn();
             return Err(SignInError::Expired);
@@ -284,6 +297,14 @@ impl Desk {
         now: Timestamp,
     ) -> Result<Progress, SignInError> {
         let (name, address) = (backend.name(), guest.address);
+        let refuse = |entry: Entry, typed: &str| {
+            let entry = entry.backend(name);
+            let entry = match typed {
+                "" => entry,
+                typed => entry.typed(typed),
+            };
+            self.refuse(entry, guest, now);
+        };
         match step {
             Step::Ask { form, state } => {
                 let waiting = Waiting {
@@ -303,17 +324,32 @@ impl Desk {
                 let invite = thread.visit.invite;
                 let signed_in = self
                     .sign_in(backend, &identity, invite, guest.clone(), now)
-                    .await?;
-                Ok(Progress::SignedIn(Box::new(signed_in)))
+                    .await;
+                match signed_in {
+                    Ok(signed_in) => Ok(Progress::SignedIn(Box::new(signed_in))),
+                    Err(error) => {
+                        let denied = Entry::new(Event::LoginDenied).reason(error.word());
+                        refuse(denied, &thread.name);
+                        Err(error)
+                    }
+                }
             }
             Step::Denied { reason, message } => {
-                tracing::info!(target: "audit", backend = name, %address, reason, "sign-in denied");
+                // What a plugin says is for the log: it may repeat what somebody typed.
+                tracing::info!(backend = name, %address, reason, "sign-in denied");
+                refuse(
+                    Entry::new(Event::LoginDenied).reason("denied"),
+                    &thread.name,
+                );
                 Err(message.map_or(SignInError::Denied, |message| {
                     SignInError::Refused(plain(&message))
                 }))
             }
             Step::NotMine => {
-                tracing::info!(target: "audit", backend = name, %address, "sign-in denied: not known here");
+                refuse(
+                    Entry::new(Event::LoginDenied).reason("not known"),
+                    &thread.name,
+                );
                 Err(SignInError::Denied)
             }
         }

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{throttle::network, ticket::Approval};
 use crate::{
+    audit::{Entry, Event},
     clock::Timestamp,
     live::Live,
     secret::Secret,
@@ -252,7 +253,7 @@ pub fn approve(
     if since < device.created_at {
         return Ok(Decided::Stale);
     }
-    decide(tx, &key, device, Decision::Approved(approval))
+    decide(live, tx, &key, device, Decision::Approved(approval))
 }
 
 /// Denies the device grant that waits under a code.
@@ -266,18 +267,25 @@ pub fn deny(
     now: Timestamp,
 ) -> Result<Decided, StoreError> {
     match find(live, tx, typed, now)? {
-        Some((key, device)) => decide(tx, &key, device, Decision::Denied),
+        Some((key, device)) => decide(live, tx, &key, device, Decision::Denied),
         None => Ok(Decided::Unknown),
     }
 }
 
 fn decide(
+    live: &Live,
     tx: &mut Tx<'_>,
     key: &[u8; 32],
     mut device: Device,
     decision: Decision,
 ) -> Result<Decided, StoreError> {
     CODES.delete(tx, &device.code)?;
+    let event = match decision {
+        Decision::Approved(_) => Event::DeviceApproved,
+        _ => Event::DeviceDenied,
+    };
+    let asked = format!("{}, asked for from {}", device.client(), device.address);
+    live.note(tx, Entry::new(event).detail(asked))?;
     device.decision = decision;
     DEVICES.put(tx, key, &device)?;
     Ok(Decided::Done)

@@ -21,6 +21,7 @@ pub mod ticket;
 
 use crate::{
     account::{self, Account, AccountError},
+    audit::{Entry, Event},
     backend::Instance,
     clock::Timestamp,
     id::{LoginId, TokenId, Uid},
@@ -224,6 +225,12 @@ fn begin(
         client_id,
     };
     LOGINS.put(tx, &(*uid, sid), &login)?;
+    let accepted = Entry::new(Event::LoginAccepted)
+        .account(*uid, account.name.as_str())
+        .login(&sid)
+        .backend(&login.backend)
+        .by_themselves();
+    live.note(tx, accepted)?;
     Ok(Established {
         account,
         claims,
@@ -239,12 +246,25 @@ pub fn end(live: &Live, tx: &mut Tx<'_>, uid: &Uid, sid: &LoginId) -> Result<boo
     let Some(login) = LOGINS.get(tx, &(*uid, *sid))? else {
         return Ok(false);
     };
+    finish(live, tx, uid, sid, &login)?;
+    let ended = Entry::new(Event::LoginEnded).login(sid);
+    live.note_of(tx, uid, ended.backend(&login.backend))?;
+    Ok(true)
+}
+
+fn finish(
+    live: &Live,
+    tx: &mut Tx<'_>,
+    uid: &Uid,
+    sid: &LoginId,
+    login: &Login,
+) -> Result<(), StoreError> {
     LOGINS.delete(tx, &(*uid, *sid))?;
     live.revoke(tx, *sid.as_bytes(), Some(login.expires_at))?;
     if let Some(grant) = login.grant {
         grant::forget(tx, &grant)?;
     }
-    Ok(true)
+    Ok(())
 }
 
 /// Ends all logins of the account but `keep`. Says how many.
@@ -261,9 +281,13 @@ pub fn end_all(
     let mut ended = 0;
     for (sid, login) in list(tx, uid)? {
         if keep != Some(&sid) {
-            end(live, tx, uid, &sid)?;
+            finish(live, tx, uid, &sid, &login)?;
             ended += usize::from(now < login.expires_at);
         }
+    }
+    if ended > 0 {
+        let all = Entry::new(Event::LoginEnded).count(ended as u64);
+        live.note_of(tx, uid, all)?;
     }
     Ok(ended)
 }

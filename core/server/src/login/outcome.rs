@@ -7,8 +7,10 @@ use omnigent_plugin::Form;
 use super::{conversation::TooMany, throttle::Throttled};
 use crate::{
     account::AccountError,
+    audit::{Scene, Who},
     backend::CallError,
-    id::{ConversationId, LoginId, Uid},
+    clock::Timestamp,
+    id::{ConversationId, LoginId, RequestId, Uid},
     secret::Secret,
     store::StoreError,
 };
@@ -24,6 +26,21 @@ pub struct Guest {
     pub client_id: Option<String>,
     /// The marks of accounts that this browser signed in to before, as it sent them.
     pub devices: Option<String>,
+    /// The request they came with.
+    pub request: Option<RequestId>,
+}
+
+impl Guest {
+    /// What happens on behalf of somebody who has not shown yet who they are.
+    pub fn scene(&self, at: Timestamp) -> Scene {
+        Scene {
+            address: Some(self.address),
+            request: self.request,
+            agent: Some(self.user_agent.as_str().into())
+                .filter(|agent: &Box<str>| !agent.is_empty()),
+            ..Scene::system(at).done_by(Who::Nobody)
+        }
+    }
 }
 
 /// A login, ready to be handed out.
@@ -88,6 +105,18 @@ pub enum SignInError {
     /// The store cannot tell.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl SignInError {
+    /// Why, in a word, of somebody a backend vouches for.
+    pub(crate) const fn word(&self) -> &'static str {
+        match self {
+            Self::Account(error) => error.word(),
+            Self::Denied => "account disabled",
+            Self::Unavailable(_) => "not a sound identity",
+            _ => "cannot tell",
+        }
+    }
 }
 
 impl From<AccountError> for SignInError {

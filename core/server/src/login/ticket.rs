@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Origin, throttle::network};
 use crate::{
+    audit::{Entry, Event},
     clock::Timestamp,
     id::Uid,
     live::Live,
@@ -215,6 +216,12 @@ pub fn decide(
         return Ok(false);
     };
     CODES.delete(tx, &ticket.code)?;
+    let event = match approval {
+        Some(_) => Event::CliApproved,
+        None => Event::CliDenied,
+    };
+    let asked = format!("asked for from {}", ticket.address);
+    live.note(tx, Entry::new(event).detail(asked))?;
     if approval.is_some() {
         ticket.approved = approval;
         TICKETS.put(tx, &key, &ticket)?;

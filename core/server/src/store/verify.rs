@@ -38,8 +38,8 @@ const DAMAGED: u8 = 2;
 /// Records that are surely proven in a millisecond.
 const PER_MILLI: u128 = 500;
 
-/// Logins: many, and not on the way of a request that only needs an account.
-const LATER: u16 = 4;
+/// Logins and the audit trail: many, and not on the way of a request that only needs an account.
+const LATER: [u16; 2] = [4, 60];
 
 /// The engine behind its proof.
 pub(super) struct Verified {
@@ -156,7 +156,11 @@ impl Verified {
             from = id + 1;
         }
         runs.push(from..0x1_0000);
-        runs.sort_by_key(|run| run.start >> 8 == u32::from(LATER));
+        runs.sort_by_key(|run| {
+            LATER
+                .iter()
+                .any(|table| run.start >> 8 == u32::from(*table))
+        });
         runs
     }
 

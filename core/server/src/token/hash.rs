@@ -41,6 +41,8 @@ pub enum Kind {
     Familiar,
     /// Nothing: tells one installation's key from another's.
     Installation,
+    /// The ends of the audit trail.
+    Audit,
 }
 
 impl Kind {
@@ -60,6 +62,7 @@ impl Kind {
             Self::Throttle => b"throttle\0",
             Self::Familiar => b"familiar\0",
             Self::Installation => b"installation\0",
+            Self::Audit => b"audit\0",
         }
     }
 }

@@ -16,7 +16,7 @@ use super::{
 use crate::store::{Read, Store, StoreError, Table};
 
 /// One record. Not part of an export, which goes with any keyring.
-pub const INSTALLATION: Table<(), [u8; 32]> = Table::new(60, "installation");
+pub const INSTALLATION: Table<(), [u8; 32]> = Table::new(30, "installation");
 
 /// Refuses to go on when the store was in use with a keyring that is not there any more: a new one
 /// must not be made in its place.

@@ -50,6 +50,27 @@ pub(super) fn operations() -> Vec<Operation> {
         ))
         .answers(200, "A page of what is expected", any()),
         op(
+            Method::GET,
+            "/auth/operator/audit/verify",
+            "verify_audit",
+            "Prove the audit trail, a hundred thousand entries at a time",
+        )
+        .query("from", json!({"type": "integer", "minimum": 0}))
+        .answers(
+            200,
+            "What was proven, and what does not fit",
+            object(
+                &[
+                    ("first", json!({"type": "integer"})),
+                    ("last", json!({"type": "integer"})),
+                    ("hash", string()),
+                    ("next", json!({"type": ["integer", "null"]})),
+                    ("fault", json!({"type": ["object", "null"]})),
+                ],
+                &[],
+            ),
+        ),
+        op(
             Method::POST,
             "/auth/users/{id}/reset-link",
             "make_reset_link",

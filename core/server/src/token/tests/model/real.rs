@@ -9,6 +9,7 @@ use crate::{
     live::Live,
     login::{self, Lifetimes, Origin},
     store::{Options, Store, StoreError, Tx},
+    sweep::Sweeper,
     token::{
         api::{self, ApiToken},
         grant,
@@ -240,12 +241,16 @@ impl Server {
     pub(super) fn look_after(&mut self, now: Timestamp) {
         self.write(move |live, tx| api::retire_due(live, tx, now))
             .unwrap();
-        self.write(move |_, tx| login::sweep(tx, None, 2000, now))
-            .unwrap();
         self.live.revocations.purge(now);
         let index = Arc::clone(&self.live.revocations);
-        self.write(move |_, tx| sweep(&index, tx, None, 2000))
-            .unwrap();
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_all().build().unwrap().block_on(async {
+            let mut sweeper = Sweeper::default();
+            sweeper.begin();
+            while sweeper.is_sweeping() {
+                sweeper.turn(&self.store, &index, 2000).await.unwrap();
+            }
+        });
         // Small steps, so that they are several.
         for _ in 0..20 {
             let (reader, keys) = (self.store.reader(), self.keys.list());
