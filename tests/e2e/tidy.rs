@@ -45,6 +45,7 @@ fn each_dependency_has_one_home() {
         ("libloading::", "backend/"),
         ("jsonwebtoken::", "token/"),
         ("toml::", "config/"),
+        ("prometheus::", "metrics/"),
         ("SystemTime::now", "clock.rs"),
         ("reqwest::", "webhook.rs"),
     ];

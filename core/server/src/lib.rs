@@ -18,6 +18,7 @@ pub mod id;
 mod known;
 pub mod live;
 pub mod login;
+pub mod metrics;
 pub mod secret;
 mod secret_file;
 pub mod session;

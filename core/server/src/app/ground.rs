@@ -9,8 +9,10 @@ use crate::{
     backend::Services,
     clock::{Clock, Timestamp},
     config::Config,
+    http,
     live::Live,
     login::{Waiting, conversation::Conversations, device, throttle::Throttle},
+    metrics::Meters,
     store::{Options, Store},
     token::{Keyring, Keys, Verifier, installation},
     uses::Uses,
@@ -27,6 +29,7 @@ pub(super) struct Ground {
     pub(super) throttle: Arc<Throttle>,
     pub(super) conversations: Arc<Conversations<Waiting>>,
     pub(super) uses: Uses,
+    pub(super) meters: Arc<Meters>,
     pub(super) device_pace: device::Pace,
     /// The archive an operator is reading.
     pub(super) held: Held,
@@ -78,6 +81,11 @@ impl Ground {
             throttle,
             conversations: Arc::default(),
             uses: Uses::default(),
+            meters: Arc::new(Meters::new(
+                http::routes()
+                    .iter()
+                    .map(|route| (route.method.to_string(), route.path)),
+            )),
             device_pace: device::Pace::default(),
             held: Held::default(),
             audience: audience.into(),

@@ -20,13 +20,14 @@ use tokio::net::UnixListener;
 use crate::{
     account::{Office, OfficeError},
     archive::Held,
-    backend::Backends,
+    backend::{Backends, Hashing},
     clock::{Clock, Timestamp},
     config::Config,
     http::Settings,
     id::{AgentId, Uid},
     live::Live,
     login::{Desk, Lifetimes, device, throttle},
+    metrics::Meters,
     secret::Secret,
     store::{self, Store, StoreError},
     tls::Terminator,
@@ -37,6 +38,7 @@ use crate::{
 };
 
 use ground::Ground;
+pub use parts::wanted;
 pub use running::{Loader, ReloadError, Reloaded, Running};
 
 /// Why the server does not start, or not go on with another configuration.
@@ -132,6 +134,8 @@ pub struct App {
     pub steady: SteadyGrants,
     /// For how long API tokens are good, and who may make them.
     pub api_policy: Policy,
+    /// What passed through so far.
+    pub meters: Arc<Meters>,
     /// What it was made from.
     pub config: Config,
     ground: Arc<Ground>,
@@ -149,7 +153,7 @@ impl App {
     ) -> Result<Arc<Self>, StartError> {
         let ground = Arc::new(Ground::open(config, listening, clock).await?);
         let url = config.base_url(listening).to_string();
-        let wanted = parts::wanted(config);
+        let wanted = wanted(config);
         let backends = Backends::open(wanted, &ground.services, &url).await;
         let mut app = Self::on(ground, config, backends)?;
         let now = app.started_at;
@@ -178,7 +182,7 @@ impl App {
     pub(crate) async fn reopen(&self, config: &Config) -> Result<Self, StartError> {
         let ground = Arc::clone(&self.ground);
         let url = config.base_url(ground.listening).to_string();
-        let wanted = parts::wanted(config);
+        let wanted = wanted(config);
         let backends = self.backends.reopen(wanted, &ground.services, &url).await;
         let mut app = Self::on(ground, config, backends)?;
         app.office.setup_code.clone_from(&self.office.setup_code);
@@ -213,6 +217,7 @@ impl App {
             conversations: Arc::clone(&ground.conversations),
             lifetimes: lifetimes.clone(),
             verifier: Arc::clone(&ground.verifier),
+            meters: Arc::clone(&ground.meters),
         };
         let office = Office {
             store: ground.store.clone(),
@@ -241,6 +246,7 @@ impl App {
             },
             store: ground.store.clone(),
             verifier: Arc::clone(&ground.verifier),
+            meters: Arc::clone(&ground.meters),
             keys: Arc::clone(&ground.keys),
             clock: ground.clock.clone(),
             config: config.clone(),
@@ -298,6 +304,16 @@ impl App {
     /// The server is claimed: its setup code is worth nothing any more.
     pub fn setup_done(&self) {
         let _ = fs::remove_file(&self.ground.setup_code_file);
+    }
+
+    /// The pool that hashes passwords.
+    pub(crate) fn hashing(&self) -> &Hashing {
+        &self.ground.services.hashing
+    }
+
+    /// What it runs on.
+    pub(crate) fn runtime(&self) -> &tokio::runtime::Handle {
+        &self.ground.services.runtime
     }
 
     /// When device grants were last polled for.

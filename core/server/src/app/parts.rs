@@ -111,7 +111,8 @@ pub(super) fn key_settings(config: &Config, listening: SocketAddr) -> KeySetting
     }
 }
 
-pub(super) fn wanted(config: &Config) -> Vec<Wanted> {
+/// The backends a configuration wants, in their order.
+pub fn wanted(config: &Config) -> Vec<Wanted> {
     let one = |backend: &crate::config::Backend| Wanted {
         name: backend.name.clone(),
         plugin: backend.plugin.clone(),

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Accounts, Audit, Backend, Config, Device, Passwords, Server, Sharing, Throttle, Tls, Tokens,
+    Accounts, Audit, Backend, Config, Device, Metrics, Passwords, Server, Sharing, Throttle, Tls,
+    Tokens,
 };
 
 /// A key whose value differs.
@@ -44,7 +45,7 @@ impl Config {
             now: [public_url, plugin_dir, max_connections_per_address, max_streams, header_timeout,
                   idle_timeout, write_timeout, body_timeout, request_timeout, max_body,
                   trusted_proxies, proxy_protocol],
-            restart: [listen, data_dir, max_connections, shutdown_timeout, unix_socket,
+            restart: [listen, data_dir, max_connections, drain_delay, shutdown_timeout, unix_socket,
                       unix_socket_uids, log_format, log_level]);
         compare!(changes, "tls", &self.tls, &new.tls, Tls,
             now: [certificate_file, key_file, min_version, handshake_timeout, hsts], restart: []);
@@ -66,6 +67,8 @@ impl Config {
             now: [enabled, public], restart: []);
         compare!(changes, "audit", &self.audit, &new.audit, Audit,
             now: [retention, max_entries, webhook], restart: []);
+        compare!(changes, "metrics", &self.metrics, &new.metrics, Metrics,
+            now: [], restart: [listen, allow_on_network]);
         if self.agents != new.agents {
             changes.push(change("agent".to_owned(), false));
         }

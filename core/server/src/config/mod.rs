@@ -16,6 +16,7 @@ mod auth;
 mod backend;
 mod changes;
 mod env;
+mod metrics;
 mod people;
 mod problem;
 mod server;
@@ -37,6 +38,7 @@ pub use auth::Auth;
 pub use backend::{AccountRule, Backend};
 pub use changes::Change;
 pub use env::Env;
+pub use metrics::Metrics;
 pub use people::{Accounts, Agent, Registration, Sharing};
 pub use problem::Problem;
 pub use server::{LogFormat, LogLevel, Server};
@@ -72,6 +74,8 @@ pub struct Config {
     pub sharing: Sharing,
     /// `[audit]`
     pub audit: Audit,
+    /// `[metrics]`
+    pub metrics: Metrics,
     /// User name and password of the admin to create in an empty server
     /// (`OMNIGENT_ACCOUNTS_INIT_ADMIN_USERNAME`, `_PASSWORD`).
     pub initial_admin: Option<(String, Secret<String>)>,
@@ -169,6 +173,7 @@ impl Config {
             agents: people::agents(root.sections("agent")),
             sharing: people::sharing(root.section("sharing")),
             audit: audit::audit(root.section("audit")),
+            metrics: metrics::metrics(root.section("metrics")),
             initial_admin: from_env.initial_admin,
             server,
             warnings: Vec::new(),

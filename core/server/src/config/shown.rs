@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use super::{
     AccountRule, Accounts, Agent, Algorithm, Audit, Backend, Cidr, Config, Device, LogFormat,
-    LogLevel, Origin, Passwords, Registration, Server, Sharing, Throttle, Tls, Tokens, Webhook,
+    LogLevel, Metrics, Origin, Passwords, Registration, Server, Sharing, Throttle, Tls, Tokens,
+    Webhook,
 };
 use crate::{secret::Secret, tls::Version};
 
@@ -195,6 +196,16 @@ impl Config {
                 rows!(&self.device, Device { client_secret }),
             ),
             (
+                "[metrics]".to_owned(),
+                rows!(
+                    &self.metrics,
+                    Metrics {
+                        listen,
+                        allow_on_network
+                    }
+                ),
+            ),
+            (
                 "[sharing]".to_owned(),
                 rows!(&self.sharing, Sharing { enabled, public }),
             ),
@@ -246,6 +257,7 @@ fn server(server: &Server) -> Rows {
             write_timeout,
             body_timeout,
             request_timeout,
+            drain_delay,
             shutdown_timeout,
             max_body,
             trusted_proxies,

@@ -274,7 +274,7 @@ pub(super) async fn join(
         _ => attempt.withdrawn(),
     }
     checked?;
-    app.desk.take(Rate::Register, guest.address, now)?;
+    app.desk.charge(Rate::Register, guest.address, now)?;
     let name = AccountName::parse(username).map_err(AccountError::from)?;
     let chosen = Chosen {
         name,

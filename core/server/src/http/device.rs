@@ -120,7 +120,7 @@ async fn authorize(app: Arc<App>, request: Request, body: Authorize) -> Outcome 
     let (now, guest) = (request.now, request.guest(None));
     let address = guest.address;
     app.desk
-        .take(Rate::Begin, address, now)
+        .charge(Rate::Begin, address, now)
         .map_err(|error| ApiError::from(error).of_oauth())?;
     let too_many = |device::TooMany| ApiError::slow_down(60);
     app.store

@@ -3,7 +3,12 @@
 //! In order: id, `Host`, path, route, body, credential, origin, handler, headers that every answer
 //! has. **Invariant:** whatever happens, there is an answer, and it carries its request's id.
 
-use std::{panic::AssertUnwindSafe, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{FutureExt, Stream, StreamExt};
@@ -46,6 +51,7 @@ pub(super) fn at_once(door: &Arc<Door>, app: &Arc<App>, head: Head) -> Answer {
         check_head(&head).map_err(|_| None)?;
         let found = door.table.find(&head.method, head.uri.path());
         let (route, params) = found.map_err(|_| None)?;
+        head.route.store(route.place, Ordering::Relaxed);
         let Handler::Now(handler) = route.handler else {
             return Err(None);
         };
@@ -88,7 +94,7 @@ pub(super) fn at_once(door: &Arc<Door>, app: &Arc<App>, head: Head) -> Answer {
         }
         Err(_) => Err(ApiError::internal("a handler panicked")),
     };
-    Answer::Now(shaped(&app.settings, &head, outcome))
+    Answer::Now(shaped(app, &head, outcome))
 }
 
 /// Answers a request.
@@ -114,16 +120,20 @@ async fn settle<B: Buf + Send>(
             "request timeout",
         )),
     };
-    shaped(&app.settings, &head, outcome)
+    shaped(&app, &head, outcome)
 }
 
-fn shaped(settings: &Settings, head: &Head, outcome: Outcome) -> Response {
+fn shaped(app: &App, head: &Head, outcome: Outcome) -> Response {
+    let settings = &app.settings;
     let mut response = outcome.unwrap_or_else(|error| {
         log(head, &error);
         super::pages::failure(settings, head, &error)
             .unwrap_or_else(|| error.shaped_for(head.uri.path()).into_response())
     });
     finish(settings, head, &mut response);
+    let (route, status) = (head.route.load(Ordering::Relaxed), response.status());
+    let took = head.began.elapsed();
+    app.meters.requests.note(route, status.as_u16(), took);
     response
 }
 
@@ -137,6 +147,7 @@ async fn run<B: Buf + Send>(
     check_head(&head)?;
     let table = Arc::clone(&door.table);
     let (route, params) = table.find(&head.method, head.uri.path())?;
+    head.route.store(route.place, Ordering::Relaxed);
     let (bytes, content) = if route.body == BodyRule::None {
         (Bytes::new(), Content::None)
     } else {

@@ -10,8 +10,9 @@ use std::{
     pin::Pin,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU16, Ordering},
     },
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -29,7 +30,10 @@ use super::{
     response::Response,
     route::Table,
 };
-use crate::app::{App, Running};
+use crate::{
+    app::{App, Running},
+    metrics::{self, UNMATCHED},
+};
 
 /// What all requests of a connection share.
 pub(super) struct Door {
@@ -68,6 +72,12 @@ pub(super) fn service(
 > {
     use http_body_util::BodyExt;
 
+    let at = match door.peer {
+        Peer::Tcp(_) | Peer::Balancer(_) => metrics::Door::Network,
+        Peer::Socket => metrics::Door::Socket,
+        Peer::Operator => metrics::Door::Operator,
+    };
+    let open = Arc::new(door.running.glance().meters.connections.open(at));
     let door = Arc::new(door);
     let last = move || {
         closing
@@ -79,6 +89,9 @@ pub(super) fn service(
         .then(|arrival, incoming| async { for_warp(answer(arrival, incoming).await) });
     let filter = warp::service(filter);
     hyper::service::service_fn(move |request: Request<Incoming>| {
+        let began = Instant::now();
+        // Open as long as the connection has this service.
+        let _ = &open;
         let (parts, body) = request.into_parts();
         let app = door.running.glance();
         let trusted = &app.settings.trusted_proxies;
@@ -91,6 +104,8 @@ pub(super) fn service(
             client,
             is_from_trusted_proxy,
             id: next_id(),
+            began,
+            route: AtomicU16::new(UNMATCHED),
             expiry_notice: OnceLock::new(),
         };
         match at_once(&door, &app, head) {

@@ -38,6 +38,7 @@ mod peer;
 mod people;
 mod places;
 mod proxied;
+mod ready;
 mod redirects;
 mod request;
 mod response;
@@ -47,6 +48,7 @@ mod sessions;
 mod strangers;
 mod throttle;
 mod tokens;
+mod watch;
 
 use std::time::Duration;
 
@@ -64,6 +66,7 @@ pub use request::{Authority, Head, Principal, Request};
 pub use response::{Outcome, Response};
 pub use route::{Access, Route};
 pub use serve::{Listeners, serve};
+pub use watch::show_metrics;
 
 /// What HTTP needs to know of the configuration.
 #[derive(Clone, Debug)]

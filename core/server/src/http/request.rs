@@ -5,8 +5,9 @@ use std::{
     net::IpAddr,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU16, AtomicU64, Ordering},
     },
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -41,6 +42,10 @@ pub struct Head {
     pub is_from_trusted_proxy: bool,
     /// What the answer and the log call it.
     pub id: RequestId,
+    /// When it came, for how long it takes.
+    pub(super) began: Instant,
+    /// The place of its route in the table, once found.
+    pub(super) route: AtomicU16,
     /// The end of the API token it presents, when that is near: the answer says so.
     pub(super) expiry_notice: OnceLock<Timestamp>,
 }

@@ -24,6 +24,7 @@ use super::{
 use crate::{
     app::Running,
     audit::{Entry, Event, Scene, Who},
+    metrics,
 };
 
 /// How long to wait after the system refused a connection (too many open files).
@@ -76,8 +77,14 @@ pub async fn serve(
                 Err(error) => pause(&error).await,
             },
             proxy = accept_proxy(&house.running, listeners.unix.as_ref(), &socket_uids) => match proxy {
-                Ok(stream) => if let Some(place) = house.places.take() {
-                    converse(&house, stream, Peer::Socket, drain.hear(), Some(place));
+                Ok(stream) => match house.places.take() {
+                    Some(place) => {
+                        converse(&house, stream, Peer::Socket, drain.hear(), Some(place));
+                    }
+                    None => {
+                        let app = house.running.glance();
+                        app.meters.connections.refuse(metrics::Door::Socket);
+                    }
                 },
                 Err(error) => pause(&error).await,
             },
@@ -108,12 +115,13 @@ async fn empty(house: &Arc<House>, drain: &Drain, listener: &TcpListener) {
 
 /// Past a limit the connection is closed at once.
 fn welcome(house: &Arc<House>, drain: &Drain, stream: TcpStream, from: SocketAddr) {
+    let app = house.running.glance();
     let Some(mut place) = house.places.take() else {
+        app.meters.connections.refuse(metrics::Door::Network);
         return;
     };
     let _ = stream.set_nodelay(true);
     let from = from.ip().to_canonical();
-    let app = house.running.glance();
     if app.settings.proxy_protocol || app.tls.is_some() {
         drop(app);
         tokio::spawn(arrive(Arc::clone(house), stream, from, drain.hear(), place));
@@ -132,7 +140,12 @@ pub(super) fn seat(house: &House, place: &mut Place, address: IpAddr) -> bool {
         .iter()
         .any(|block| block.contains(address));
     let most = settings.max_connections_per_address;
-    is_proxy || most >= settings.max_connections || house.places.seat(place, address, most)
+    let is_seated =
+        is_proxy || most >= settings.max_connections || house.places.seat(place, address, most);
+    if !is_seated {
+        app.meters.connections.refuse(metrics::Door::Network);
+    }
+    is_seated
 }
 
 /// Lets the system recover; somebody who was turned away holds nobody else up.

@@ -20,7 +20,7 @@ pub(super) fn count(
     if !is_open || matches!(credential, Credential::Good(_)) {
         return Ok(());
     }
-    let taken = app.desk.take(Rate::Write, head.client, now);
+    let taken = app.desk.charge(Rate::Write, head.client, now);
     taken.map_err(|error| match head.uri.path().starts_with("/oauth/") {
         true => ApiError::from(error).of_oauth(),
         false => error.into(),

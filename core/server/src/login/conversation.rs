@@ -144,11 +144,11 @@ impl<S> Conversations<S> {
         &self,
         id: &ConversationId,
         now: Timestamp,
-        at: impl FnOnce(&S) -> T,
+        at: impl FnOnce(&Pending<S>) -> T,
     ) -> Option<T> {
         let mut table = self.0.lock();
         table.expire(now);
-        table.pending.get(id).map(|pending| at(&pending.step))
+        table.pending.get(id).map(at)
     }
 
     /// Whether a step under way is one of these.

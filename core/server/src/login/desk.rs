@@ -19,10 +19,11 @@ use super::{
 };
 use crate::{
     audit::{Entry, Event},
-    backend::{Backends, Instance},
+    backend::{Backends, CallError, Instance},
     clock::Timestamp,
     id::ConversationId,
     live::Live,
+    metrics::{Logins, Meters},
     store::Store,
     token::Verifier,
 };
@@ -76,6 +77,7 @@ pub struct Desk {
     pub(crate) conversations: Arc<Conversations<Waiting>>,
     pub(crate) lifetimes: Lifetimes,
     pub(crate) verifier: Arc<Verifier>,
+    pub(crate) meters: Arc<Meters>,
 }
 
 impl Desk {
@@ -94,7 +96,9 @@ impl Desk {
         now: Timestamp,
     ) -> Result<Progress, SignInError> {
         let began = Instant::now();
-        let attempt = self.attempt(name, &guest, now)?;
+        let attempt = self
+            .attempt(name, &guest, now)
+            .inspect_err(|error| self.note(Logins::NO_BACKEND, error))?;
         let answer = Answer::password(name, password);
         let outcome = self.try_password(&answer, backend, &guest, now).await;
         Self::settle(attempt, &outcome);
@@ -115,15 +119,15 @@ impl Desk {
             named.is_none_or(|name| backend.name() == name) && !backend.can("redirect")
         };
         for backend in self.backends.interactive().filter(is_meant) {
-            let Step::Ask { form, state } = backend.begin(&self.request(backend, guest)).await?
-            else {
+            let step = backend.begin(&self.request(backend, guest)).await;
+            let Step::Ask { form, state } = self.told(backend, step)? else {
                 continue;
             };
             if !form.is_password() {
                 continue;
             }
             asked = true;
-            match backend.resume(&state, answer).await? {
+            match self.told(backend, backend.resume(&state, answer).await)? {
                 Step::NotMine => {}
                 step => {
                     let sign_in = Thread::new(answer.text("username"), &Visit::default());
@@ -131,12 +135,18 @@ impl Desk {
                 }
             }
         }
-        if !asked {
-            return Err(SignInError::NoBackend);
-        }
-        let denied = Entry::new(Event::LoginDenied).reason("not known");
-        self.refuse(denied.typed(answer.text("username")), guest, now);
-        Err(SignInError::Denied)
+        let error = if asked {
+            let denied = Entry::new(Event::LoginDenied).reason("not known");
+            self.refuse(denied.typed(answer.text("username")), guest, now);
+            SignInError::Denied
+        } else {
+            SignInError::NoBackend
+        };
+        self.note(
+            named.filter(|_| asked).unwrap_or(Logins::NO_BACKEND),
+            &error,
+        );
+        Err(error)
     }
 
     /// Counts an attempt to sign in.
@@ -167,14 +177,14 @@ impl Desk {
             None => interactive.next(),
         };
         let backend = backend.ok_or(SignInError::NoBackend)?;
-        self.take(Rate::Begin, guest.address, now)?;
+        self.charge(Rate::Begin, guest.address, now)?;
         let thread = Thread::new("", visit);
         let mut request = self.request(backend, &guest);
         request.return_state = thread.return_id.to_string();
         if visit.reauth {
             request.purpose = Purpose::Reauthenticate;
         }
-        let step = backend.begin(&request).await?;
+        let step = self.told(backend, backend.begin(&request).await)?;
         self.advance(backend, step, thread, &guest, now).await
     }
 
@@ -193,9 +203,13 @@ impl Desk {
         let began = Instant::now();
         let is_here = |step: &Waiting| step.away_since.is_none();
         // Whoever has to wait can answer this very step afterwards.
-        let name = self.conversations.look(id, now, |step| step.name(answer));
-        let name = name.ok_or(SignInError::Expired)?;
-        let attempt = self.attempt(&name, &guest, now)?;
+        let found = self.conversations.look(id, now, |pending| {
+            (pending.backend.clone(), pending.step.name(answer))
+        });
+        let (backend, name) = found.ok_or(SignInError::Expired)?;
+        let attempt = self
+            .attempt(&name, &guest, now)
+            .inspect_err(|error| self.note(&backend, error))?;
         let Some(pending) = self.conversations.take_if(id, now, is_here) else {
             attempt.withdrawn();
             return Err(SignInError::Expired);
@@ -284,11 +298,40 @@ impl Desk {
             .backends
             .get(&pending.backend)
             .ok_or(SignInError::NoBackend)?;
-        let step = backend.resume(&pending.step.state, answer).await?;
+        let step = backend.resume(&pending.step.state, answer).await;
+        let step = self.told(backend, step)?;
         self.advance(backend, step, thread, guest, now).await
     }
 
     async fn advance(
+        &self,
+        backend: &Instance,
+        step: Step,
+        thread: Thread,
+        guest: &Guest,
+        now: Timestamp,
+    ) -> Result<Progress, SignInError> {
+        let outcome = self.take(backend, step, thread, guest, now).await;
+        match &outcome {
+            Ok(Progress::SignedIn(_)) => self.meters.logins.note(backend.name(), "signed_in"),
+            Ok(_) => {}
+            Err(error) => self.note(backend.name(), error),
+        }
+        outcome
+    }
+
+    /// What a backend said; a sign-in that ends because it cannot tell is counted.
+    fn told<T>(&self, backend: &Instance, said: Result<T, CallError>) -> Result<T, SignInError> {
+        said.map_err(SignInError::from)
+            .inspect_err(|error| self.note(backend.name(), error))
+    }
+
+    /// Counts a sign-in that has ended without a login.
+    fn note(&self, backend: &str, error: &SignInError) {
+        self.meters.logins.note(backend, error.counted());
+    }
+
+    async fn take(
         &self,
         backend: &Instance,
         step: Step,
@@ -328,7 +371,7 @@ impl Desk {
                 match signed_in {
                     Ok(signed_in) => Ok(Progress::SignedIn(Box::new(signed_in))),
                     Err(error) => {
-                        let denied = Entry::new(Event::LoginDenied).reason(error.word());
+                        let denied = Entry::new(Event::LoginDenied).reason(error.counted());
                         refuse(denied, &thread.name);
                         Err(error)
                     }

@@ -63,7 +63,7 @@ impl Desk {
     ///
     /// # Errors
     /// [`SignInError::Throttled`].
-    pub fn take(&self, rate: Rate, address: IpAddr, now: Timestamp) -> Result<(), SignInError> {
+    pub fn charge(&self, rate: Rate, address: IpAddr, now: Timestamp) -> Result<(), SignInError> {
         let taken = self.throttle.take(rate, address, now);
         taken.map_err(SignInError::Throttled)
     }

@@ -117,6 +117,21 @@ impl SignInError {
             _ => "cannot tell",
         }
     }
+
+    /// What it is called where sign-ins are counted.
+    pub(super) const fn counted(&self) -> &'static str {
+        match self {
+            Self::Denied => "denied",
+            Self::Refused(_) => "refused",
+            Self::Expired => "expired",
+            Self::Throttled(_) => "throttled",
+            Self::Busy => "busy",
+            Self::NoBackend => "no_backend",
+            Self::Unavailable(_) => "unavailable",
+            Self::Account(_) => "not_admitted",
+            Self::Store(_) => "store_error",
+        }
+    }
 }
 
 impl From<AccountError> for SignInError {

@@ -21,7 +21,7 @@ use super::{
     ledger::Ledger,
     open::{self, Opened},
     reserve::Reserve,
-    stats::{Counters, Stats, disk},
+    stats::{Counters, Stats, Writing, disk},
     writer::{self, Job, Writer},
 };
 
@@ -234,7 +234,7 @@ impl Store {
     }
 
     /// How large it is and how it is doing. Asks the file system for the sizes of a few files, and
-    /// walks nothing.
+    /// walks nothing. Blocks.
     pub fn stats(&self) -> Stats {
         let inner = &*self.0;
         let waiting = inner
@@ -249,6 +249,16 @@ impl Store {
             has_snapshot: inner.reader.engine.watch.is_on(),
             ..inner.counters.stats()
         }
+    }
+
+    /// Whether it takes writes.
+    pub fn writing(&self) -> Writing {
+        self.0.counters.writing()
+    }
+
+    /// What its writer has done so far.
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.0.counters
     }
 
     /// Returns when damage is found in what was still being proven after opening; else never.

@@ -44,6 +44,6 @@ pub use portable::{Exporter, Filler, Item, MAX_LINE, Parser, Portable, copy};
 pub use read::{Entry, Order, Read, Reader};
 pub use record::{MAX_KEY, MAX_RECORD, Record};
 pub use snapshot::Snapshot;
-pub use stats::{FLUSH_BOUNDS, Stats, Writing, disk};
+pub use stats::{Stats, Writing, disk};
 pub use table::{KnownTable, Table};
 pub use tx::Tx;
