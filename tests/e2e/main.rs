@@ -40,6 +40,7 @@ mod settings;
 mod steps;
 mod swap;
 mod systemd;
+mod throttle;
 mod tickets;
 mod tidy;
 mod tls;

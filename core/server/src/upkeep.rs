@@ -43,6 +43,7 @@ pub(crate) async fn run(running: Arc<Running>) {
             }
             if second % 60 == 59 {
                 app.flush_uses().await;
+                app.save_throttle().await;
                 app.live.revocations.purge(app.clock.now());
                 sweeper.begin();
                 if second % 600 == 599 {

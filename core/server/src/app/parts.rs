@@ -7,6 +7,7 @@ use std::{
     net::SocketAddr,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
+    time::Duration,
 };
 
 use ::http::HeaderValue;
@@ -20,7 +21,7 @@ use crate::{
     clock::{Clock, Timestamp},
     config::{AccountRule, Config, Origin},
     http::{Settings, Times},
-    login::throttle::Limits,
+    login::throttle::{Limits, Row, Rule},
     secret::Secret,
     store::Store,
     tls::Terminator,
@@ -169,11 +170,24 @@ pub(super) fn check_backends(backends: &Backends) -> Result<(), StartError> {
 
 pub(super) fn limits(config: &Config) -> Limits {
     let throttle = &config.throttle;
+    let millis = |wait: Duration| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+    let rule = |free, wait| Rule {
+        free,
+        wait_millis: millis(wait),
+    };
+    let rate = |free: u32, within: Duration| rule(free, within / free.max(1));
+    let minute = Duration::from_secs(60);
     Limits {
-        per_pair: throttle.account_failures,
-        per_network: throttle.address_failures,
-        per_account: throttle.account_failures.saturating_mul(10),
-        window_millis: u64::try_from(throttle.window.as_millis()).unwrap_or(u64::MAX),
+        pair: rule(throttle.account_failures, throttle.account_wait),
+        account: rule(throttle.stranger_failures, throttle.stranger_wait),
+        network: rule(throttle.address_failures, throttle.address_wait),
+        row: Row {
+            limit: throttle.failures_in_a_row,
+            pause_millis: millis(throttle.pause),
+        },
+        begin: rate(throttle.begun_per_minute, minute),
+        register: rate(throttle.registered_per_hour, 60 * minute),
+        write: rate(throttle.writes_per_minute, minute),
         max_entries: throttle.max_tracked,
     }
 }

@@ -23,6 +23,7 @@ use super::{
     request::{Head, Request},
     response::{Outcome, Response},
     route::{Handler, is_decodable},
+    strangers,
 };
 use crate::{
     app::App,
@@ -166,6 +167,7 @@ async fn run<B: Buf + Send>(
         None => authenticate(&app, &head, now).await,
     };
     check_credential(&app, &head, &credential, now)?;
+    strangers::count(&app, &head, route, &credential, now)?;
     let request = Request {
         door,
         head,

@@ -28,6 +28,7 @@ mod info;
 mod json;
 mod keys;
 mod logins;
+mod magic;
 mod oauth;
 mod openapi;
 mod operator;
@@ -45,6 +46,8 @@ mod response;
 mod route;
 mod serve;
 mod sessions;
+mod strangers;
+mod throttle;
 mod tokens;
 mod watch;
 
@@ -133,9 +136,11 @@ pub fn routes() -> Vec<Route> {
         redirects::routes(),
         cli::routes(),
         logins::routes(),
+        magic::routes(),
         oauth::routes(),
         device::routes(),
         operator::routes(),
+        throttle::routes(),
         keys::routes(),
         data::routes(),
         people::routes(),
