@@ -5,6 +5,7 @@
 
 pub mod browser;
 mod client;
+pub mod fuzz;
 pub mod idp;
 pub mod proxy;
 pub mod rogue;

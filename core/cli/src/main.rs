@@ -13,6 +13,8 @@ mod config;
 mod doctor;
 mod explain;
 mod failure;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod logging;
 mod login;
 mod logins;

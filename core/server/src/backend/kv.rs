@@ -24,7 +24,7 @@ const MAX_LISTED: usize = 1000;
 const MAX_WRITES: usize = 64;
 
 #[derive(Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-struct Usage {
+pub(crate) struct Usage {
     keys: u64,
     bytes: u64,
 }

@@ -19,6 +19,8 @@ mod dispatch;
 mod door;
 mod error;
 mod forms;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod info;
 mod json;
 mod logins;

@@ -73,7 +73,7 @@ enum Decision {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Asked {
+pub(crate) struct Asked {
     network: u128,
 }
 

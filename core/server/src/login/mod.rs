@@ -35,6 +35,8 @@ use crate::{
 pub(crate) use desk::Waiting;
 pub use desk::{Away, Desk};
 pub(crate) use entry::origin;
+#[cfg(any(test, fuzzing))]
+pub(crate) use entry::taken_over;
 pub(crate) use issuer::sweep as sweep_issuer_sessions;
 pub use issuer::{ISSUER_SESSIONS, end_by_issuer};
 pub use outcome::{Guest, Progress, ReturnError, SignInError, SignedIn, Visit};

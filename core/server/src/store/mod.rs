@@ -15,6 +15,8 @@
 
 mod engine;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod handle;
 mod highwater;
 mod key;

@@ -144,7 +144,7 @@ fn put(store: &Store, chunk: Vec<(Vec<u8>, Vec<u8>)>) -> Result<(), StoreError> 
 }
 
 /// Shows every record to `take`; returns the header's flag and the number of records.
-fn walk(
+pub(super) fn walk(
     input: &mut impl BufRead,
     mut take: impl FnMut(Vec<u8>, Vec<u8>) -> Result<(), StoreError>,
 ) -> Result<(bool, u64), StoreError> {

@@ -18,6 +18,8 @@ mod cache;
 mod canonical;
 mod claims;
 mod codec;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub mod grant;
 pub mod hash;
 mod index;

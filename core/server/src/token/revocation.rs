@@ -49,7 +49,7 @@ impl Record for Revocation {
 }
 
 #[derive(Clone, Copy, Default, Serialize, Deserialize)]
-struct Progress {
+pub(crate) struct Progress {
     trusted: Timestamp,
     floor: Timestamp,
 }
