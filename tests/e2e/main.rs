@@ -18,6 +18,7 @@ mod htpasswd;
 mod kit;
 mod ldap;
 mod logins;
+mod machine;
 mod no_auth;
 mod oauth;
 mod oidc;

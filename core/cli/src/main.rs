@@ -11,6 +11,7 @@ mod claims;
 mod client;
 mod config;
 mod doctor;
+mod dumps;
 mod explain;
 mod failure;
 #[cfg(any(test, fuzzing))]

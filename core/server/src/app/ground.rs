@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
-use super::{StartError, parts};
+use super::{StartError, data_dir, parts};
 use crate::{
     backend::Services,
     clock::{Clock, Timestamp},
@@ -40,7 +40,7 @@ impl Ground {
         clock: Clock,
     ) -> Result<Self, StartError> {
         let data_dir = config.server.data_dir.clone();
-        parts::make_private(&data_dir)?;
+        data_dir::prepare(&data_dir)?;
         let folder = data_dir.join("store");
         let began = tokio::time::Instant::now();
         let opened =

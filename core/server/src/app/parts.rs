@@ -4,7 +4,7 @@ use std::{
     collections::HashSet,
     fs,
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::OpenOptionsExt,
     path::Path,
 };
 
@@ -22,17 +22,6 @@ use crate::{
     store::Store,
     token::hash,
 };
-
-pub(super) fn make_private(dir: &Path) -> Result<(), StartError> {
-    let made = fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir);
-    made.map_err(|source| StartError::Io {
-        path: dir.to_owned(),
-        source,
-    })
-}
 
 pub(super) fn admin_list(config: &Config) -> Result<HashSet<String>, StartError> {
     let mut names: HashSet<String> = config
