@@ -12,6 +12,7 @@ mod details;
 mod device;
 mod docs;
 mod environment;
+mod fuzz;
 mod header;
 mod hostile;
 mod htpasswd;
