@@ -223,13 +223,10 @@ impl ServerBuilder {
 
 /// The address in a line such as `listening on http://127.0.0.1:6767`.
 fn listening(line: &str) -> Option<String> {
-    let (_, rest) = line.split_once("listening on http://")?;
-    let port: String = rest
-        .strip_prefix("127.0.0.1:")?
-        .chars()
-        .take_while(char::is_ascii_digit)
-        .collect();
-    Some(format!("http://127.0.0.1:{port}"))
+    let (_, rest) = line.split_once("listening on ")?;
+    let (scheme, rest) = rest.split_once("://127.0.0.1:")?;
+    let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    Some(format!("{scheme}://127.0.0.1:{port}"))
 }
 
 impl Server {

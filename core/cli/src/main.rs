@@ -16,6 +16,8 @@ mod explain;
 mod failure;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+mod key;
+mod listeners;
 mod logging;
 mod login;
 mod logins;
@@ -30,6 +32,7 @@ mod session;
 mod settings;
 mod shell;
 mod swap;
+mod systemd;
 mod token;
 mod version;
 mod when;
@@ -54,6 +57,7 @@ enum Command {
     Config(config::Args),
     Plugin(plugin::Args),
     Account(account::Args),
+    Key(key::Args),
     Doctor(doctor::Args),
     Login(login::Args),
     Register(register::Args),
@@ -84,6 +88,7 @@ fn main() -> ExitCode {
         Command::Config(args) => config::run(&args),
         Command::Plugin(args) => plugin::run(&args),
         Command::Account(args) => account::run(&args),
+        Command::Key(args) => key::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Login(args) => login::run(&args),
         Command::Register(args) => register::run(&args),

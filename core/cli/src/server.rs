@@ -8,12 +8,11 @@ use omnigent_server::{
     config::Config,
 };
 use tokio::{
-    net::{TcpListener, UnixListener},
     runtime::{Builder, Runtime},
     signal::unix::{SignalKind, signal},
 };
 
-use crate::{failure::Failure, logging, output, settings::Settings};
+use crate::{failure::Failure, listeners, logging, output, settings::Settings, systemd};
 
 /// Runs the server until it is told to stop (SIGTERM or Ctrl-C)
 ///
@@ -53,15 +52,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 async fn serve(config: Config, load: Loader) -> Result<(), Failure> {
-    let listener = bind(config.server.listen).await?;
-    let listening = listener
-        .local_addr()
-        .map_err(|error| Failure::Failed(error.to_string()))?;
+    let listeners = listeners::open(&config).await?;
+    let listening = listeners.address;
     let stop = stop_signal()?;
     let app = App::open(&config, listening, Clock::system()).await?;
     let operator = app.operator_socket()?;
-    let unix = config.server.unix_socket.as_deref();
-    let unix = unix.map(unix_socket).transpose()?;
     let claim = if app.office.needs_setup() {
         Claim::Open {
             code: app.setup_code().map(|code| code.expose().clone()),
@@ -75,31 +70,13 @@ async fn serve(config: Config, load: Loader) -> Result<(), Failure> {
     if config.is_no_auth() {
         tracing::warn!("no-auth mode: everybody who reaches this server is an admin");
     }
-    running.serve(Some(listener), unix, operator, stop).await?;
+    systemd::ready();
+    let alive = tokio::spawn(systemd::stay_alive());
+    let served = running.serve(Some(listeners.tcp), listeners.unix, operator, stop);
+    let outcome = served.await;
+    alive.abort();
+    outcome?;
     Ok(())
-}
-
-/// The socket for proxies of this machine. Who may connect is decided by the kernel's word on each
-/// peer's user, not by the socket's mode.
-fn unix_socket(path: &std::path::Path) -> Result<UnixListener, Failure> {
-    use std::{
-        io::ErrorKind,
-        os::unix::fs::{FileTypeExt, PermissionsExt},
-    };
-
-    let bind = || {
-        match std::fs::symlink_metadata(path) {
-            Ok(about) if about.file_type().is_socket() => std::fs::remove_file(path)?,
-            Ok(_) => return Err(ErrorKind::AlreadyExists.into()),
-            Err(_) => {}
-        }
-        let socket = UnixListener::bind(path)?;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
-        Ok(socket)
-    };
-    bind().map_err(|error: std::io::Error| {
-        Failure::Failed(format!("cannot listen on {}: {error}", path.display()))
-    })
 }
 
 /// Reads the configuration anew at every SIGHUP.
@@ -112,6 +89,7 @@ fn reload_on_hangup(running: &Arc<Running>) -> Result<(), Failure> {
             let Some(running) = running.upgrade() else {
                 return;
             };
+            systemd::reloading();
             match running.reload().await {
                 Ok(reloaded) => {
                     for warning in &reloaded.warnings {
@@ -123,6 +101,7 @@ fn reload_on_hangup(running: &Arc<Running>) -> Result<(), Failure> {
                     tracing::error!(%error, "the configuration in force stays: the new one cannot work")
                 }
             }
+            systemd::ready();
         }
     });
     Ok(())
@@ -142,14 +121,6 @@ fn runtime() -> Result<Runtime, Failure> {
         .map_err(|error| Failure::Failed(format!("cannot start threads: {error}")))
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| {
-        Failure::Failed(format!(
-            "cannot listen on {address}: {error} (--listen takes another address and port)"
-        ))
-    })
-}
-
 /// Ends at the first SIGTERM or SIGINT.
 fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
     let listen =
@@ -161,6 +132,7 @@ fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
+        systemd::stopping();
         tracing::info!("stopping: requests under way may finish");
     })
 }
@@ -180,8 +152,12 @@ pub(crate) enum Claim {
 fn banner(config: &Config, listening: SocketAddr, claim: &Claim) -> String {
     let url = config.base_url(listening);
     let mut text = format!(
-        "omnigent {}, listening on http://{listening}\n",
-        env!("CARGO_PKG_VERSION")
+        "omnigent {}, listening on {}://{listening}\n",
+        env!("CARGO_PKG_VERSION"),
+        match config.tls.certificate_file {
+            Some(_) => "https",
+            None => "http",
+        }
     );
     let mut line = |label: &str, value: &str| {
         // Writing to a String cannot fail.

@@ -3,7 +3,8 @@
 //! Who owns what is in `docs/architecture.md`; each module opens with what it owns, what it
 //! leaves to others, and its invariants. Direction of knowledge:
 //! `http → login, account, session, token → store`. Only `store` knows sled, only `http` knows
-//! warp, only `backend` knows abi_stable and libloading, only `clock` reads the time.
+//! warp, only `backend` knows abi_stable and libloading, only `tls` knows rustls, only `clock` reads
+//! the time.
 
 pub mod account;
 pub mod app;
@@ -18,8 +19,10 @@ mod known;
 pub mod live;
 pub mod login;
 pub mod secret;
+mod secret_file;
 pub mod session;
 pub mod store;
+pub mod tls;
 pub mod token;
 mod upkeep;
 mod uses;

@@ -1,5 +1,5 @@
 //! What has to be done now and then: ending rotated API tokens, noting their use, sweeping what
-//! has expired.
+//! has expired, retiring keys that have outlived their tokens.
 //!
 //! **Invariant:** each round does a bounded amount of work.
 
@@ -9,7 +9,7 @@ use crate::{
     app::{App, Running},
     login,
     store::StoreError,
-    token,
+    token::{self, Overlap},
 };
 
 const BUDGET: usize = 2000;
@@ -19,14 +19,21 @@ pub(crate) async fn run(running: Arc<Running>) {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let (mut logins, mut revocations, mut sessions) = (None, None, None);
+    let mut overlap = Overlap::default();
     for second in 0_u64.. {
         tick.tick().await;
         let app = running.current();
+        if second % 5 == 2 {
+            look_after_certificate(&app);
+        }
         if second % 10 == 0 {
             look_after_backends(Arc::clone(&running));
         }
         let round = async {
             retire(&app).await?;
+            if second % 60 == 29 {
+                retire_keys(&app, &mut overlap).await?;
+            }
             if second % 60 == 59 {
                 app.flush_uses().await;
                 let now = app.clock.now();
@@ -49,12 +56,22 @@ pub(crate) async fn run(running: Arc<Running>) {
                     .write(move |tx| login::device::sweep(tx, BUDGET, now))
                     .await?;
                 app.live.revocations.purge(now);
+                if second % 600 == 599 {
+                    token::keep(&app.live.revocations, &app.store).await?;
+                }
             }
             Ok::<_, StoreError>(())
         };
         if let Err(error) = round.await {
             tracing::warn!(%error, "upkeep failed; it is tried again");
         }
+    }
+}
+
+/// Puts a certificate that was renewed in force.
+fn look_after_certificate(app: &App) {
+    if let Some(tls) = app.tls.clone() {
+        tokio::task::spawn_blocking(move || tls.refresh());
     }
 }
 
@@ -87,6 +104,30 @@ async fn retire(app: &App) -> Result<(), StoreError> {
         app.store
             .write(move |tx| token::api::retire_due(&live, tx, now))
             .await?;
+    }
+    Ok(())
+}
+
+/// Retires keys that no token rests on any more.
+async fn retire_keys(app: &App, overlap: &mut Overlap) -> Result<(), StoreError> {
+    let (keys, now, mut at) = (app.keys.list(), app.clock.now(), std::mem::take(overlap));
+    let (at, done) = app
+        .store
+        .read(move |reader| {
+            let done = at.step(reader, &keys, BUDGET, now)?;
+            Ok::<_, StoreError>((at, done))
+        })
+        .await?;
+    *overlap = at;
+    for kid in done {
+        let (keys, name) = (Arc::clone(&app.keys), kid.clone());
+        match tokio::task::spawn_blocking(move || keys.retire(&name, now)).await {
+            Ok(Ok(())) => {
+                tracing::info!(target: "audit", kid, "a signing key outlived its tokens and was retired");
+            }
+            Ok(Err(error)) => tracing::warn!(%error, kid, "a signing key was not retired"),
+            Err(_) => tracing::error!(kid, "retiring a signing key panicked"),
+        }
     }
     Ok(())
 }

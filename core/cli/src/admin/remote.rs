@@ -207,6 +207,28 @@ impl Remote {
         parse(&self.call(Method::POST, "/auth/operator/migrate", Some(what))?)
     }
 
+    /// All signing keys.
+    pub(crate) fn keys(&self) -> Result<Vec<crate::key::Row>, Failure> {
+        #[derive(Deserialize)]
+        struct Keys {
+            keys: Vec<crate::key::Row>,
+        }
+        let keys: Keys = parse(&self.call(Method::GET, "/auth/operator/keys", None)?)?;
+        Ok(keys.keys)
+    }
+
+    /// Makes a new key sign, which is returned.
+    pub(crate) fn rotate_keys(&self, what: &Value) -> Result<crate::key::Row, Failure> {
+        parse(&self.call(Method::POST, "/auth/operator/keys/rotate", Some(what))?)
+    }
+
+    /// Ends a key; with `now`, also one that is still needed.
+    pub(crate) fn retire_key(&self, kid: &str, now: bool) -> Result<Value, Failure> {
+        let path = format!("/auth/operator/keys/{}/retire", escape(kid));
+        let body = json!({"now": now});
+        parse(&self.call(Method::POST, &path, Some(&body))?)
+    }
+
     /// The identities of an account.
     pub(crate) fn identities(&self, id: &str) -> Result<Value, Failure> {
         let path = format!("/auth/users/{}/identities", escape(id));

@@ -10,7 +10,7 @@ use crate::{
     live::Live,
     login::{Waiting, conversation::Conversations, device, throttle::Throttle},
     store::{Options, Store},
-    token::{Keyring, Verifier},
+    token::{Keyring, Keys, Verifier},
     uses::Uses,
 };
 
@@ -19,13 +19,13 @@ pub(super) struct Ground {
     pub(super) store: Store,
     pub(super) live: Live,
     pub(super) verifier: Arc<Verifier>,
+    pub(super) keys: Arc<Keys>,
     pub(super) services: Services,
     pub(super) clock: Clock,
     pub(super) throttle: Arc<Throttle>,
     pub(super) conversations: Arc<Conversations<Waiting>>,
     pub(super) uses: Uses,
     pub(super) device_pace: device::Pace,
-    pub(super) issuer: Box<str>,
     pub(super) audience: Box<str>,
     pub(super) listening: SocketAddr,
     pub(super) started_at: Timestamp,
@@ -48,29 +48,30 @@ impl Ground {
         let store =
             opened.map_err(|_| StartError::Config("opening the store panicked".into()))??;
         tracing::debug!(millis = began.elapsed().as_millis(), "store opened");
-        let keyring = Keyring::load_or_create(&data_dir, config.tokens.secret.clone())?;
         let now = clock.now();
+        let settings = parts::key_settings(config, listening);
+        let keyring = Keyring::load_or_create(&data_dir, &settings, now)?;
         let live = Live::load(&store, keyring.hasher(), now)?;
         tracing::debug!(
             millis = began.elapsed().as_millis(),
             "accounts and revocations loaded"
         );
-        let issuer = config.tokens.issuer.as_deref().unwrap_or("omnigent");
         let audience = config.tokens.audience.as_str();
         let (accounts, revocations) = (Arc::clone(&live.accounts), Arc::clone(&live.revocations));
-        let verifier = Verifier::new(keyring, issuer, audience, accounts, revocations)
+        let verifier = Verifier::new(keyring, settings.issuer, audience, accounts, revocations)
             .allow_endless_api_tokens(config.tokens.api_allow_unlimited);
+        let verifier = Arc::new(verifier);
         Ok(Self {
             services: parts::services(config, &store, &clock)?,
             throttle: Arc::new(Throttle::new(parts::limits(config))),
             conversations: Arc::default(),
             uses: Uses::default(),
             device_pace: device::Pace::default(),
-            issuer: issuer.into(),
             audience: audience.into(),
             started_at: now,
             setup_code_file: data_dir.join("setup-code"),
-            verifier: Arc::new(verifier),
+            keys: Arc::new(Keys::new(Arc::clone(&verifier), data_dir.clone())),
+            verifier,
             store,
             live,
             clock,

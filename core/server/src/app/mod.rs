@@ -29,8 +29,10 @@ use crate::{
     login::{Desk, Lifetimes, device},
     secret::Secret,
     store::{self, Store, StoreError},
+    tls::Terminator,
     token::{
-        self, AccountState, KeyringError, TokenUse, VerifiedToken, Verifier, api::policy::Policy,
+        self, AccountState, KeyringError, Keys, SteadyGrants, TokenUse, VerifiedToken, Verifier,
+        api::policy::Policy,
     },
 };
 
@@ -100,6 +102,8 @@ pub struct App {
     pub live: Live,
     /// Decides on tokens.
     pub verifier: Arc<Verifier>,
+    /// Changes the keys of tokens.
+    pub keys: Arc<Keys>,
     /// Says who somebody is.
     pub backends: Arc<Backends>,
     /// Signs people in.
@@ -112,6 +116,8 @@ pub struct App {
     pub lifetimes: Lifetimes,
     /// What HTTP needs to know.
     pub settings: Settings,
+    /// What encrypts, when we do.
+    pub tls: Option<Arc<Terminator>>,
     /// Who everybody is in no-auth mode, and the operator always.
     pub local: Arc<AccountState>,
     /// The agents of the configuration.
@@ -122,6 +128,8 @@ pub struct App {
     pub invite_ttl: u64,
     /// Seconds a magic link is good for.
     pub magic_ttl: u64,
+    /// The grants that refresh without the store.
+    pub steady: SteadyGrants,
     /// For how long API tokens are good, and who may make them.
     pub api_policy: Policy,
     /// What it was made from.
@@ -174,6 +182,11 @@ impl App {
         let backends = self.backends.reopen(wanted, &ground.services, &url).await;
         let mut app = Self::on(ground, config, backends)?;
         app.office.setup_code.clone_from(&self.office.setup_code);
+        // Last, for it cannot be taken back.
+        let (keys, now) = (Arc::clone(&app.keys), app.clock.now());
+        let settings = parts::key_settings(config, app.ground.listening);
+        let configured = tokio::task::spawn_blocking(move || keys.configure(settings, now)).await;
+        configured.map_err(|_| StartError::Config("changing the keys panicked".into()))??;
         Ok(app)
     }
 
@@ -183,13 +196,13 @@ impl App {
         let mut live = ground.live.clone();
         live.admin_list = Arc::new(parts::admin_list(config)?);
         live.known = Arc::default();
-        let base_url = config.base_url(ground.listening).to_string();
+        let base_url = config.base_url(ground.listening);
         let seconds = |duration: Duration| duration.as_secs();
         let lifetimes = Lifetimes {
             access: seconds(config.tokens.access_ttl),
             refreshed: seconds(config.tokens.refreshed_ttl),
             grant: seconds(config.tokens.grant_max_lifetime),
-            issuer: ground.issuer.clone(),
+            issuer: parts::issuer(config, ground.listening),
             audience: ground.audience.clone(),
         };
         let desk = Desk {
@@ -211,12 +224,14 @@ impl App {
         };
         let nobody = Uid::from_bytes([0; 16]);
         Ok(Self {
-            settings: parts::settings(config, base_url),
+            settings: parts::settings(config, &base_url),
+            tls: parts::tls(config)?.map(Arc::new),
             local: Arc::new(AccountState::new(nobody, "local", true, false)),
             agents: config.agents.iter().map(Agent::new).collect(),
             started_at: ground.started_at,
             invite_ttl: seconds(config.accounts.invite_ttl),
             magic_ttl: seconds(config.accounts.magic_ttl),
+            steady: SteadyGrants::default(),
             api_policy: Policy {
                 default: config.tokens.api_default_ttl.map(seconds),
                 longest: seconds(config.tokens.api_max_ttl),
@@ -226,6 +241,7 @@ impl App {
             },
             store: ground.store.clone(),
             verifier: Arc::clone(&ground.verifier),
+            keys: Arc::clone(&ground.keys),
             clock: ground.clock.clone(),
             config: config.clone(),
             live,

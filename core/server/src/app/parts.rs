@@ -4,10 +4,12 @@ use std::{
     collections::HashSet,
     fs,
     io::{self, Write},
+    net::SocketAddr,
     os::unix::fs::OpenOptionsExt,
     path::Path,
 };
 
+use ::http::HeaderValue;
 use omnigent_plugin::Password;
 
 use super::StartError;
@@ -15,12 +17,13 @@ use crate::{
     account::{AccountError, AccountName, Linking, Office, Rules},
     backend::{Backends, Cost, Failure, Hashing, Services, Wanted, file_of},
     clock::{Clock, Timestamp},
-    config::{AccountRule, Config},
-    http::Settings,
+    config::{AccountRule, Config, Origin},
+    http::{Settings, Times},
     login::throttle::Limits,
     secret::Secret,
     store::Store,
-    token::hash,
+    tls::Terminator,
+    token::{KeySettings, hash},
 };
 
 pub(super) fn admin_list(config: &Config) -> Result<HashSet<String>, StartError> {
@@ -71,6 +74,28 @@ pub(super) fn services(
         clock: clock.clone(),
         runtime,
     })
+}
+
+/// What this server calls itself in `iss`: its own URL (RFC 9068 section 2.2), unless told otherwise.
+pub(super) fn issuer(config: &Config, listening: SocketAddr) -> Box<str> {
+    let configured = config.tokens.issuer.clone();
+    configured
+        .unwrap_or_else(|| config.base_url(listening).to_string())
+        .into()
+}
+
+pub(super) fn key_settings(config: &Config, listening: SocketAddr) -> KeySettings {
+    let tokens = &config.tokens;
+    let backends = config.auth.backends.iter();
+    let lives = backends.filter_map(|backend| backend.session_ttl);
+    let lives = lives.chain([tokens.access_ttl, tokens.refreshed_ttl]);
+    KeySettings {
+        secret: tokens.secret.clone(),
+        previous_secret: tokens.previous_secret.clone(),
+        algorithm: tokens.algorithm,
+        longest: lives.max().unwrap_or_default().as_secs(),
+        issuer: issuer(config, listening),
+    }
 }
 
 pub(super) fn wanted(config: &Config) -> Vec<Wanted> {
@@ -140,9 +165,10 @@ pub(super) fn limits(config: &Config) -> Limits {
     }
 }
 
-pub(super) fn settings(config: &Config, base_url: String) -> Settings {
+pub(super) fn settings(config: &Config, base_url: &Origin) -> Settings {
     let server = &config.server;
-    let is_secure = base_url.starts_with("https://");
+    let (is_secure, is_on_this_machine) = (base_url.is_https(), base_url.is_loopback());
+    let base_url = base_url.to_string();
     Settings {
         authority: base_url
             .split_once("://")
@@ -163,11 +189,37 @@ pub(super) fn settings(config: &Config, base_url: String) -> Settings {
         public_sharing: config.sharing.public,
         max_body: usize::try_from(server.max_body).unwrap_or(usize::MAX),
         max_connections: server.max_connections,
-        header_timeout: server.header_timeout,
+        max_connections_per_address: server.max_connections_per_address,
+        max_streams: server.max_streams,
+        proxy_protocol: server.proxy_protocol,
+        hsts: hsts(config, is_on_this_machine),
+        times: Times {
+            header: server.header_timeout,
+            idle: server.idle_timeout,
+            write: server.write_timeout,
+        },
         body_timeout: server.body_timeout,
         request_timeout: server.request_timeout,
         shutdown_timeout: server.shutdown_timeout,
     }
+}
+
+/// Browsers that remembered it of `localhost` would shut out whatever else is served there.
+fn hsts(config: &Config, is_on_this_machine: bool) -> Option<HeaderValue> {
+    let seconds = config.tls.hsts.as_secs();
+    let is_said = config.tls.certificate_file.is_some() && seconds > 0 && !is_on_this_machine;
+    let text = format!("max-age={seconds}");
+    is_said.then(|| HeaderValue::from_str(&text).ok())?
+}
+
+/// What encrypts, when we do.
+pub(super) fn tls(config: &Config) -> Result<Option<Terminator>, StartError> {
+    let Some(pair) = config.tls.pair() else {
+        return Ok(None);
+    };
+    Terminator::new(pair, config.tls.handshake_timeout)
+        .map(Some)
+        .map_err(|error| StartError::Config(format!("tls: {error}")))
 }
 
 /// Makes the admin named by the environment, in a server nobody has claimed.

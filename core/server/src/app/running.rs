@@ -20,6 +20,7 @@ use super::{App, StartError};
 use crate::{
     config::{Change, Config, Problem},
     http::{self, Listeners},
+    token,
 };
 
 /// Reads the configuration anew.
@@ -171,6 +172,9 @@ impl Running {
         }
         let app = self.current();
         app.flush_uses().await;
+        if let Err(error) = token::keep(&app.live.revocations, &app.store).await {
+            tracing::debug!(%error, "the next start will take longer");
+        }
         app.backends.shutdown();
         drop((app, self));
         // What was written is on disk already; this makes the next start quick.

@@ -216,12 +216,17 @@ impl Instance {
         .await
     }
 
+    /// Whether it takes identities back, and must be asked at each refresh.
+    pub fn revalidates(&self) -> bool {
+        self.can("revalidate")
+    }
+
     /// Whether an identity still holds. A backend that does not say so takes nothing back.
     ///
     /// # Errors
     /// When the backend cannot tell.
     pub async fn revalidate(&self, identity: &IdentityRef) -> Result<Standing, CallError> {
-        if !self.can("revalidate") {
+        if !self.revalidates() {
             return Ok(Standing::holds());
         }
         self.call("revalidate", identity).await

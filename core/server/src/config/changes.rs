@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Accounts, Backend, Config, Device, Passwords, Server, Sharing, Throttle, Tokens};
+use super::{Accounts, Backend, Config, Device, Passwords, Server, Sharing, Throttle, Tls, Tokens};
 
 /// A key whose value differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,14 +39,18 @@ impl Config {
     pub fn changes(&self, new: &Self) -> Vec<Change> {
         let mut changes = Vec::new();
         compare!(changes, "server", &self.server, &new.server, Server,
-            now: [public_url, plugin_dir, header_timeout, body_timeout, request_timeout,
-                  max_body, trusted_proxies],
+            now: [public_url, plugin_dir, max_connections_per_address, max_streams, header_timeout,
+                  idle_timeout, write_timeout, body_timeout, request_timeout, max_body,
+                  trusted_proxies, proxy_protocol],
             restart: [listen, data_dir, max_connections, shutdown_timeout, unix_socket,
                       unix_socket_uids, log_format, log_level]);
+        compare!(changes, "tls", &self.tls, &new.tls, Tls,
+            now: [certificate_file, key_file, min_version, handshake_timeout, hsts], restart: []);
         compare!(changes, "tokens", &self.tokens, &new.tokens, Tokens,
-            now: [access_ttl, refreshed_ttl, grant_max_lifetime, api_default_ttl, api_max_ttl,
-                  api_creation_login_age, api_expiry_notice],
-            restart: [secret, algorithm, issuer, audience, api_allow_unlimited]);
+            now: [access_ttl, refreshed_ttl, grant_max_lifetime, algorithm, issuer, secret,
+                  previous_secret, api_default_ttl, api_max_ttl, api_creation_login_age,
+                  api_expiry_notice],
+            restart: [audience, api_allow_unlimited]);
         compare!(changes, "accounts", &self.accounts, &new.accounts, Accounts,
             now: [registration, invite_ttl, magic_ttl, admins, admin_list_file], restart: []);
         compare!(changes, "passwords", &self.passwords, &new.passwords, Passwords,

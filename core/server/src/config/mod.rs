@@ -2,7 +2,7 @@
 //!
 //! Owns: the keys, their defaults and their limits; the order environment > file > default; the
 //! raw TOML types, which do not leave this folder. Does not: open anything but the configuration,
-//! the secret files and the list of admins it names; look for plugins; read a plugin's own keys.
+//! the secret files, the certificate and the list of admins it names; look for plugins; read a plugin's own keys.
 //!
 //! **Invariant:** a [`Config`] cannot be wrong. Every fault is reported at once, by key path; an
 //! unknown key at any level is a fault; no message holds a secret's value.
@@ -19,12 +19,12 @@ mod env;
 pub(crate) mod fuzz;
 mod people;
 mod problem;
-mod secret_file;
 mod server;
 mod sheet;
 mod shown;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod tokens;
 mod typed;
 mod value;
@@ -41,6 +41,7 @@ pub use people::{Accounts, Agent, Registration, Sharing};
 pub use problem::Problem;
 pub use server::{LogFormat, LogLevel, Server};
 use sheet::{Section, Setting, Sheet};
+pub use tls::Tls;
 pub use tokens::{Algorithm, Device, Passwords, Throttle, Tokens};
 pub use value::{Cidr, Origin};
 
@@ -51,6 +52,8 @@ use crate::secret::Secret;
 pub struct Config {
     /// `[server]`
     pub server: Server,
+    /// `[tls]`
+    pub tls: Tls,
     /// `[tokens]`
     pub tokens: Tokens,
     /// `[accounts]`
@@ -153,6 +156,7 @@ impl Config {
         let mut root = Section::new(sheet, String::new(), Some(document.get_ref()));
         let server = server::server(root.section("server"), env);
         let mut config = Self {
+            tls: tls::tls(root.section("tls")),
             tokens: tokens::tokens(root.section("tokens")),
             accounts: people::accounts(root.section("accounts")),
             passwords: tokens::passwords(root.section("passwords")),
@@ -188,9 +192,16 @@ impl Config {
         match &self.server.public_url {
             Some(origin) => origin.clone(),
             None if listening.ip().is_unspecified() => {
-                Origin::http(format!("localhost:{}", listening.port()))
+                self.origin(format!("localhost:{}", listening.port()))
             }
-            None => Origin::http(listening.to_string()),
+            None => self.origin(listening.to_string()),
+        }
+    }
+
+    fn origin(&self, authority: String) -> Origin {
+        match self.tls.certificate_file {
+            Some(_) => Origin::https(authority),
+            None => Origin::http(authority),
         }
     }
 
@@ -205,7 +216,19 @@ impl Config {
             key_path: key_path.to_owned(),
             line: None,
         };
+        if self.server.proxy_protocol && self.server.trusted_proxies.is_empty() {
+            sheet.fault(
+                &place("server.trusted_proxies"),
+                "is required with server.proxy_protocol: the balancers that may name an address",
+            );
+        }
         let public = self.server.public_url.as_ref();
+        if self.tls.certificate_file.is_some() && public.is_some_and(|origin| !origin.is_https()) {
+            sheet.fault(
+                &place("server.public_url"),
+                "is not https, but tls.certificate_file is set",
+            );
+        }
         let open_to_network = !self.server.listen.ip().is_loopback();
         if self.is_no_auth() {
             let allowed = self.auth.allow_no_auth_on_network;
@@ -235,7 +258,8 @@ impl Config {
             }
             return;
         }
-        let plain = public.map_or(open_to_network, |origin| {
+        let is_open = open_to_network && self.tls.certificate_file.is_none();
+        let plain = public.map_or(is_open, |origin| {
             !origin.is_https() && !origin.is_loopback()
         });
         if plain {

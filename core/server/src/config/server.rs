@@ -21,8 +21,16 @@ pub struct Server {
     pub plugin_dir: PathBuf,
     /// Connections served at once.
     pub max_connections: usize,
-    /// Time a client has to send its request's header.
+    /// Connections served at once for one address (IPv6: one /64) that is no trusted proxy's.
+    pub max_connections_per_address: usize,
+    /// Requests under way on one HTTP/2 connection.
+    pub max_streams: u32,
+    /// Time a client has to send its request's header, from its first byte.
     pub header_timeout: Duration,
+    /// Time a connection is kept for the next request.
+    pub idle_timeout: Duration,
+    /// Time a client has to take the next 16 KiB of an answer.
+    pub write_timeout: Duration,
     /// Time a client has to send its request's body.
     pub body_timeout: Duration,
     /// Time a request may take to be answered.
@@ -33,6 +41,8 @@ pub struct Server {
     pub max_body: u64,
     /// Peers whose identity and forwarding headers are believed.
     pub trusted_proxies: Vec<Cidr>,
+    /// Whether every connection comes from one of them and begins with a PROXY header.
+    pub proxy_protocol: bool,
     /// Unix socket to listen on as well, for proxies on this machine. Absolute.
     pub unix_socket: Option<PathBuf>,
     /// Users (numeric) who may connect to it, and whose word on identities and addresses counts.
@@ -91,12 +101,21 @@ pub(super) fn server(mut section: Section<'_>, env: &Env) -> Server {
             .path("plugin_dir")
             .map_or_else(default_plugin_dir, |(_, path)| path),
         max_connections: section.integer("max_connections", 4096, 1..=1_000_000) as usize,
+        max_connections_per_address: section.integer(
+            "max_connections_per_address",
+            512,
+            1..=1_000_000,
+        ) as usize,
+        max_streams: section.integer("max_streams", 32, 1..=1000) as u32,
         header_timeout: section.duration("header_timeout", seconds(10), timeout.clone()),
+        idle_timeout: section.duration("idle_timeout", seconds(60), timeout.clone()),
+        write_timeout: section.duration("write_timeout", seconds(30), timeout.clone()),
         body_timeout: section.duration("body_timeout", seconds(10), timeout.clone()),
         request_timeout: section.duration("request_timeout", seconds(60), timeout.clone()),
         shutdown_timeout: section.duration("shutdown_timeout", seconds(10), timeout),
         max_body: section.size("max_body", 64 << 10, 4 << 10..=64 << 20),
         trusted_proxies: trusted_proxies(&mut section),
+        proxy_protocol: section.boolean("proxy_protocol", false),
         unix_socket: section.path("unix_socket").map(|(_, path)| path),
         unix_socket_uids: section.integers("unix_socket_uids"),
         log_format: section.word(

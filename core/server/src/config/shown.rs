@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use super::{
     AccountRule, Accounts, Agent, Algorithm, Backend, Cidr, Config, Device, LogFormat, LogLevel,
-    Origin, Passwords, Registration, Server, Sharing, Throttle, Tokens,
+    Origin, Passwords, Registration, Server, Sharing, Throttle, Tls, Tokens,
 };
-use crate::secret::Secret;
+use crate::{secret::Secret, tls::Version};
 
 /// Keys and values of a table.
 type Rows = Vec<(String, String)>;
@@ -30,7 +30,9 @@ macro_rules! shown_as_text {
         }
     })*};
 }
-shown_as_text!(bool, u32, u64, usize, String, SocketAddr, Origin, Cidr);
+shown_as_text!(
+    bool, u32, u64, usize, String, SocketAddr, Origin, Cidr, Algorithm
+);
 
 macro_rules! shown_as_word {
     ($($type:ty),*) => {$(impl Shown for $type {
@@ -41,9 +43,13 @@ macro_rules! shown_as_word {
 }
 shown_as_word!(AccountRule, LogFormat, LogLevel, Registration);
 
-impl Shown for Algorithm {
+impl Shown for Version {
     fn shown(&self) -> String {
-        format!("{self:?}").to_uppercase()
+        match self {
+            Self::Tls12 => "1.2",
+            Self::Tls13 => "1.3",
+        }
+        .to_owned()
     }
 }
 
@@ -101,6 +107,19 @@ impl Config {
     pub fn shown(&self) -> Vec<(String, Rows)> {
         let mut tables = vec![
             ("[server]".to_owned(), server(&self.server)),
+            (
+                "[tls]".to_owned(),
+                rows!(
+                    &self.tls,
+                    Tls {
+                        certificate_file,
+                        key_file,
+                        min_version,
+                        handshake_timeout,
+                        hsts
+                    }
+                ),
+            ),
             ("[tokens]".to_owned(), tokens(&self.tokens)),
             (
                 "[auth]".to_owned(),
@@ -195,12 +214,17 @@ fn server(server: &Server) -> Rows {
             data_dir,
             plugin_dir,
             max_connections,
+            max_connections_per_address,
+            max_streams,
             header_timeout,
+            idle_timeout,
+            write_timeout,
             body_timeout,
             request_timeout,
             shutdown_timeout,
             max_body,
             trusted_proxies,
+            proxy_protocol,
             unix_socket,
             unix_socket_uids,
             log_format,
@@ -220,6 +244,7 @@ fn tokens(tokens: &Tokens) -> Rows {
             issuer,
             audience,
             secret,
+            previous_secret,
             api_default_ttl,
             api_max_ttl,
             api_allow_unlimited,

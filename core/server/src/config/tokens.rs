@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::sheet::Section;
 use crate::secret::Secret;
+pub use crate::token::Algorithm;
 
 /// `[tokens]`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,14 +15,16 @@ pub struct Tokens {
     pub refreshed_ttl: Duration,
     /// Absolute life of a grant, however often it is refreshed.
     pub grant_max_lifetime: Duration,
-    /// Signature algorithm (RFC 7518 section 3.1).
-    pub algorithm: Algorithm,
+    /// Algorithm of the key that signs (RFC 7518 section 3.1); when absent, whatever it is.
+    pub algorithm: Option<Algorithm>,
     /// `iss` claim; the public URL when absent.
     pub issuer: Option<String>,
     /// `aud` claim.
     pub audience: String,
-    /// Signing key; generated into the data directory when absent. At least 32 bytes.
+    /// HS256 signing key; generated into the data directory when absent. At least 32 bytes.
     pub secret: Option<Secret<Vec<u8>>>,
+    /// What `secret` was before: verifies.
+    pub previous_secret: Option<Secret<Vec<u8>>>,
     /// Life of an API token whose maker names none. When absent: 90 days, or for ever where that is
     /// allowed.
     pub api_default_ttl: Option<Duration>,
@@ -33,13 +36,6 @@ pub struct Tokens {
     pub api_creation_login_age: Duration,
     /// With less than this to live, an API token is announced to end.
     pub api_expiry_notice: Duration,
-}
-
-/// Signature algorithm of our tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Algorithm {
-    /// HMAC with SHA-256.
-    Hs256,
 }
 
 /// `[passwords]`: cost and capacity of hashing (Argon2id, RFC 9106).
@@ -82,20 +78,18 @@ const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 pub(super) fn tokens(mut section: Section<'_>) -> Tokens {
+    let algorithms = Algorithm::ALL.map(|one| (one.as_str(), Some(one)));
     let tokens = Tokens {
         access_ttl: section.duration("access_ttl", 8 * HOUR, MINUTE..=366 * DAY),
         refreshed_ttl: section.duration("refreshed_ttl", HOUR, MINUTE..=30 * DAY),
         grant_max_lifetime: section.duration("grant_max_lifetime", 30 * DAY, HOUR..=366 * DAY),
-        algorithm: section.word(
-            "algorithm",
-            Algorithm::Hs256,
-            &[("HS256", Algorithm::Hs256)],
-        ),
+        algorithm: section.word("algorithm", None, &algorithms),
         issuer: section.text("issuer").map(|(_, text)| text),
         audience: section
             .text("audience")
             .map_or_else(|| "omnigent".to_owned(), |(_, text)| text),
-        secret: signing_secret(&mut section),
+        secret: signing_secret(&mut section, "secret", "secret_file"),
+        previous_secret: signing_secret(&mut section, "previous_secret", "previous_secret_file"),
         api_default_ttl: api_default_ttl(&mut section),
         api_max_ttl: section.duration("api_max_ttl", 366 * DAY, DAY..=3660 * DAY),
         api_allow_unlimited: section.boolean("api_allow_unlimited", false),
@@ -121,8 +115,12 @@ fn api_default_ttl(section: &mut Section<'_>) -> Option<Duration> {
 }
 
 /// 32 bytes or more, in hexadecimal: RFC 7518 section 3.2 wants a key as long as the hash.
-fn signing_secret(section: &mut Section<'_>) -> Option<Secret<Vec<u8>>> {
-    let (place, secret) = section.secret("secret", "secret_file")?;
+fn signing_secret(
+    section: &mut Section<'_>,
+    key: &'static str,
+    file_key: &'static str,
+) -> Option<Secret<Vec<u8>>> {
+    let (place, secret) = section.secret(key, file_key)?;
     let bytes = hex::decode(secret.expose().trim()).unwrap_or_default();
     if bytes.len() < 32 {
         let message = "must be at least 64 hexadecimal digits, an even number of them";

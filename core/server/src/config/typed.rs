@@ -6,11 +6,10 @@ use toml::de::DeValue;
 
 use super::{
     problem::did_you_mean,
-    secret_file::read_private,
     sheet::{Given, Place, Raw, Section, Sheet, article},
     value::{duration, show_size, size},
 };
-use crate::secret::Secret;
+use crate::{secret::Secret, secret_file::read_private};
 
 impl Section<'_> {
     pub(super) fn text(&mut self, key: &'static str) -> Option<(Place, String)> {

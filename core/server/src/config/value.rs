@@ -19,6 +19,14 @@ impl Origin {
         }
     }
 
+    /// The https origin of this host and port.
+    pub fn https(authority: impl Into<String>) -> Self {
+        Self {
+            https: true,
+            authority: authority.into(),
+        }
+    }
+
     /// Whether people reach the server over TLS: decides the cookie's name and its `Secure`.
     pub const fn is_https(&self) -> bool {
         self.https

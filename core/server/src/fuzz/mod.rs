@@ -18,7 +18,7 @@ pub use names::{user_code, user_name};
 pub use crate::{
     backend::fuzz::{identity, plugin_answer},
     config::fuzz::{config, environment},
-    http::fuzz::{body, cookie, forwarded, json, path, return_to},
+    http::fuzz::{body, cookie, forwarded, json, path, proxied, return_to},
     store::fuzz::{export, record},
     token::fuzz::{keyring, scope, token, token_claims},
 };
@@ -36,6 +36,7 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("keyring", keyring),
     ("path", path),
     ("plugin_answer", plugin_answer),
+    ("proxied", proxied),
     ("record", record),
     ("return_to", return_to),
     ("scope", scope),

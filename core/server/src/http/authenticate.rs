@@ -180,7 +180,7 @@ fn identify(backend: &Instance, head: &Head) -> Result<Verdict, CallError> {
         .collect();
     let mut text = [0; 64];
     let peer = match head.peer {
-        Peer::Tcp(address) => format_address(&mut text, address),
+        Peer::Tcp(address) | Peer::Balancer(address) => format_address(&mut text, address),
         Peer::Socket | Peer::Operator => "",
     };
     backend.identify(&Presented {

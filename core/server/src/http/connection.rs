@@ -1,30 +1,37 @@
-//! A connection's life: its one timer, and its end when the server drains.
+//! An HTTP/1.1 connection's life, and its end when the server drains.
 //!
 //! hyper makes a timer for every header it waits for, and a graceful shutdown is asked for at
 //! every step; both take locks that all connections share. Here a connection has one timer for
-//! its whole life, moved on when it fires too early, and waits for the drain once.
+//! its whole life (`due`), and waits for the drain once.
 //!
-//! **Invariants:** a header that is not there in time ends the connection; a drain reaches every
-//! connection, also one that is accepted while it begins.
+//! **Invariants:** a header that is not there in time ends the connection, and so does an answer
+//! that is not taken; a drain reaches every connection, also one that is accepted while it begins;
+//! no request that has reached us is dropped by it.
 
 use std::{
     future::poll_fn,
-    pin::{Pin, pin},
+    pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll},
-    time::{Duration, Instant},
+    task::Poll,
+    time::Duration,
 };
 
 use hyper::{
     body::{Body, Incoming},
-    rt::{Read, Sleep, Timer, Write},
+    rt::{Read, Write},
     server::conn::http1,
     service::HttpService,
 };
 use tokio::sync::watch;
+
+use super::due::{Alarm, Due, OneTimer, Verdict};
+
+/// How long a connection nobody asks anything on is kept in a drain: a client that has just been
+/// answered may have its next request on the way, and closing then would lose it.
+const LINGER: Duration = Duration::from_millis(500);
 
 /// Tells the connections that the server stops, and when they are gone.
 pub(super) struct Drain {
@@ -48,25 +55,29 @@ impl Drain {
         }
     }
 
-    /// Lets every connection answer what it is answering. Returns when all are gone.
-    pub(super) async fn run(self) {
+    /// From now on every answer is the last of its connection.
+    pub(super) fn begin(&self) {
         self.began.store(true, Ordering::SeqCst);
         let _ = self.say.send(());
+    }
+
+    /// Returns when all connections are gone.
+    pub(super) async fn end(self) {
         self.say.closed().await;
     }
 }
 
 /// See [`Drain::hear`].
 pub(super) struct Hearing {
-    hear: watch::Receiver<()>,
-    began: Arc<AtomicBool>,
+    pub(super) hear: watch::Receiver<()>,
+    pub(super) began: Arc<AtomicBool>,
 }
 
-/// Serves a connection to its end.
+/// Serves a connection to its end. `service` says `connection: close` once the drain has begun.
 pub(super) async fn run<I, S>(
     stream: I,
     service: S,
-    header_timeout: Duration,
+    due: Arc<Due>,
     max_header: usize,
     hearing: Hearing,
 ) where
@@ -77,127 +88,33 @@ pub(super) async fn run<I, S>(
     <S::ResBody as Body>::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let Hearing { mut hear, began } = hearing;
-    let due = Arc::new(Due::new());
     let connection = http1::Builder::new()
         .timer(OneTimer(Arc::clone(&due)))
-        .header_read_timeout(header_timeout)
+        .header_read_timeout(due.times().header)
         .max_buf_size(max_header)
         .serve_connection(stream, service);
     let mut connection = pin!(connection);
-    let mut alarm = pin!(tokio::time::sleep(header_timeout));
-    let mut is_alarm_set = false;
+    let mut alarm = Alarm::new();
     let mut told = pin!(hear.changed());
-    let (mut is_listening, mut is_draining) = (false, false);
+    let (mut is_listening, mut quiet_at) = (false, None);
     poll_fn(|cx| {
         // Once is enough: the task's waker stays registered until the word comes.
         if !is_listening {
             is_listening = true;
             let _ = told.as_mut().poll(cx);
         }
-        if !is_draining && began.load(Ordering::SeqCst) {
-            is_draining = true;
-            connection.as_mut().graceful_shutdown();
+        if quiet_at.is_none() && began.load(Ordering::SeqCst) {
+            quiet_at = Some(due.later(LINGER));
         }
         // A client that breaks off is its own affair.
         if connection.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
-        if due.look(cx, alarm.as_mut(), &mut is_alarm_set) {
-            return connection.as_mut().poll(cx).map(drop);
+        match due.look(cx, &mut alarm, quiet_at) {
+            Verdict::Wait => Poll::Pending,
+            Verdict::Late => connection.as_mut().poll(cx).map(drop),
+            Verdict::Stalled | Verdict::Quiet => Poll::Ready(()),
         }
-        Poll::Pending
     })
     .await;
 }
-
-/// Nothing is waited for.
-const NEVER: u64 = u64::MAX;
-
-/// When the header that is waited for must be there.
-struct Due {
-    epoch: Instant,
-    /// Nanoseconds from `epoch`.
-    at: AtomicU64,
-    is_past: AtomicBool,
-}
-
-impl Due {
-    fn new() -> Self {
-        Self {
-            epoch: Instant::now(),
-            at: AtomicU64::new(NEVER),
-            is_past: AtomicBool::new(false),
-        }
-    }
-
-    fn set(&self, at: Instant) {
-        let nanos = at.saturating_duration_since(self.epoch).as_nanos();
-        let nanos = u64::try_from(nanos).unwrap_or(NEVER - 1);
-        self.at.store(nanos, Ordering::Relaxed);
-    }
-
-    /// Sees to it that the task wakes when the header is late. True when it is.
-    fn look(
-        &self,
-        cx: &mut Context<'_>,
-        mut alarm: Pin<&mut tokio::time::Sleep>,
-        is_set: &mut bool,
-    ) -> bool {
-        loop {
-            let at = self.at.load(Ordering::Relaxed);
-            if at == NEVER || (*is_set && !alarm.is_elapsed()) {
-                return false;
-            }
-            let at = tokio::time::Instant::from_std(self.epoch + Duration::from_nanos(at));
-            if *is_set && alarm.deadline() >= at {
-                self.is_past.store(true, Ordering::Relaxed);
-                return true;
-            }
-            alarm.as_mut().reset(at);
-            *is_set = true;
-            if alarm.as_mut().poll(cx).is_pending() {
-                return false;
-            }
-        }
-    }
-}
-
-/// hyper's view of the connection's one timer.
-struct OneTimer(Arc<Due>);
-
-impl Timer for OneTimer {
-    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
-        self.sleep_until(Instant::now() + duration)
-    }
-
-    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
-        self.0.set(deadline);
-        Box::pin(Wait(Arc::clone(&self.0)))
-    }
-
-    fn reset(&self, _: &mut Pin<Box<dyn Sleep>>, deadline: Instant) {
-        self.0.set(deadline);
-    }
-}
-
-/// One header waited for.
-struct Wait(Arc<Due>);
-
-impl Future for Wait {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        match self.0.is_past.load(Ordering::Relaxed) {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
-        }
-    }
-}
-
-impl Drop for Wait {
-    fn drop(&mut self) {
-        self.0.at.store(NEVER, Ordering::Relaxed);
-    }
-}
-
-impl Sleep for Wait {}

@@ -8,7 +8,10 @@
 use std::{
     convert::Infallible,
     pin::Pin,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -45,16 +48,18 @@ pub(super) struct Arrival {
 }
 
 /// A body on its way out: ours, or warp's.
-type Body =
+pub(super) type Body =
     http_body_util::Either<Full<Bytes>, http_body_util::combinators::BoxBody<Bytes, warp::Error>>;
 
 type Out = Result<http::Response<Body>, Infallible>;
 
 type Later = Pin<Box<dyn Future<Output = Out> + Send>>;
 
-/// The way in of one connection.
+/// The way in of one connection. Once `closing` says so, each answer is the connection's last (RFC
+/// 9112 section 9.6; over HTTP/2 there is another way).
 pub(super) fn service(
     door: Door,
+    closing: Option<Arc<AtomicBool>>,
 ) -> impl hyper::service::Service<
     Request<Incoming>,
     Response = http::Response<Body>,
@@ -64,6 +69,11 @@ pub(super) fn service(
     use http_body_util::BodyExt;
 
     let door = Arc::new(door);
+    let last = move || {
+        closing
+            .as_ref()
+            .is_some_and(|closing| closing.load(Ordering::Relaxed))
+    };
     let filter = warp::ext::get::<Arrival>()
         .and(warp::body::stream())
         .then(|arrival, incoming| async { for_warp(answer(arrival, incoming).await) });
@@ -84,9 +94,10 @@ pub(super) fn service(
             expiry_notice: OnceLock::new(),
         };
         match at_once(&door, &app, head) {
-            Answer::Now(response) => Either::Left(ready(Ok(ours(response)))),
+            Answer::Now(response) => Either::Left(ready(Ok(ended(ours(response), last())))),
             Answer::Later(later) => {
-                let later: Later = Box::pin(async move { Ok(ours(later.await)) });
+                let is_last = last.clone();
+                let later: Later = Box::pin(async move { Ok(ended(ours(later.await), is_last())) });
                 Either::Right(later)
             }
             Answer::Elsewhere(head) => {
@@ -97,15 +108,27 @@ pub(super) fn service(
                     app: Arc::clone(&app),
                     head,
                 });
+                let is_last = last.clone();
                 let answered = TowerToHyperService::new(filter).call(request);
                 let later: Later = Box::pin(async move {
                     let response = answered.await?;
-                    Ok(response.map(|body| http_body_util::Either::Right(body.boxed())))
+                    let response = response.map(|body| http_body_util::Either::Right(body.boxed()));
+                    Ok(ended(response, is_last()))
                 });
                 Either::Right(later)
             }
         }
     })
+}
+
+fn ended(mut response: http::Response<Body>, is_last: bool) -> http::Response<Body> {
+    if is_last {
+        let close = http::HeaderValue::from_static("close");
+        response
+            .headers_mut()
+            .insert(http::header::CONNECTION, close);
+    }
+    response
 }
 
 fn ours(response: Response) -> http::Response<Body> {

@@ -35,12 +35,6 @@ pub(super) fn routes() -> Vec<Route> {
         ),
         Route::now(
             Method::GET,
-            "/.well-known/jwks.json",
-            Access::Public,
-            |_, _| Ok(ok(&json!({"keys": []}))),
-        ),
-        Route::now(
-            Method::GET,
             "/.well-known/oauth-authorization-server",
             Access::Public,
             metadata,
@@ -217,12 +211,16 @@ fn metadata(app: &App, _: &Request) -> Outcome {
         let url = format!("{base}/oauth/device/authorize");
         endpoints["device_authorization_endpoint"] = url.into();
     }
+    if app.verifier.keyring().has_public() {
+        endpoints["jwks_uri"] = format!("{base}/.well-known/jwks.json").into();
+    }
+    // A configured name that is no URL is of use in tokens only (RFC 8414 section 2).
+    let named = Some(&*app.lifetimes.issuer).filter(|name| name.starts_with("http"));
     let mut metadata = json!({
-        "issuer": base,
+        "issuer": named.unwrap_or(base),
         "token_endpoint": format!("{base}/oauth/token"),
         "revocation_endpoint": format!("{base}/oauth/revoke"),
         "introspection_endpoint": format!("{base}/oauth/introspect"),
-        "jwks_uri": format!("{base}/.well-known/jwks.json"),
         "service_documentation": format!("{base}/openapi.json"),
         "grant_types_supported": grants,
         "response_types_supported": [],

@@ -8,6 +8,7 @@
 
 mod accounts;
 mod agents;
+mod arrive;
 mod authenticate;
 mod body;
 mod cli;
@@ -17,12 +18,15 @@ mod cookies;
 mod device;
 mod dispatch;
 mod door;
+mod due;
 mod error;
 mod forms;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
+mod http2;
 mod info;
 mod json;
+mod keys;
 mod logins;
 mod oauth;
 mod openapi;
@@ -31,6 +35,8 @@ mod origin;
 mod pages;
 mod peer;
 mod people;
+mod places;
+mod proxied;
 mod redirects;
 mod request;
 mod response;
@@ -41,12 +47,16 @@ mod tokens;
 
 use std::time::Duration;
 
+use http::HeaderValue;
+
 use crate::config::Cidr;
 
 pub use body::{BodyRule, Fields, Shape};
+pub use due::Times;
 pub use error::{ApiError, Fault};
 pub use info::VERSION;
 pub use peer::Peer;
+pub use proxied::{Malformed, Parsed, parse as parse_proxy_header};
 pub use request::{Authority, Head, Principal, Request};
 pub use response::{Outcome, Response};
 pub use route::{Access, Route};
@@ -79,8 +89,16 @@ pub struct Settings {
     pub max_body: usize,
     /// Connections at once.
     pub max_connections: usize,
-    /// How long a header may take.
-    pub header_timeout: Duration,
+    /// Connections at once of one address.
+    pub max_connections_per_address: usize,
+    /// Requests at once of one HTTP/2 connection.
+    pub max_streams: u32,
+    /// Whether connections begin with a PROXY header.
+    pub proxy_protocol: bool,
+    /// What says that browsers are to come by https only, when we are the one who encrypts.
+    pub hsts: Option<HeaderValue>,
+    /// How long a connection may take over what.
+    pub times: Times,
     /// How long a body may take.
     pub body_timeout: Duration,
     /// How long an answer may take.
@@ -111,6 +129,7 @@ pub fn routes() -> Vec<Route> {
         oauth::routes(),
         device::routes(),
         operator::routes(),
+        keys::routes(),
         people::routes(),
         tokens::routes(),
         pages::routes(),

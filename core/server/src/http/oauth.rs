@@ -10,17 +10,18 @@ use super::{
     Access, ApiError, BodyRule, Fields, Outcome, Request, Route,
     body::Content,
     device,
-    response::{no_store, ok},
+    response::{Response, no_store, ok},
 };
 use crate::{
     account::{ACCOUNTS, IdentityKey},
     app::App,
-    id::TokenId,
+    clock::Timestamp,
+    id::{GrantId, TokenId},
     login::{self, LOGINS},
     store::StoreError,
     token::{
-        Claims, TokenUse,
-        grant::{self, Refused},
+        Claims, Steady, TokenUse,
+        grant::{self, Grant, Refused},
     },
 };
 
@@ -67,6 +68,15 @@ async fn token(app: Arc<App>, request: Request) -> Outcome {
         _ => return Err(refused("unsupported_grant_type")),
     }
     let token = field(&request, "refresh_token").ok_or_else(|| refused("invalid_request"))?;
+    if let Some((id, steady)) = app.steady.get(&app.live, &token, request.now) {
+        let Steady {
+            grant,
+            account,
+            provider,
+        } = &*steady;
+        let claims = claims(&app, id, grant, &account.id, provider, request.now);
+        return Ok(refreshed(&app, &claims, &token));
+    }
     still_there(&app, &token).await?;
     let (live, now) = (app.live.clone(), request.now);
     let redeemed = app
@@ -88,17 +98,42 @@ async fn token(app: Arc<App>, request: Request) -> Outcome {
         Refused::Expired => refused("expired_token"),
         Refused::Invalid | Refused::Reused => refused("invalid_grant"),
     })?;
-    let provider = app
-        .backends
-        .get(&login.backend)
-        .map_or(login.backend.as_str(), |backend| backend.plugin());
+    let backend = app.backends.get(&login.backend);
+    let provider = backend.map_or(login.backend.as_str(), |backend| backend.plugin());
+    let claims = claims(&app, id, &grant, account.name.as_str(), provider, now);
+    let answer = refreshed(&app, &claims, refresh.expose());
+    if !backend.is_some_and(|backend| backend.revalidates())
+        && let Some(account) = app.live.accounts.get(&grant.uid)
+    {
+        let provider = provider.into();
+        app.steady.put(
+            id,
+            Steady {
+                grant,
+                account,
+                provider,
+            },
+        );
+    }
+    Ok(answer)
+}
+
+/// What a refreshed access token says.
+fn claims(
+    app: &App,
+    id: GrantId,
+    grant: &Grant,
+    subject: &str,
+    provider: &str,
+    now: Timestamp,
+) -> Claims {
     let expires_at = now
         .plus_seconds(app.lifetimes.refreshed)
         .min(grant.expires_at);
-    let claims = Claims {
+    Claims {
         issuer: app.lifetimes.issuer.clone(),
         audience: app.lifetimes.audience.clone(),
-        subject: account.name.as_str().into(),
+        subject: subject.into(),
         uid: grant.uid,
         sid: grant.sid,
         jti: TokenId::random(),
@@ -110,13 +145,19 @@ async fn token(app: Arc<App>, request: Request) -> Outcome {
         scope: grant.scopes(),
         grant: Some(id),
         client_id: Some(grant.client_id.as_str().into()),
-    };
-    Ok(no_store(ok(&json!({
-        "access_token": app.verifier.sign(&claims).expose(),
-        "refresh_token": refresh.expose(),
+    }
+}
+
+fn refreshed(app: &App, claims: &Claims, refresh_token: &str) -> Response {
+    let lasts = claims.expires_at.map_or(0, |at| {
+        at.seconds().saturating_sub(claims.issued_at.seconds())
+    });
+    no_store(ok(&json!({
+        "access_token": app.verifier.sign(claims).expose(),
+        "refresh_token": refresh_token,
         "token_type": "Bearer",
-        "expires_in": expires_at.seconds().saturating_sub(now.seconds()),
-    }))))
+        "expires_in": lasts,
+    })))
 }
 
 /// Asks the backend whether the identity the grant rests on still holds. If it does not, the grant

@@ -16,8 +16,10 @@ pub enum Peer {
     Operator,
     /// A proxy on the Unix socket, whose user the operator trusts.
     Socket,
-    /// Somebody on the network.
+    /// Somebody on the network: who a connection is from, or who a balancer says it is from.
     Tcp(IpAddr),
+    /// A balancer that speaks for itself, or does not know for whom: nobody's word counts.
+    Balancer(IpAddr),
 }
 
 const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
@@ -29,7 +31,7 @@ pub(super) fn client(trusted: &[Cidr], peer: Peer, headers: &HeaderMap) -> (IpAd
         Peer::Operator => return (LOOPBACK, false),
         Peer::Socket => LOOPBACK,
         Peer::Tcp(address) if is_trusted(address) => address,
-        Peer::Tcp(address) => return (address, false),
+        Peer::Tcp(address) | Peer::Balancer(address) => return (address, false),
     };
     let lines = headers.get_all("x-forwarded-for").iter().rev();
     let hops = lines.flat_map(|line| line.as_bytes().rsplit(|b| *b == b','));

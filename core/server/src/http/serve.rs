@@ -1,28 +1,27 @@
-//! The connection layer: accepting, limits, deadlines, draining. `connection` lives it,
-//! `door` takes its requests.
+//! The connection layer: accepting, limits, deadlines, draining. `arrive` leads a connection to its
+//! door, `connection` and `http2` live it, `door` takes its requests.
 //!
-//! **Invariants:** a connection that sends its header slowly, or nothing, is cut off; no more than
-//! the configured number are open; a drain ends at its deadline.
+//! **Invariants:** no more than the configured number of connections are open, in all and from one
+//! address; a drain ends at its deadline, and refuses nobody who was let in.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
-
-use hyper_util::rt::TokioIo;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream, UnixListener, UnixStream},
-    sync::Semaphore,
+use std::{
+    future::poll_fn,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
 };
 
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
 use super::{
-    connection::{self, Drain},
-    door::{Door, service},
+    arrive::{House, arrive, converse},
+    connection::Drain,
     peer::Peer,
+    places::{Place, Places},
     route::Table,
 };
 use crate::app::Running;
-
-/// Header bytes of one request.
-const MAX_HEADER: usize = 16 * 1024;
 
 /// How long to wait after the system refused a connection (too many open files).
 const BACKOFF: Duration = Duration::from_millis(100);
@@ -49,54 +48,88 @@ pub async fn serve(
 ) -> std::io::Result<()> {
     let table = Arc::new(Table::new(super::routes()).map_err(std::io::Error::other)?);
     let app = running.current();
-    let places = Arc::new(Semaphore::new(app.settings.max_connections));
+    let places = Places::new(app.settings.max_connections);
     let (within, socket_uids) = (
         app.settings.shutdown_timeout,
         app.settings.unix_socket_uids.clone(),
     );
     drop(app);
     let drain = Drain::new();
+    let house = Arc::new(House {
+        running,
+        table,
+        places,
+    });
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
-        let accepted = tokio::select! {
+        tokio::select! {
             () = &mut shutdown => break,
-            accepted = accept(listeners.tcp.as_ref()) => accepted,
-            operator = accept_operator(&listeners.operator) => {
-                match operator {
-                    Ok(stream) => {
-                        converse(&running, &table, stream, Peer::Operator, &drain, None);
-                    }
-                    Err(error) => pause(&error).await,
-                }
-                continue;
-            }
-            proxy = accept_proxy(listeners.unix.as_ref(), &socket_uids) => {
-                match proxy {
-                    Ok(stream) => if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
-                        converse(&running, &table, stream, Peer::Socket, &drain, Some(place));
-                    },
-                    Err(error) => pause(&error).await,
-                }
-                continue;
-            }
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                // Past the limit the connection is closed at once: better than a queue nobody sees.
-                if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
-                    let _ = stream.set_nodelay(true);
-                    let peer = Peer::Tcp(peer.ip().to_canonical());
-                    converse(&running, &table, stream, peer, &drain, Some(place));
-                }
-            }
-            Err(error) => pause(&error).await,
+            accepted = accept(listeners.tcp.as_ref()) => match accepted {
+                Ok((stream, from)) => welcome(&house, &drain, stream, from),
+                Err(error) => pause(&error).await,
+            },
+            operator = accept_operator(&listeners.operator) => match operator {
+                Ok(stream) => converse(&house, stream, Peer::Operator, drain.hear(), None),
+                Err(error) => pause(&error).await,
+            },
+            proxy = accept_proxy(listeners.unix.as_ref(), &socket_uids) => match proxy {
+                Ok(stream) => if let Some(place) = house.places.take() {
+                    converse(&house, stream, Peer::Socket, drain.hear(), Some(place));
+                },
+                Err(error) => pause(&error).await,
+            },
         }
     }
+    drain.begin();
+    if let Some(tcp) = &listeners.tcp {
+        empty(&house, &drain, tcp).await;
+    }
     drop(listeners);
-    if tokio::time::timeout(within, drain.run()).await.is_err() {
+    drop(house);
+    if tokio::time::timeout(within, drain.end()).await.is_err() {
         tracing::warn!("some requests did not end in time");
     }
     Ok(())
+}
+
+/// Lets in whoever the kernel has let in already: closing the listener would reset them.
+async fn empty(house: &Arc<House>, drain: &Drain, listener: &TcpListener) {
+    poll_fn(|cx| {
+        while let Poll::Ready(Ok((stream, from))) = listener.poll_accept(cx) {
+            welcome(house, drain, stream, from);
+        }
+        Poll::Ready(())
+    })
+    .await;
+}
+
+/// Past a limit the connection is closed at once.
+fn welcome(house: &Arc<House>, drain: &Drain, stream: TcpStream, from: SocketAddr) {
+    let Some(mut place) = house.places.take() else {
+        return;
+    };
+    let _ = stream.set_nodelay(true);
+    let from = from.ip().to_canonical();
+    let app = house.running.glance();
+    if app.settings.proxy_protocol || app.tls.is_some() {
+        drop(app);
+        tokio::spawn(arrive(Arc::clone(house), stream, from, drain.hear(), place));
+    } else if seat(house, &mut place, from) {
+        drop(app);
+        converse(house, stream, Peer::Tcp(from), drain.hear(), Some(place));
+    }
+}
+
+/// Counts the connection as one of `address`, unless that is a proxy's, through which many come.
+pub(super) fn seat(house: &House, place: &mut Place, address: IpAddr) -> bool {
+    let app = house.running.glance();
+    let settings = &app.settings;
+    let is_proxy = settings
+        .trusted_proxies
+        .iter()
+        .any(|block| block.contains(address));
+    let most = settings.max_connections_per_address;
+    is_proxy || most >= settings.max_connections || house.places.seat(place, address, most)
 }
 
 /// Lets the system recover; somebody who was turned away holds nobody else up.
@@ -142,26 +175,4 @@ async fn accept_operator(listener: &UnixListener) -> std::io::Result<UnixStream>
         tracing::warn!(uid, "somebody else tried the operator's socket");
         Err(std::io::ErrorKind::PermissionDenied.into())
     }
-}
-
-fn converse(
-    running: &Arc<Running>,
-    table: &Arc<Table>,
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    peer: Peer,
-    drain: &Drain,
-    place: Option<tokio::sync::OwnedSemaphorePermit>,
-) {
-    let header_timeout = running.glance().settings.header_timeout;
-    let service = service(Door {
-        running: Arc::clone(running),
-        table: Arc::clone(table),
-        peer,
-    });
-    let hearing = drain.hear();
-    tokio::spawn(async move {
-        let _place = place;
-        let stream = TokioIo::new(stream);
-        connection::run(stream, service, header_timeout, MAX_HEADER, hearing).await;
-    });
 }

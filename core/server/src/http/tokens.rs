@@ -17,7 +17,7 @@ use crate::{
     secret::Secret,
     store::StoreError,
     token::{
-        Claims, Scopes, TokenUse,
+        Claims, Keyring, Scopes, TokenUse,
         api::{
             self, API_TOKENS, ApiToken,
             policy::{self, Maker, MakerKind, Refused, Wanted},
@@ -118,8 +118,9 @@ pub(super) async fn make(
         expires_at: app.api_policy.end(lifetime, &maker, now).map_err(refused)?,
         last_used_at: None,
         last_used_ip: None,
+        kid: None,
     };
-    let made = issue(app, principal, token, now).await?;
+    let made = issue(app, principal, token).await?;
     let (account, id) = (&principal.account.id, made.id);
     tracing::info!(target: "audit", account, %id, "an API token was made");
     Ok(made)
@@ -175,23 +176,22 @@ async fn maker(
 }
 
 /// Stores the token.
-async fn issue(
-    app: &App,
-    principal: &Principal,
-    token: ApiToken,
-    now: Timestamp,
-) -> Result<Made, ApiError> {
+async fn issue(app: &App, principal: &Principal, mut token: ApiToken) -> Result<Made, ApiError> {
     let uid = principal.account.uid;
+    // The record names the key that signs, so it is taken once for both.
+    let keys = app.verifier.keyring();
+    token.kid = Some(keys.active().to_owned());
     let stored = token.clone();
     let id = app
         .store
         .write(move |tx| api::create(tx, &uid, &stored))
         .await?;
     let id = id.ok_or_else(too_many)?;
-    Ok(signed(app, principal, id, token, now))
+    Ok(signed(app, &keys, principal, id, token))
 }
 
-fn signed(app: &App, principal: &Principal, id: LoginId, token: ApiToken, now: Timestamp) -> Made {
+fn signed(app: &App, keys: &Keyring, principal: &Principal, id: LoginId, token: ApiToken) -> Made {
+    let now = token.created_at;
     let claims = Claims {
         issuer: app.lifetimes.issuer.clone(),
         audience: app.lifetimes.audience.clone(),
@@ -208,7 +208,7 @@ fn signed(app: &App, principal: &Principal, id: LoginId, token: ApiToken, now: T
         grant: None,
         client_id: None,
     };
-    let text = app.verifier.sign(&claims);
+    let text = keys.sign(&claims);
     Made { id, token, text }
 }
 
@@ -321,6 +321,8 @@ pub(super) async fn succeed(
     let id: LoginId = id.parse().map_err(|_| not_found())?;
     let is_own = principal.token().is_some_and(|token| token.sid == id);
     let (live, policy) = (app.live.clone(), app.api_policy);
+    let keys = app.verifier.keyring();
+    let kid = keys.active().to_owned();
     let rotated = app
         .store
         .write(move |tx| {
@@ -343,6 +345,7 @@ pub(super) async fn succeed(
                 expires_at: policy.renewed(lifetime, maker, now),
                 last_used_at: None,
                 last_used_ip: None,
+                kid: Some(kid),
                 ..old
             };
             // The old one first: it may leave the place that the new one takes.
@@ -362,7 +365,7 @@ pub(super) async fn succeed(
     let (successor, token) = rotated?;
     let account = &principal.account.id;
     tracing::info!(target: "audit", account, %id, %successor, "an API token was rotated");
-    Ok(signed(app, principal, successor, token, now))
+    Ok(signed(app, &keys, principal, successor, token))
 }
 
 fn too_many() -> ApiError {

@@ -16,8 +16,9 @@ use parking_lot::Mutex;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::{
-    OpenError, Reader, StoreError, Tx,
+    Books, Key, OpenError, Reader, Record, StoreError, Table, Tx,
     engine::Engine,
+    ledger::Ledger,
     open::{self, Opened},
     writer::{self, Job, Writer},
 };
@@ -164,6 +165,34 @@ impl Store {
             place,
         ))?;
         answer.recv().map_err(|_| StoreError::Closed)?
+    }
+
+    /// The books of `table`, at a moment at which every hook of what they count has run
+    /// ([`Tx::on_commit`]): what memory holds of the table is then all of it.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`], [`StoreError::Closed`].
+    pub async fn books<K: Key + ?Sized, V: Record>(
+        &self,
+        table: Table<K, V>,
+    ) -> Result<Books, StoreError> {
+        let place = Arc::clone(&self.0.places)
+            .try_acquire_owned()
+            .map_err(|_| StoreError::Busy)?;
+        let (reply, answer) = oneshot::channel();
+        let (table, dir) = (table.id(), self.0.dir.clone());
+        let look = move |ledger: &Ledger| {
+            let ids = u16::from_be_bytes([table, 0])..=u16::from_be_bytes([table, u8::MAX]);
+            let tallies = ledger.tallies.range(ids);
+            let tallies = tallies.map(|(id, (tally, _))| (*id, *tally)).collect();
+            drop(reply.send(Books {
+                table,
+                tallies,
+                dir,
+            }));
+        };
+        self.0.enqueue(writer::look(look, place))?;
+        answer.await.map_err(|_| StoreError::Closed)
     }
 
     /// Runs `f` on a thread that may block.

@@ -13,6 +13,7 @@
 //! holds database and high-water file together, `verify` proves the records against the books, `load` reads
 //! whole tables for the start, proof included.
 
+mod brief;
 mod engine;
 mod error;
 #[cfg(any(test, fuzzing))]
@@ -33,6 +34,7 @@ mod tx;
 mod verify;
 mod writer;
 
+pub use brief::Books;
 pub use error::{OpenError, StoreError};
 pub use handle::{Options, Store};
 pub use key::Key;

@@ -3,6 +3,7 @@
 use std::{fmt, marker::PhantomData, ops::Range};
 
 use super::{
+    brief::Brief,
     error::StoreError,
     key::Key,
     load,
@@ -112,7 +113,38 @@ impl<K: Key + ?Sized, V: Record> Table<K, V> {
             let value = self.decode(key, bytes)?;
             read(key.get(1..).unwrap_or_default(), value)
         };
-        load::load(&from.engine, self.id, read, take)
+        load::load(&from.engine, self.id, None, |_| {}, read, take)
+    }
+
+    /// As [`Table::load`], but of what is kept of the table in brief ([`Books::keep`]) where that
+    /// still stands: those entries go to `known`. For start-up, before the first write.
+    ///
+    /// # Errors
+    /// As [`Table::load`].
+    pub fn load_brief<T, const W: usize>(
+        &self,
+        from: &Reader,
+        known: impl Fn([u8; W]) + Sync,
+        read: impl Fn(&[u8], V) -> Result<T, StoreError> + Sync,
+        take: impl Fn(T) + Sync,
+    ) -> Result<(), StoreError> {
+        let brief = Brief::read(from.engine.dir(), self.id, W);
+        let known = |entry: &[u8]| {
+            entry
+                .first_chunk::<W>()
+                .copied()
+                .into_iter()
+                .for_each(&known)
+        };
+        let read = |key: &[u8], bytes: &[u8]| {
+            let value = self.decode(key, bytes)?;
+            read(key.get(1..).unwrap_or_default(), value)
+        };
+        load::load(&from.engine, self.id, brief.as_ref(), known, read, take)
+    }
+
+    pub(super) const fn id(&self) -> u8 {
+        self.id
     }
 
     /// The encoded key, without the table byte: what [`Table::scan`] takes and gives.

@@ -9,7 +9,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Range,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
@@ -52,6 +52,8 @@ pub(super) struct Verified {
     expected: Mutex<BTreeMap<u16, Tally>>,
     damage: watch::Sender<Option<Arc<OpenError>>>,
     stop: AtomicBool,
+    /// Anything was written since it was opened.
+    has_changed: AtomicBool,
     /// Whole tables being loaded.
     pub(super) loading: AtomicUsize,
 }
@@ -66,6 +68,7 @@ impl Verified {
             expected: Mutex::new(expected),
             damage: watch::Sender::new(None),
             stop: AtomicBool::new(false),
+            has_changed: AtomicBool::new(false),
             loading: AtomicUsize::new(0),
         }
     }
@@ -210,6 +213,17 @@ impl Verified {
         expected.range(ids).map(|(_, tally)| tally.count).sum()
     }
 
+    /// What the books say of the bucket; nothing once anything has been written.
+    pub(super) fn tally(&self, id: u16) -> Option<Tally> {
+        let tally = self.expected.lock().get(&id).copied().unwrap_or_default();
+        (!self.has_changed.load(Ordering::Acquire)).then_some(tally)
+    }
+
+    /// Where the store is.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     fn state(&self, id: u16) -> u8 {
         self.states[usize::from(id)].load(Ordering::Acquire)
     }
@@ -287,6 +301,7 @@ impl Verified {
             .into_iter()
             .map(|lock| self.locks[lock].lock())
             .collect();
+        self.has_changed.store(true, Ordering::Release);
         apply()?;
         if !unproven.is_empty() {
             self.expected.lock().extend(unproven.into_iter().copied());

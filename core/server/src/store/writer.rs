@@ -31,9 +31,13 @@ pub(super) type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 /// Runs a transaction and gives the answer still owed, or nothing when it failed and has answered.
 type Run = Box<dyn FnOnce(&mut Tx<'_>) -> Option<Answer> + Send>;
 
+type After = Box<dyn FnOnce(&Ledger) + Send>;
+
 /// A transaction in the queue.
 pub(super) struct Job {
     run: Run,
+    /// What looks at the books once the group is done and memory knows of it.
+    after: Option<After>,
     /// Its place in the queue.
     _place: OwnedSemaphorePermit,
 }
@@ -63,6 +67,19 @@ where
     };
     Job {
         run: Box::new(run),
+        after: None,
+        _place: place,
+    }
+}
+
+/// Looks at the books between two groups.
+pub(super) fn look(
+    look: impl FnOnce(&Ledger) + Send + 'static,
+    place: OwnedSemaphorePermit,
+) -> Job {
+    Job {
+        run: Box::new(|_| None),
+        after: Some(Box::new(look)),
         _place: place,
     }
 }
@@ -87,8 +104,10 @@ impl Writer {
             let mut overlay = Overlay::new();
             let mut answers = Vec::new();
             let mut hooks = Vec::new();
+            let mut looks = Vec::new();
             let mut initialised = self.ledger.mark.initialised;
             for job in std::iter::once(first).chain(queue.try_iter()).take(GROUP) {
+                looks.extend(job.after);
                 let mut tx = Tx::new(&self.data, &mut overlay, initialised);
                 match (job.run)(&mut tx) {
                     Some(answer) => {
@@ -109,6 +128,9 @@ impl Writer {
             }
             for answer in answers {
                 answer(fate.clone());
+            }
+            for look in looks {
+                look(&self.ledger);
             }
         }
         if !self.broken && self.high_water.due().is_some() {

@@ -43,10 +43,40 @@ pub struct ApiToken {
     pub last_used_at: Option<Timestamp>,
     /// From where.
     pub last_used_ip: Option<String>,
+    /// The key that signed it; nothing where it was not noted.
+    pub kid: Option<String>,
 }
 
 impl Record for ApiToken {
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
+
+    fn upgrade(version: u8, payload: &[u8]) -> Option<Self> {
+        /// Before the key was noted.
+        #[derive(Deserialize)]
+        struct First {
+            name: String,
+            scope: Option<String>,
+            provider: String,
+            created_at: Timestamp,
+            expires_at: Option<Timestamp>,
+            last_used_at: Option<Timestamp>,
+            last_used_ip: Option<String>,
+        }
+        if version != 1 {
+            return None;
+        }
+        let first: First = postcard::from_bytes(payload).ok()?;
+        Some(Self {
+            name: first.name,
+            scope: first.scope,
+            provider: first.provider,
+            created_at: first.created_at,
+            expires_at: first.expires_at,
+            last_used_at: first.last_used_at,
+            last_used_ip: first.last_used_ip,
+            kid: None,
+        })
+    }
 }
 
 impl ApiToken {

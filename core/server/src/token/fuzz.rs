@@ -7,13 +7,13 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use aws_lc_rs::hmac;
+use aws_lc_rs::{hmac, signature::Ed25519KeyPair};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 pub(crate) use super::revocation::Progress;
 use super::{
-    AccountIndex, AccountState, Claims, Keyring, RevocationIndex, Scopes, Verifier, canonical,
-    claims::MAX_SECONDS, keyfile,
+    AccountIndex, AccountState, Algorithm, Claims, KeySettings, Keyring, RevocationIndex, Scopes,
+    Verifier, canonical, claims::MAX_SECONDS, keyfile,
 };
 use crate::{
     clock::Timestamp,
@@ -31,26 +31,44 @@ const ALICE: [u8; 16] = [0xa1; 16];
 const KEY: [u8; 32] = *b"\x8f\x1e\x02\xc4\x77\xa9\x5b\xd0\x3e\x64\xf2\x19\xbb\x40\x8d\xe7\
                          \x26\x91\x0c\x5f\xd8\x73\xae\x35\xc9\x12\x68\xfb\x84\x4d\xe0\x57";
 
-/// A server's verifier with one account.
+/// A server's verifier with one account and two keys: the secret signs, Ed25519 did before.
 struct World {
     verifier: Verifier,
     kid: String,
+    edwards: (String, Ed25519KeyPair),
 }
 
 fn world() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
     WORLD.get_or_init(|| {
         let dir = scratch("tokens");
-        let keyring = Keyring::load_or_create(&dir, Some(Secret::new(KEY.to_vec())));
-        let keyring = keyring.expect("a keyring");
+        let before = KeySettings {
+            algorithm: Some(Algorithm::EdDsa),
+            ..KeySettings::default()
+        };
+        let before = Keyring::load_or_create(&dir, &before, NOW).expect("a keyring");
+        let file = std::fs::read(dir.join(keyfile::NAME)).expect("its file");
+        let file: serde_json::Value = serde_json::from_slice(&file).expect("JSON");
+        let secret = hex::decode(file["keys"][0]["secret"].as_str().unwrap_or_default());
+        let pair = Ed25519KeyPair::from_pkcs8(&secret.expect("a secret")).expect("a key");
+        let now = KeySettings {
+            secret: Some(Secret::new(KEY.to_vec())),
+            ..KeySettings::default()
+        };
+        let keyring = Keyring::load_or_create(&dir, &now, NOW).expect("a keyring");
         let _ = std::fs::remove_dir_all(&dir);
         let kid = keyring.active().to_owned();
+        let edwards = (before.active().to_owned(), pair);
         let accounts = Arc::new(AccountIndex::default());
         let alice = Uid::from_bytes(ALICE);
         accounts.insert(AccountState::new(alice, "alice", false, false));
         let revoked = Arc::new(RevocationIndex::default());
         let verifier = Verifier::new(keyring, ISSUER, AUDIENCE, accounts, revoked);
-        World { verifier, kid }
+        World {
+            verifier,
+            kid,
+            edwards,
+        }
     })
 }
 
@@ -59,16 +77,24 @@ pub fn token(data: &[u8]) {
     decide(data);
 }
 
-/// A header line and claims, signed with the right key. Without a header line, ours.
+/// A header line and claims, signed with the right key: ours without a header line, the one before
+/// with `EdDSA` for one. What names that key in another header has no right signature.
 pub fn token_claims(data: &[u8]) {
     let world = world();
     let (header, claims) = match data.iter().position(|byte| *byte == b'\n') {
         Some(at) => (&data[..at], &data[at + 1..]),
         None => (&[] as &[u8], data),
     };
-    let ours = format!(r#"{{"typ":"JWT","alg":"HS256","kid":"{}"}}"#, world.kid);
+    let is_edwards = header == b"EdDSA";
+    let ours = match is_edwards {
+        true => format!(
+            r#"{{"typ":"JWT","alg":"EdDSA","kid":"{}"}}"#,
+            world.edwards.0
+        ),
+        false => format!(r#"{{"typ":"JWT","alg":"HS256","kid":"{}"}}"#, world.kid),
+    };
     let header = match header {
-        [] => ours.as_bytes(),
+        [] | b"EdDSA" => ours.as_bytes(),
         header => header,
     };
     if let Some(by_heart) = canonical::read(claims) {
@@ -84,7 +110,11 @@ pub fn token_claims(data: &[u8]) {
         URL_SAFE_NO_PAD.encode(header),
         URL_SAFE_NO_PAD.encode(claims)
     );
-    let token = format!("{signed}.{}", signature(signed.as_bytes()));
+    let tag = match is_edwards {
+        true => URL_SAFE_NO_PAD.encode(world.edwards.1.sign(signed.as_bytes())),
+        false => signature(signed.as_bytes()),
+    };
+    let token = format!("{signed}.{tag}");
     if decide(token.as_bytes()) {
         // And it says again what it said.
         let verified = world
@@ -129,8 +159,15 @@ fn counts(token: &[u8]) -> Option<()> {
         return None;
     };
     let signed = format!("{header}.{claims}");
-    require(token.len() <= 8192 && tag == signature(signed.as_bytes()))?;
-    is_header(&decoded(header)?)?;
+    require(token.len() <= 8192)?;
+    match is_header(&decoded(header)?)? {
+        Key::Secret => require(tag == signature(signed.as_bytes()))?,
+        Key::Edwards => {
+            // Ed25519 is deterministic: there is one signature.
+            let right = world().edwards.1.sign(signed.as_bytes());
+            require(tag == URL_SAFE_NO_PAD.encode(right))?;
+        }
+    }
     is_claims(&decoded(claims)?)
 }
 
@@ -146,20 +183,22 @@ fn decoded(segment: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-fn is_header(json: &[u8]) -> Option<()> {
+enum Key {
+    Secret,
+    Edwards,
+}
+
+fn is_header(json: &[u8]) -> Option<Key> {
     let node = Node::read(json)?;
     let members = node.members()?;
     require(members.len() == 3)?;
-    for (name, value) in members {
-        let expected = match name.as_str() {
-            "alg" => "HS256",
-            "typ" => "JWT",
-            "kid" => &world().kid,
-            _ => return None,
-        };
-        require(value.text()? == expected)?;
+    let text = |wanted| members.iter().find(|(name, _)| name == wanted)?.1.text();
+    require(text("typ")? == "JWT")?;
+    match (text("alg")?, text("kid")?) {
+        ("HS256", kid) if kid == world().kid => Some(Key::Secret),
+        ("EdDSA", kid) if kid == world().edwards.0 => Some(Key::Edwards),
+        _ => None,
     }
-    Some(())
 }
 
 fn is_claims(json: &[u8]) -> Option<()> {
@@ -249,11 +288,13 @@ pub fn keyring(data: &[u8]) {
     let file = options.write(true).create_new(true).mode(0o600).open(&path);
     let written = file.and_then(|mut file| std::io::Write::write_all(&mut file, data));
     written.expect("a file");
-    match Keyring::load_or_create(dir, None) {
+    let settings = KeySettings::default();
+    match Keyring::load_or_create(dir, &settings, NOW) {
         Ok(keyring) => {
-            let again = Keyring::load_or_create(dir, None).expect("the same again");
+            let again = Keyring::load_or_create(dir, &settings, NOW).expect("the same again");
             assert_eq!(again.active(), keyring.active());
-            assert!(keyring.kids().count() > 0);
+            assert!(keyring.kids().eq(again.kids()) && keyring.infos().eq(again.infos()));
+            assert!(keyring.kids().any(|kid| kid == keyring.active()));
         }
         Err(error) => {
             let left = std::fs::read(&path).expect("it is still there");

@@ -226,7 +226,7 @@ fn render(hasher: &Hasher, id: &GrantId, generation: u32) -> Secret<String> {
     Secret::new(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-fn parse(hasher: &Hasher, token: &str) -> Option<(GrantId, u32)> {
+pub(super) fn parse(hasher: &Hasher, token: &str) -> Option<(GrantId, u32)> {
     if token.len() > 2 * LENGTH {
         return None;
     }

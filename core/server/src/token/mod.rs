@@ -1,6 +1,6 @@
 //! Tokens: the claim format, the keys, issuing, verifying, revoking.
 //!
-//! Owns: what a token says ([`Claims`], [`Scopes`]), the signing keys ([`Keyring`]), the decision
+//! Owns: what a token says ([`Claims`], [`Scopes`]), the signing keys ([`Keyring`], [`Keys`]), the decision
 //! whether a bearer counts ([`Verifier`]), what that decision looks up ([`AccountIndex`],
 //! [`RevocationIndex`]) and the keyed hashes of everything secret that is stored ([`hash`]).
 //! Does not: know HTTP, read the clock, decide what an account may do.
@@ -13,6 +13,7 @@
 //!   whoever asked for it, in that order; from the insertion on no token with that id counts,
 //!   cached or not.
 
+mod algorithm;
 pub mod api;
 mod cache;
 mod canonical;
@@ -25,20 +26,29 @@ pub mod hash;
 mod index;
 mod keyfile;
 mod keyring;
+mod keys;
+mod overlap;
 mod parse;
 mod revocation;
 mod scope;
+mod signing;
+mod steady;
 mod strength;
 mod verify;
 
 #[cfg(test)]
 mod tests;
 
+pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use claims::{Claims, TokenUse, UnknownTokenUse};
 pub use index::{AccountIndex, AccountState};
-pub use keyring::{Keyring, KeyringError};
+pub use keyring::{KeyInfo, KeySettings, KeyState, Keyring, KeyringError, MAX_KEYS};
+pub use keys::Keys;
+pub use overlap::{Overlap, Rest, rests};
 pub use parse::MAX_LENGTH;
+pub(crate) use revocation::keep;
 pub use revocation::{REVOCATIONS, Revocation, RevocationIndex, load, revoke, sweep};
 pub use scope::{Scope, Scopes, UnknownScope};
+pub use steady::{Steady, SteadyGrants};
 pub use strength::{WeakSecret, check as check_strength};
 pub use verify::{Refusal, VerifiedToken, Verifier};

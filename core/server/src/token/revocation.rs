@@ -1,6 +1,6 @@
 //! Ids that no longer count: in memory for every request, in the store for the next start.
 //!
-//! Owns: table 5 and its face in memory. Does not: know whose ids they are (a login's or API
+//! Owns: table 5, its face in memory, and the copy of that which makes a start quick. Does not: know whose ids they are (a login's or API
 //! token's `sid`, a `grant_id`, a `jti`: all random, so one set holds them).
 //!
 //! **Invariants:**
@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::Timestamp,
-    store::{Order, Reader, Record, StoreError, Table, Tx},
+    store::{Order, Reader, Record, Store, StoreError, Table, Tx},
 };
 
 /// Revoked ids.
@@ -70,6 +70,11 @@ const SHARDS: usize = 256;
 const SHARDS_PER_PURGE: usize = 8;
 const FOREVER: u32 = u32::MAX;
 
+/// An id and the second from which it may be forgotten, kept in brief.
+const ENTRY: usize = 16 + 4;
+/// With fewer ids a start reads them from the store.
+const MANY: usize = 20_000;
+
 /// Every revoked id that a token could still carry, in memory.
 pub struct RevocationIndex {
     // Per id the second from which it may be forgotten, rounded up. 20 bytes an id.
@@ -78,6 +83,8 @@ pub struct RevocationIndex {
     trusted: AtomicU64,
     floor: AtomicU64,
     cursor: AtomicUsize,
+    /// The generation that is kept in brief.
+    kept: AtomicU64,
 }
 
 impl RevocationIndex {
@@ -99,6 +106,25 @@ impl RevocationIndex {
         drop(shard);
         // After the entry is there: whoever sees this number sees the entry too.
         self.generation.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Takes in an entry of the index kept in brief.
+    fn recall(&self, entry: [u8; ENTRY]) {
+        let (id, until) = entry.split_at(16);
+        if let (Some(id), Some(until)) = (id.first_chunk::<16>(), until.first_chunk::<4>()) {
+            let until = u32::from_le_bytes(*until);
+            self.shard(id).write().insert(Id(*id), until);
+        }
+    }
+
+    /// Gives all entries of a shard, as [`RevocationIndex::recall`] takes them.
+    fn tell(&self, shard: u8, put: &mut dyn FnMut([u8; ENTRY])) {
+        for (id, until) in &*self.shards[usize::from(shard)].read() {
+            let mut entry = [0; ENTRY];
+            entry[..16].copy_from_slice(&id.0);
+            entry[16..].copy_from_slice(&until.to_le_bytes());
+            put(entry);
+        }
     }
 
     /// A number that grows with each insertion. Read before looking ids up, it tells later
@@ -168,8 +194,9 @@ impl RevocationIndex {
         self.floor.fetch_max(floor.millis(), Ordering::SeqCst);
     }
 
+    /// Shards are the store's buckets: by the first byte.
     fn shard(&self, id: &[u8; 16]) -> &RwLock<HashMap<Id, u32, IdHash>> {
-        &self.shards[usize::from(id[15]) % SHARDS]
+        &self.shards[usize::from(id[0])]
     }
 }
 
@@ -181,6 +208,7 @@ impl Default for RevocationIndex {
             trusted: AtomicU64::new(0),
             floor: AtomicU64::new(0),
             cursor: AtomicUsize::new(0),
+            kept: AtomicU64::new(0),
         }
     }
 }
@@ -232,8 +260,33 @@ pub fn load(from: &Reader, now: Timestamp) -> Result<RevocationIndex, StoreError
         let id = key.try_into().map_err(|_| REVOCATIONS.corrupt(key))?;
         Ok((id, revocation.expires_at))
     };
-    REVOCATIONS.load(from, read, |(id, expires_at)| index.insert(id, expires_at))?;
+    REVOCATIONS.load_brief(
+        from,
+        |entry| index.recall(entry),
+        read,
+        |(id, expires_at)| index.insert(id, expires_at),
+    )?;
     Ok(index)
+}
+
+/// Keeps the index in brief beside the store, for the next start, if it is large and has changed.
+///
+/// # Errors
+/// Those of the store and of the file; what was kept before stays.
+pub(crate) async fn keep(index: &Arc<RevocationIndex>, store: &Store) -> Result<(), StoreError> {
+    let generation = index.generation();
+    if index.kept.load(Ordering::Relaxed) == generation || index.len() < MANY {
+        return Ok(());
+    }
+    let books = store.books(REVOCATIONS).await?;
+    let source = Arc::clone(index);
+    let write = move || books.keep(|first, put| source.tell(first, put));
+    tokio::task::spawn_blocking(write)
+        .await
+        .map_err(|_| StoreError::Panicked)?
+        .map_err(|error| StoreError::Engine(error.to_string()))?;
+    index.kept.store(generation, Ordering::Relaxed);
+    Ok(())
 }
 
 /// Deletes stored revocations whose end is long past, looking at up to `budget` records from the
@@ -282,10 +335,10 @@ pub fn sweep(
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Id([u8; 16]);
 
-// Ids are random already: eight of their bytes are their hash.
+// Ids are random already: eight of their bytes are their hash, not those that choose the shard.
 impl Hash for Id {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        let [.., a, b, c, d, e, f, g, h] = self.0;
         state.write_u64(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
     }
 }

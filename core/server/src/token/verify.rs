@@ -116,7 +116,8 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// A verifier of tokens with exactly this `iss` and `aud`.
+    /// A verifier of tokens with exactly this `aud`, and exactly this `iss` or one of those that
+    /// the keyring says this server has had.
     pub fn new(
         keyring: Keyring,
         issuer: impl Into<Box<str>>,
@@ -194,9 +195,10 @@ impl Verifier {
     fn verify_anew(&self, token: &[u8], now: Timestamp) -> Result<Arc<VerifiedToken>, Refusal> {
         let segments = parse::split(token)?;
         let epoch = self.epoch.load(Ordering::SeqCst);
-        self.keyring.load().check(&segments)?;
+        let keyring = self.keyring.load();
+        keyring.check(&segments)?;
         let claims = parse::decoded(segments.payload, Claims::parse)?;
-        self.check_claims(&claims)?;
+        self.check_claims(&claims, &keyring)?;
         let account = self.accounts.get(&claims.uid).ok_or(Refusal::NoAccount)?;
         if account.is_deleted() || account.id != claims.subject {
             return Err(Refusal::NoAccount);
@@ -218,8 +220,9 @@ impl Verifier {
         Ok(Arc::new(verified))
     }
 
-    fn check_claims(&self, claims: &Claims) -> Result<(), Refusal> {
-        if claims.issuer != self.issuer {
+    fn check_claims(&self, claims: &Claims, keyring: &Keyring) -> Result<(), Refusal> {
+        let is_ours = |issuer: &str| keyring.issuers().any(|ours| ours == issuer);
+        if claims.issuer != self.issuer && !is_ours(&claims.issuer) {
             return Err(Refusal::Issuer);
         }
         if claims.audience != self.audience {

@@ -22,10 +22,16 @@ pub fn forwarded(data: &[u8]) {
     let peer = match std::str::from_utf8(peer) {
         Ok("operator") => Peer::Operator,
         Ok("socket") => Peer::Socket,
-        Ok(text) => match text.parse::<IpAddr>() {
-            Ok(address) => Peer::Tcp(address.to_canonical()),
-            Err(_) => return,
-        },
+        Ok(text) => {
+            let (text, peer) = match text.strip_prefix("balancer ") {
+                Some(text) => (text, Peer::Balancer as fn(IpAddr) -> Peer),
+                None => (text, Peer::Tcp as fn(IpAddr) -> Peer),
+            };
+            match text.parse::<IpAddr>() {
+                Ok(address) => peer(address.to_canonical()),
+                Err(_) => return,
+            }
+        }
         Err(_) => return,
     };
     let blocks = ["10.0.0.0/8", "127.0.0.1", "2001:db8::/32"];
@@ -47,6 +53,9 @@ pub fn forwarded(data: &[u8]) {
             return assert!(address == own && !is_believed, "a stranger was believed");
         }
         Peer::Tcp(own) => assert!(is_believed && (address == own || is_said(&headers, address))),
+        Peer::Balancer(own) => {
+            return assert!(address == own && !is_believed, "a balancer was believed");
+        }
         Peer::Socket => assert!(is_believed),
     }
     if !is_trusted(address) && address != IpAddr::from([127, 0, 0, 1]) {

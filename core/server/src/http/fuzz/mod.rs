@@ -1,10 +1,12 @@
 //! Requests under fuzzing: headers, paths, bodies.
 
 mod address;
+mod balancer;
 mod body;
 mod paths;
 
 pub use address::forwarded;
+pub use balancer::proxied;
 pub use body::{body, json};
 pub use paths::{path, return_to};
 

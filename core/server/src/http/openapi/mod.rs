@@ -7,6 +7,7 @@
 //! together.
 
 mod account;
+mod keys;
 mod operation;
 mod operator;
 mod pages;
@@ -56,6 +57,7 @@ fn operations() -> Vec<Operation> {
         pages::operations(),
         settings::operations(),
         operator::operations(),
+        keys::operations(),
     ];
     features.into_iter().flatten().collect()
 }

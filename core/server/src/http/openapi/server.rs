@@ -47,13 +47,15 @@ pub(super) fn operations() -> Vec<Operation> {
             ("token_endpoint", string()),
             ("revocation_endpoint", string()),
             ("introspection_endpoint", string()),
-            ("jwks_uri", string()),
             (
                 "grant_types_supported",
                 json!({"type": "array", "items": {"type": "string"}}),
             ),
         ],
-        &[("device_authorization_endpoint", string())],
+        &[
+            ("device_authorization_endpoint", string()),
+            ("jwks_uri", string()),
+        ],
     );
     let health = object(&[("status", json!({"const": "ok"}))], &[("session", any())]);
     let ready = object(
@@ -64,13 +66,6 @@ pub(super) fn operations() -> Vec<Operation> {
                 json!({"type": "array", "items": {"type": "object"}}),
             ),
         ],
-        &[],
-    );
-    let keys = object(
-        &[(
-            "keys",
-            json!({"type": "array", "items": {"type": "object"}}),
-        )],
         &[],
     );
     vec![
@@ -126,13 +121,6 @@ pub(super) fn operations() -> Vec<Operation> {
             "What desktop clients ask first",
         )
         .answers(200, "Versions", any()),
-        op(
-            Method::GET,
-            "/.well-known/jwks.json",
-            "jwks",
-            "Public keys (RFC 7517); none with HS256",
-        )
-        .answers(200, "The key set", keys),
         op(
             Method::GET,
             "/.well-known/oauth-authorization-server",

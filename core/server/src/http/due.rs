@@ -1,0 +1,321 @@
+//! A connection's one timer: what is waited for, and until when.
+//!
+//! Three things are waited for, never all at once: the next header, a client that takes its answer,
+//! and, in a drain, a client that may still have a request under way. Nothing is armed for any of
+//! them: the one timer is moved on when it fires too early, so a request costs a few plain stores.
+//!
+//! **Invariants:** a header that has begun must be there in time, however it drips; a client that
+//! takes less than [`STEP`] of what waits for it within the time to write is cut off.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed},
+    },
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
+
+use hyper::rt::{Sleep, Timer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// How long a connection may take over what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// To send a header, from its first byte; to send anything at all, on a new connection.
+    pub header: Duration,
+    /// To begin the next request.
+    pub idle: Duration,
+    /// To take the next [`STEP`] of an answer.
+    pub write: Duration,
+}
+
+/// Bytes that count as progress: one at a time would hold an answer for hours.
+pub(super) const STEP: usize = 16 * 1024;
+
+/// Nothing is waited for.
+const NEVER: u64 = u64::MAX;
+
+/// What the timer says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// There is time.
+    Wait,
+    /// The header is late.
+    Late,
+    /// The answer is not taken.
+    Stalled,
+    /// Nobody asked anything more: see [`Due::look`].
+    Quiet,
+}
+
+// Of a header.
+const AWAITED: u8 = 0;
+const BEGUN: u8 = 1;
+const TIMED: u8 = 2;
+
+/// What is waited for. Times are nanoseconds from `epoch`.
+pub(super) struct Due {
+    epoch: Instant,
+    times: Times,
+    header_at: AtomicU64,
+    header: AtomicU8,
+    is_first: AtomicBool,
+    is_late: AtomicBool,
+    stalled_at: AtomicU64,
+}
+
+impl Due {
+    pub(super) fn new(times: Times) -> Arc<Self> {
+        Arc::new(Self {
+            epoch: Instant::now(),
+            times,
+            header_at: AtomicU64::new(NEVER),
+            header: AtomicU8::new(AWAITED),
+            is_first: AtomicBool::new(true),
+            is_late: AtomicBool::new(false),
+            stalled_at: AtomicU64::new(NEVER),
+        })
+    }
+
+    pub(super) const fn times(&self) -> &Times {
+        &self.times
+    }
+
+    /// The moment `after` from now.
+    pub(super) fn later(&self, after: Duration) -> u64 {
+        self.nanos(Instant::now() + after)
+    }
+
+    /// When the answer that waits must have moved on.
+    pub(super) fn stalled_at(&self) -> u64 {
+        self.stalled_at.load(Relaxed)
+    }
+
+    fn nanos(&self, at: Instant) -> u64 {
+        let nanos = at.saturating_duration_since(self.epoch).as_nanos();
+        u64::try_from(nanos).unwrap_or(NEVER - 1)
+    }
+
+    /// hyper waits for a header until `deadline`, by its own reckoning.
+    fn await_header(&self, deadline: Instant) {
+        let mut at = self.nanos(deadline);
+        if self.is_first.load(Relaxed) {
+            self.is_first.store(false, Relaxed);
+        } else {
+            at = at
+                .saturating_sub(nanos_of(self.times.header))
+                .saturating_add(nanos_of(self.times.idle));
+        }
+        self.header.store(AWAITED, Relaxed);
+        self.header_at.store(at.min(NEVER - 1), Relaxed);
+    }
+
+    /// When the header must be there: sooner, once it has begun.
+    fn header_at(&self) -> u64 {
+        let at = self.header_at.load(Relaxed);
+        if at == NEVER || self.header.load(Relaxed) != BEGUN {
+            return at;
+        }
+        let at = at.min(self.later(self.times.header));
+        self.header.store(TIMED, Relaxed);
+        self.header_at.store(at, Relaxed);
+        at
+    }
+
+    /// Sees to it that the task wakes in time, and says what is over. With `quiet_at`, a connection
+    /// on which nothing has been asked by then is [`Verdict::Quiet`].
+    pub(super) fn look(
+        &self,
+        cx: &mut Context<'_>,
+        alarm: &mut Alarm,
+        quiet_at: Option<u64>,
+    ) -> Verdict {
+        let (header_at, stalled_at) = (self.header_at(), self.stalled_at.load(Relaxed));
+        let is_asked = header_at == NEVER || self.header.load(Relaxed) != AWAITED;
+        let quiet_at = quiet_at.filter(|_| !is_asked).unwrap_or(NEVER);
+        let first = header_at.min(stalled_at).min(quiet_at);
+        if !alarm.is_over(cx, self.epoch, first) {
+            return Verdict::Wait;
+        }
+        if first == stalled_at {
+            Verdict::Stalled
+        } else if first == quiet_at {
+            Verdict::Quiet
+        } else {
+            self.is_late.store(true, Relaxed);
+            Verdict::Late
+        }
+    }
+}
+
+fn nanos_of(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(NEVER - 1)
+}
+
+/// The timer itself: late, never early.
+pub(super) struct Alarm {
+    sleep: Pin<Box<tokio::time::Sleep>>,
+    armed_for: u64,
+}
+
+impl Alarm {
+    pub(super) fn new() -> Self {
+        Self {
+            sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
+            armed_for: NEVER,
+        }
+    }
+
+    /// Whether `at` is over. Otherwise the task wakes then, or before.
+    pub(super) fn is_over(&mut self, cx: &mut Context<'_>, epoch: Instant, at: u64) -> bool {
+        loop {
+            let is_set = self.armed_for != NEVER;
+            if at == NEVER || (is_set && self.armed_for <= at && !self.sleep.is_elapsed()) {
+                return false;
+            }
+            if is_set && self.armed_for >= at && self.sleep.is_elapsed() {
+                return true;
+            }
+            let deadline = tokio::time::Instant::from_std(epoch + Duration::from_nanos(at));
+            self.sleep.as_mut().reset(deadline);
+            self.armed_for = at;
+            if self.sleep.as_mut().poll(cx).is_pending() {
+                return false;
+            }
+        }
+    }
+
+    /// As [`Alarm::is_over`], by the connection's clock.
+    pub(super) fn is_past(&mut self, cx: &mut Context<'_>, due: &Due, at: u64) -> bool {
+        self.is_over(cx, due.epoch, at)
+    }
+}
+
+/// hyper's view of the connection's one timer.
+pub(super) struct OneTimer(pub(super) Arc<Due>);
+
+impl Timer for OneTimer {
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
+        self.sleep_until(Instant::now() + duration)
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
+        self.0.await_header(deadline);
+        Box::pin(Wait(Arc::clone(&self.0)))
+    }
+
+    fn reset(&self, _: &mut Pin<Box<dyn Sleep>>, deadline: Instant) {
+        self.0.await_header(deadline);
+    }
+}
+
+/// One header waited for.
+struct Wait(Arc<Due>);
+
+impl Future for Wait {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        match self.0.is_late.load(Relaxed) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        self.0.header_at.store(NEVER, Relaxed);
+    }
+}
+
+impl Sleep for Wait {}
+
+/// A socket that tells [`Due`] what moves on it.
+pub(super) struct Watched<I> {
+    socket: I,
+    due: Arc<Due>,
+    /// Bytes taken since the client was last known to take any, while something waits.
+    waiting: Option<usize>,
+}
+
+impl<I> Watched<I> {
+    pub(super) const fn new(socket: I, due: Arc<Due>) -> Self {
+        Self {
+            socket,
+            due,
+            waiting: None,
+        }
+    }
+
+    fn note(&mut self, written: &Poll<std::io::Result<usize>>) {
+        let taken = match (written, self.waiting) {
+            (Poll::Pending, None) => 0,
+            (Poll::Ready(Ok(more)), Some(taken)) if taken + more < STEP => {
+                self.waiting = Some(taken + more);
+                return;
+            }
+            (Poll::Ready(Ok(_)), Some(_)) => 0,
+            _ => return,
+        };
+        self.waiting = Some(taken);
+        let at = self.due.later(self.due.times.write);
+        self.due.stalled_at.store(at, Relaxed);
+    }
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.socket).poll_read(cx, buffer))?;
+        if buffer.filled().len() > before && self.due.header.load(Relaxed) == AWAITED {
+            self.due.header.store(BEGUN, Relaxed);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        let written = Pin::new(&mut self.socket).poll_write(cx, bytes);
+        self.note(&written);
+        written
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        let written = Pin::new(&mut self.socket).poll_write_vectored(cx, slices);
+        self.note(&written);
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    /// Only asked when all was written: nothing waits any more.
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        ready!(Pin::new(&mut self.socket).poll_flush(cx))?;
+        if self.waiting.take().is_some() {
+            self.due.stalled_at.store(NEVER, Relaxed);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}
