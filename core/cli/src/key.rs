@@ -74,6 +74,13 @@ pub(crate) struct Row {
     api_tokens: u64,
 }
 
+impl Row {
+    /// Whether this key signs, by this algorithm.
+    pub(crate) fn signs_with(&self, algorithm: Algorithm) -> bool {
+        self.state == "signing" && self.algorithm == algorithm.as_str()
+    }
+}
+
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let admin = admin::reach(args.settings.load(None)?)?;
     match &args.command {

@@ -7,9 +7,12 @@
 mod account;
 mod admin;
 mod api;
+mod audit;
+mod backup;
 mod claims;
 mod client;
 mod config;
+mod data;
 mod doctor;
 mod dumps;
 mod explain;
@@ -27,6 +30,7 @@ mod output;
 mod password;
 mod plugin;
 mod register;
+mod restore;
 mod server;
 mod session;
 mod settings;
@@ -58,6 +62,10 @@ enum Command {
     Plugin(plugin::Args),
     Account(account::Args),
     Key(key::Args),
+    Backup(backup::Args),
+    Restore(restore::Args),
+    Data(data::Args),
+    Audit(audit::Args),
     Doctor(doctor::Args),
     Login(login::Args),
     Register(register::Args),
@@ -89,6 +97,10 @@ fn main() -> ExitCode {
         Command::Plugin(args) => plugin::run(&args),
         Command::Account(args) => account::run(&args),
         Command::Key(args) => key::run(&args),
+        Command::Backup(args) => backup::run(&args),
+        Command::Restore(args) => restore::run(&args),
+        Command::Data(args) => data::run(&args),
+        Command::Audit(args) => audit::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Login(args) => login::run(&args),
         Command::Register(args) => register::run(&args),

@@ -4,6 +4,7 @@ use std::{fmt::Write, net::SocketAddr, sync::Arc, time::Duration};
 
 use omnigent_server::{
     app::{App, Loader, Running},
+    audit::Scene,
     clock::Clock,
     config::Config,
 };
@@ -90,7 +91,8 @@ fn reload_on_hangup(running: &Arc<Running>) -> Result<(), Failure> {
                 return;
             };
             systemd::reloading();
-            match running.reload().await {
+            let asked = Scene::operator(running.current().clock.now());
+            match running.reload(asked).await {
                 Ok(reloaded) => {
                     for warning in &reloaded.warnings {
                         tracing::warn!("{warning}");

@@ -7,18 +7,20 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     app::{App, Running},
-    login,
+    audit::{Entry, Event, Retention, Scene, prune},
     store::StoreError,
+    sweep::Sweeper,
     token::{self, Overlap},
 };
 
-const BUDGET: usize = 2000;
+/// Records that a sweep looks at in a second.
+const TURN: usize = 2000;
 
 /// Goes on until it is aborted.
 pub(crate) async fn run(running: Arc<Running>) {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let (mut logins, mut revocations, mut sessions) = (None, None, None);
+    let mut sweeper = Sweeper::default();
     let mut overlap = Overlap::default();
     for second in 0_u64.. {
         tick.tick().await;
@@ -31,35 +33,24 @@ pub(crate) async fn run(running: Arc<Running>) {
         }
         let round = async {
             retire(&app).await?;
+            app.held().drop_idle(app.clock.now());
             if second % 60 == 29 {
                 retire_keys(&app, &mut overlap).await?;
             }
+            if second % 600 == 30 {
+                shorten_trail(&app).await?;
+            }
             if second % 60 == 59 {
                 app.flush_uses().await;
-                let now = app.clock.now();
-                let from: Option<Vec<u8>> = logins.take();
-                logins = app
-                    .store
-                    .write(move |tx| login::sweep(tx, from, BUDGET, now))
-                    .await?;
-                let (index, from) = (Arc::clone(&app.live.revocations), revocations.take());
-                revocations = app
-                    .store
-                    .write(move |tx| token::sweep(&index, tx, from, BUDGET))
-                    .await?;
-                let from: Option<Vec<u8>> = sessions.take();
-                sessions = app
-                    .store
-                    .write(move |tx| login::sweep_issuer_sessions(tx, from, BUDGET))
-                    .await?;
-                app.store
-                    .write(move |tx| login::device::sweep(tx, BUDGET, now))
-                    .await?;
-                app.live.revocations.purge(now);
+                app.live.revocations.purge(app.clock.now());
+                sweeper.begin();
                 if second % 600 == 599 {
                     token::keep(&app.live.revocations, &app.store).await?;
                 }
             }
+            sweeper
+                .turn(&app.store, &app.live.revocations, TURN)
+                .await?;
             Ok::<_, StoreError>(())
         };
         if let Err(error) = round.await {
@@ -93,6 +84,26 @@ fn look_after_backends(running: Arc<Running>) {
     });
 }
 
+/// Lets go of old entries of the audit trail: as many as a flood can add between two rounds.
+async fn shorten_trail(app: &App) -> Result<(), StoreError> {
+    let (config, now) = (&app.config.audit, app.clock.now());
+    let keep = Retention {
+        age: config.retention.as_secs(),
+        count: config.max_entries,
+    };
+    for _ in 0..50 {
+        let audit = app.live.audit.clone();
+        let more = app
+            .store
+            .write(move |tx| prune(&audit, tx, keep, TURN as u64, now))
+            .await?;
+        if !more {
+            break;
+        }
+    }
+    Ok(())
+}
+
 async fn retire(app: &App) -> Result<(), StoreError> {
     let now = app.clock.now();
     if app
@@ -114,7 +125,7 @@ async fn retire_keys(app: &App, overlap: &mut Overlap) -> Result<(), StoreError>
     let (at, done) = app
         .store
         .read(move |reader| {
-            let done = at.step(reader, &keys, BUDGET, now)?;
+            let done = at.step(reader, &keys, TURN, now)?;
             Ok::<_, StoreError>((at, done))
         })
         .await?;
@@ -123,7 +134,11 @@ async fn retire_keys(app: &App, overlap: &mut Overlap) -> Result<(), StoreError>
         let (keys, name) = (Arc::clone(&app.keys), kid.clone());
         match tokio::task::spawn_blocking(move || keys.retire(&name, now)).await {
             Ok(Ok(())) => {
-                tracing::info!(target: "audit", kid, "a signing key outlived its tokens and was retired");
+                let live = app.live.by(Scene::system(now));
+                let retired = Entry::new(Event::KeyRetired)
+                    .reason("it outlived its tokens")
+                    .detail(kid);
+                app.store.write(move |tx| live.note(tx, retired)).await?;
             }
             Ok(Err(error)) => tracing::warn!(%error, kid, "a signing key was not retired"),
             Err(_) => tracing::error!(kid, "retiring a signing key panicked"),

@@ -4,13 +4,15 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use super::{StartError, data_dir, parts};
 use crate::{
+    archive::{self, Held},
+    audit::Audit,
     backend::Services,
     clock::{Clock, Timestamp},
     config::Config,
     live::Live,
     login::{Waiting, conversation::Conversations, device, throttle::Throttle},
     store::{Options, Store},
-    token::{Keyring, Keys, Verifier},
+    token::{Keyring, Keys, Verifier, installation},
     uses::Uses,
 };
 
@@ -26,6 +28,8 @@ pub(super) struct Ground {
     pub(super) conversations: Arc<Conversations<Waiting>>,
     pub(super) uses: Uses,
     pub(super) device_pace: device::Pace,
+    /// The archive an operator is reading.
+    pub(super) held: Held,
     pub(super) audience: Box<str>,
     pub(super) listening: SocketAddr,
     pub(super) started_at: Timestamp,
@@ -41,6 +45,8 @@ impl Ground {
     ) -> Result<Self, StartError> {
         let data_dir = config.server.data_dir.clone();
         data_dir::prepare(&data_dir)?;
+        archive::refuse_unfinished(&data_dir)
+            .map_err(|error| StartError::Damaged(error.to_string()))?;
         let folder = data_dir.join("store");
         let began = tokio::time::Instant::now();
         let opened =
@@ -48,10 +54,13 @@ impl Ground {
         let store =
             opened.map_err(|_| StartError::Config("opening the store panicked".into()))??;
         tracing::debug!(millis = began.elapsed().as_millis(), "store opened");
+        installation::expect_keyring(&store, &data_dir)??;
         let now = clock.now();
         let settings = parts::key_settings(config, listening);
         let keyring = Keyring::load_or_create(&data_dir, &settings, now)?;
-        let live = Live::load(&store, keyring.hasher(), now)?;
+        installation::bind(&store, &keyring, &data_dir).await??;
+        let mut live = Live::load(&store, keyring.hasher(), now)?;
+        live.audit = Audit::new(Arc::clone(&live.hasher), clock.clone());
         tracing::debug!(
             millis = began.elapsed().as_millis(),
             "accounts and revocations loaded"
@@ -67,6 +76,7 @@ impl Ground {
             conversations: Arc::default(),
             uses: Uses::default(),
             device_pace: device::Pace::default(),
+            held: Held::default(),
             audience: audience.into(),
             started_at: now,
             setup_code_file: data_dir.join("setup-code"),

@@ -11,7 +11,7 @@ use std::{
     fs, io,
     net::{IpAddr, SocketAddr},
     os::unix::fs::PermissionsExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -20,6 +20,7 @@ use tokio::net::UnixListener;
 
 use crate::{
     account::{Office, OfficeError},
+    archive::Held,
     backend::Backends,
     clock::{Clock, Timestamp},
     config::Config,
@@ -303,6 +304,16 @@ impl App {
     /// When device grants were last polled for.
     pub(crate) fn device_pace(&self) -> &device::Pace {
         &self.ground.device_pace
+    }
+
+    /// The archive an operator is reading.
+    pub(crate) fn held(&self) -> &Held {
+        &self.ground.held
+    }
+
+    /// Where everything that must survive lies.
+    pub(crate) fn data_dir(&self) -> &Path {
+        &self.ground.data_dir
     }
 
     /// Remembers that an API token was used. Written to disk a minute's worth at a time.

@@ -15,6 +15,7 @@ use omnigent_plugin::Password;
 use super::StartError;
 use crate::{
     account::{AccountError, AccountName, Linking, Office, Rules},
+    audit::Scene,
     backend::{Backends, Cost, Failure, Hashing, Services, Wanted, file_of},
     clock::{Clock, Timestamp},
     config::{AccountRule, Config, Origin},
@@ -238,7 +239,7 @@ pub(super) async fn initial_admin(
         .map_err(|error| StartError::InitialAdmin(AccountError::from(error).into()))?;
     let password = Password::new(password.expose().clone());
     office
-        .add(None, name, Some(password), true, now)
+        .add(Scene::operator(now), name, Some(password), true)
         .await
         .map_err(StartError::InitialAdmin)?;
     Ok(())

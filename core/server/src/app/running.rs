@@ -18,8 +18,10 @@ use tokio::{
 
 use super::{App, StartError};
 use crate::{
+    audit::{Entry, Event, Keeper, Scene},
     config::{Change, Config, Problem},
     http::{self, Listeners},
+    store::StoreError,
     token,
 };
 
@@ -79,21 +81,18 @@ impl Running {
         self.current.load()
     }
 
-    /// Reads the configuration anew and puts it in force, or changes nothing.
+    /// Reads the configuration anew and puts it in force, or changes nothing. `scene`: who asks.
     ///
     /// # Errors
     /// [`ReloadError`].
-    pub async fn reload(self: &Arc<Self>) -> Result<Reloaded, ReloadError> {
+    pub async fn reload(self: &Arc<Self>, scene: Scene) -> Result<Reloaded, ReloadError> {
         let _alone = self.changing.lock().await;
         let running = Arc::clone(self);
         let loaded = tokio::task::spawn_blocking(move || (running.load)()).await;
         let panicked = |_| StartError::Config("reading the configuration panicked".into());
         let config = loaded.map_err(panicked)?.map_err(ReloadError::Config)?;
         let changes = self.current().config.changes(&config);
-        self.put_in_force(&config).await?;
-        for change in &changes {
-            tracing::info!(target: "audit", key = change.key_path, needs_restart = change.needs_restart, "configuration changed");
-        }
+        self.put_in_force(&config, &changes, scene).await?;
         Ok(Reloaded {
             changes,
             warnings: config.warnings,
@@ -115,8 +114,19 @@ impl Running {
         }
     }
 
-    async fn put_in_force(&self, config: &Config) -> Result<(), StartError> {
+    async fn put_in_force(
+        &self,
+        config: &Config,
+        changes: &[Change],
+        scene: Scene,
+    ) -> Result<(), StartError> {
         let new = self.current().reopen(config).await?;
+        let noted = note_changes(&new, changes, scene).await;
+        if noted.is_err() {
+            new.backends
+                .shutdown_except(self.current().backends.shared());
+        }
+        noted?;
         self.swap(new);
         Ok(())
     }
@@ -156,6 +166,9 @@ impl Running {
         let (store, data_dir) = (app.store.clone(), app.ground.data_dir.clone());
         drop(app);
         let upkeep = tokio::spawn(crate::upkeep::run(Arc::clone(&self)));
+        let webhook = tokio::spawn(crate::webhook::run(Arc::clone(&self)));
+        let is_serving = listeners.tcp.is_some() || listeners.unix.is_some();
+        let keeper = Keeper::start(&self.current().live.audit, &store, is_serving);
         let mut damage = None;
         let stop = async {
             tokio::select! {
@@ -166,6 +179,9 @@ impl Running {
         let served = http::serve(Arc::clone(&self), listeners, stop).await;
         upkeep.abort();
         let _ = upkeep.await;
+        keeper.end().await;
+        webhook.abort();
+        let _ = webhook.await;
         let _ = fs::remove_file(data_dir.join("admin.sock"));
         if let Some(damage) = damage {
             return Err(StartError::Damaged(damage.to_string()));
@@ -185,4 +201,22 @@ impl Running {
             source,
         })
     }
+}
+
+/// Notes the keys that change, before they do.
+async fn note_changes(new: &App, changes: &[Change], scene: Scene) -> Result<(), StoreError> {
+    let (live, changes) = (new.live.by(scene), changes.to_vec());
+    new.store
+        .write(move |tx| {
+            for change in changes {
+                let entry = Entry::new(Event::ConfigChanged);
+                let entry = match change.needs_restart {
+                    true => entry.reason("at the next start"),
+                    false => entry,
+                };
+                live.note(tx, entry.detail(change.key_path))?;
+            }
+            Ok(())
+        })
+        .await
 }

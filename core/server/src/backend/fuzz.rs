@@ -7,7 +7,6 @@ use omnigent_plugin::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::error::tamed;
-pub(crate) use super::kv::Usage;
 use crate::login;
 
 /// The first byte chooses what was asked, the rest is the answer.

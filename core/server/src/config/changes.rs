@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Accounts, Backend, Config, Device, Passwords, Server, Sharing, Throttle, Tls, Tokens};
+use super::{
+    Accounts, Audit, Backend, Config, Device, Passwords, Server, Sharing, Throttle, Tls, Tokens,
+};
 
 /// A key whose value differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +63,8 @@ impl Config {
             now: [client_secret], restart: []);
         compare!(changes, "sharing", &self.sharing, &new.sharing, Sharing,
             now: [enabled, public], restart: []);
+        compare!(changes, "audit", &self.audit, &new.audit, Audit,
+            now: [retention, max_entries, webhook], restart: []);
         if self.agents != new.agents {
             changes.push(change("agent".to_owned(), false));
         }

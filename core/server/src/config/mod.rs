@@ -11,6 +11,7 @@
 //! `~/.omnigent/server` for anybody else; `server.plugin_dir` is where the running executable
 //! lies, or its `../lib/omnigent` when that exists.
 
+mod audit;
 mod auth;
 mod backend;
 mod changes;
@@ -33,6 +34,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use toml::de::DeTable;
 
+pub use audit::{Audit, Webhook};
 pub use auth::Auth;
 pub use backend::{AccountRule, Backend};
 pub use changes::Change;
@@ -70,6 +72,8 @@ pub struct Config {
     pub agents: Vec<Agent>,
     /// `[sharing]`
     pub sharing: Sharing,
+    /// `[audit]`
+    pub audit: Audit,
     /// User name and password of the admin to create in an empty server
     /// (`OMNIGENT_ACCOUNTS_INIT_ADMIN_USERNAME`, `_PASSWORD`).
     pub initial_admin: Option<(String, Secret<String>)>,
@@ -165,6 +169,7 @@ impl Config {
             auth: auth::auth(&mut root, &from_env),
             agents: people::agents(root.sections("agent")),
             sharing: people::sharing(root.section("sharing")),
+            audit: audit::audit(root.section("audit")),
             initial_admin: from_env.initial_admin,
             server,
             warnings: Vec::new(),

@@ -8,8 +8,8 @@ use std::{fmt::Display, net::SocketAddr, path::PathBuf, time::Duration};
 use serde_json::Value;
 
 use super::{
-    AccountRule, Accounts, Agent, Algorithm, Backend, Cidr, Config, Device, LogFormat, LogLevel,
-    Origin, Passwords, Registration, Server, Sharing, Throttle, Tls, Tokens,
+    AccountRule, Accounts, Agent, Algorithm, Audit, Backend, Cidr, Config, Device, LogFormat,
+    LogLevel, Origin, Passwords, Registration, Server, Sharing, Throttle, Tls, Tokens, Webhook,
 };
 use crate::{secret::Secret, tls::Version};
 
@@ -72,6 +72,12 @@ impl Shown for [u8; 32] {
 }
 
 impl<T: crate::secret::Wipe> Shown for Secret<T> {
+    fn shown(&self) -> String {
+        HIDDEN.to_owned()
+    }
+}
+
+impl Shown for Webhook {
     fn shown(&self) -> String {
         HIDDEN.to_owned()
     }
@@ -183,6 +189,17 @@ impl Config {
             (
                 "[sharing]".to_owned(),
                 rows!(&self.sharing, Sharing { enabled, public }),
+            ),
+            (
+                "[audit]".to_owned(),
+                rows!(
+                    &self.audit,
+                    Audit {
+                        retention,
+                        max_entries,
+                        webhook
+                    }
+                ),
             ),
         ]);
         for agent in &self.agents {

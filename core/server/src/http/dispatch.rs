@@ -19,7 +19,11 @@ use super::{
     response::{Outcome, Response},
     route::{Handler, is_decodable},
 };
-use crate::app::App;
+use crate::{
+    app::App,
+    audit::{Entry, Event},
+    clock::Timestamp,
+};
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 static TOKEN_EXPIRES: HeaderName = HeaderName::from_static("omnigent-token-expires");
@@ -52,20 +56,22 @@ pub(super) fn at_once(door: &Arc<Door>, app: &Arc<App>, head: Head) -> Answer {
             Looked::Decided(credential) => credential,
             Looked::Unknown(unknown) => return Err(Some(unknown)),
         };
-        Ok(check_credential(app, &head, &credential).and_then(|()| {
-            let request = Request {
-                door: Arc::clone(door),
-                head: Arc::clone(&head),
-                params,
-                credential,
-                access: route.access,
-                content: Content::None,
-                bytes: Bytes::new(),
-                now,
-            };
-            request.admit()?;
-            handler(app, &request)
-        }))
+        Ok(
+            check_credential(app, &head, &credential, now).and_then(|()| {
+                let request = Request {
+                    door: Arc::clone(door),
+                    head: Arc::clone(&head),
+                    params,
+                    credential,
+                    access: route.access,
+                    content: Content::None,
+                    bytes: Bytes::new(),
+                    now,
+                };
+                request.admit()?;
+                handler(app, &request)
+            }),
+        )
     };
     let outcome = match std::panic::catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(outcome)) => outcome,
@@ -148,7 +154,7 @@ async fn run<B: Buf + Send>(
         Some(unknown) => admit(&app, &head, unknown, now).await,
         None => authenticate(&app, &head, now).await,
     };
-    check_credential(&app, &head, &credential)?;
+    check_credential(&app, &head, &credential, now)?;
     let request = Request {
         door,
         head,
@@ -169,13 +175,27 @@ async fn run<B: Buf + Send>(
 }
 
 /// Notes a credential that is no good, and refuses one that does not fit where the request is from.
-fn check_credential(app: &App, head: &Head, credential: &Credential) -> Result<(), ApiError> {
+fn check_credential(
+    app: &App,
+    head: &Head,
+    credential: &Credential,
+    now: Timestamp,
+) -> Result<(), ApiError> {
+    let report = |entry| app.live.audit.report(head.scene(now), entry);
     if let Credential::Bad(reason) = credential {
         let path = head.uri.path();
         tracing::debug!(request_id = %head.id, path, reason, "credential refused");
+        // To grow old is no offence.
+        if *reason != "expired" {
+            report(Entry::new(Event::CredentialDenied).reason(reason));
+        }
     }
-    origin::check_host(&app.settings, head, credential)?;
-    origin::check(&app.settings, head, credential)
+    let checked = origin::check_host(&app.settings, head, credential)
+        .and_then(|()| origin::check(&app.settings, head, credential));
+    if checked.is_err() {
+        report(Entry::new(Event::RequestForged).reason("another site"));
+    }
+    checked
 }
 
 /// What is refused before anybody asks what it is for (RFC 9112 section 3.2, THREATS T3, T5).

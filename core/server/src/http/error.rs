@@ -253,6 +253,9 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Busy => Self::busy(1),
+            StoreError::SnapshotTaken | StoreError::SnapshotLost => {
+                Self::auth(StatusCode::CONFLICT, &error.to_string())
+            }
             StoreError::Full | StoreError::ReadOnly | StoreError::Closed => {
                 Self::unavailable("the server cannot write right now", error)
             }

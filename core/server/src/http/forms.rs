@@ -7,7 +7,7 @@ use omnigent_plugin::Answer;
 
 use super::{
     Access, BodyRule, Fields, Outcome, Request, Route,
-    accounts::{denied, join, set_up},
+    accounts::{join, set_up},
     body::Content,
     cookies,
     pages::sign_in::{self, Asked},
@@ -77,7 +77,6 @@ async fn answer(app: Arc<App>, request: Request) -> Outcome {
         fields,
         ..Answer::default()
     };
-    let username = answer.text("username").to_owned();
     let outcome = match field(&request, "conversation").parse::<ConversationId>() {
         Ok(id) => {
             let guest = request.guest(None);
@@ -106,7 +105,7 @@ async fn answer(app: Arc<App>, request: Request) -> Outcome {
             step.show(&app, &request).await
         }
         Err(error) => {
-            let error = denied(&request, &username, error.into());
+            let error = super::ApiError::from(error);
             let problem = Some(error.text().to_owned());
             match error.status() {
                 status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::GONE) => {

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use http::{HeaderValue, Method, StatusCode, header::CACHE_CONTROL};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
     Access, ApiError, BodyRule, Outcome, Request, Route,
+    operator::message,
     response::{json as json_response, no_store, ok},
 };
 use crate::{
     app::App,
+    audit::{Entry, Event},
     clock::Timestamp,
     token::{Algorithm, KeyInfo, KeyState, KeyringError, Keys, Rest, rests},
 };
@@ -84,11 +86,6 @@ fn row(key: &KeyInfo, rest: &Rest) -> Value {
     })
 }
 
-fn message<T: DeserializeOwned>(request: &Request) -> Result<T, ApiError> {
-    serde_json::from_slice(&request.bytes)
-        .map_err(|error| ApiError::auth(StatusCode::BAD_REQUEST, &error.to_string()))
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RotateBody {
@@ -100,7 +97,8 @@ async fn rotate(app: Arc<App>, request: Request) -> Outcome {
     let now = request.now;
     let kid = change(&app, move |keys| keys.rotate(algorithm, now)).await?;
     let algorithm = app.verifier.keyring().algorithm();
-    tracing::warn!(target: "audit", kid, %algorithm, "a new key signs tokens");
+    let rotated = Entry::new(Event::KeyRotated).detail(format!("{kid}, {algorithm}"));
+    note(&app, &request, rotated).await?;
     let rows = rows(&app, now).await?;
     let made = rows.into_iter().find(|row| row["kid"] == kid);
     Ok(no_store(json_response(
@@ -129,7 +127,12 @@ async fn retire(app: Arc<App>, request: Request) -> Outcome {
     }
     let name = kid.clone();
     change(&app, move |keys| keys.retire(&name, now)).await?;
-    tracing::warn!(target: "audit", kid, at_once, "a signing key was retired");
+    let retired = Entry::new(Event::KeyRetired).detail(kid.as_str());
+    let retired = match at_once {
+        true => retired.reason("at once"),
+        false => retired,
+    };
+    note(&app, &request, retired).await?;
     Ok(no_store(ok(&json!({"kid": kid, "state": "retired"}))))
 }
 
@@ -155,6 +158,13 @@ fn still_needed(rest: &Rest) -> String {
 }
 
 /// Changes keys, on a thread that may wait for the disk.
+/// The keyring is a file of its own: what was changed there is noted after.
+async fn note(app: &App, request: &Request, entry: Entry) -> Result<(), ApiError> {
+    let live = app.live.by(request.scene());
+    app.store.write(move |tx| live.note(tx, entry)).await?;
+    Ok(())
+}
+
 async fn change<T: Send + 'static>(
     app: &App,
     change: impl FnOnce(&Keys) -> Result<T, KeyringError> + Send + 'static,

@@ -9,12 +9,14 @@
 mod accounts;
 mod agents;
 mod arrive;
+mod audit;
 mod authenticate;
 mod body;
 mod cli;
 mod connection;
 mod conversations;
 mod cookies;
+mod data;
 mod device;
 mod dispatch;
 mod door;
@@ -120,6 +122,7 @@ pub fn routes() -> Vec<Route> {
         info::routes(),
         accounts::routes(),
         agents::routes(),
+        audit::routes(),
         sessions::routes(),
         conversations::routes(),
         forms::routes(),
@@ -130,6 +133,7 @@ pub fn routes() -> Vec<Route> {
         device::routes(),
         operator::routes(),
         keys::routes(),
+        data::routes(),
         people::routes(),
         tokens::routes(),
         pages::routes(),

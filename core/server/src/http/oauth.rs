@@ -15,6 +15,7 @@ use super::{
 use crate::{
     account::{ACCOUNTS, IdentityKey},
     app::App,
+    audit::{Entry, Event},
     clock::Timestamp,
     id::{GrantId, TokenId},
     login::{self, LOGINS},
@@ -77,8 +78,8 @@ async fn token(app: Arc<App>, request: Request) -> Outcome {
         let claims = claims(&app, id, grant, &account.id, provider, request.now);
         return Ok(refreshed(&app, &claims, &token));
     }
-    still_there(&app, &token).await?;
-    let (live, now) = (app.live.clone(), request.now);
+    still_there(&app, &request, &token).await?;
+    let (live, now) = (app.live.by(request.scene()), request.now);
     let redeemed = app
         .store
         .write(move |tx| {
@@ -162,7 +163,7 @@ fn refreshed(app: &App, claims: &Claims, refresh_token: &str) -> Response {
 
 /// Asks the backend whether the identity the grant rests on still holds. If it does not, the grant
 /// ends; if the backend cannot tell, the refresh is refused for now.
-async fn still_there(app: &App, token: &str) -> Result<(), ApiError> {
+async fn still_there(app: &App, request: &Request, token: &str) -> Result<(), ApiError> {
     let (live, token) = (app.live.clone(), token.to_owned());
     let found = app
         .store
@@ -203,7 +204,10 @@ async fn still_there(app: &App, token: &str) -> Result<(), ApiError> {
             if renewed.subject != identity.subject {
                 return Err(unavailable(&"the backend vouched for somebody else"));
             }
-            let holds = app.desk.renew(backend, &renewed, grant.uid).await;
+            let holds = app
+                .desk
+                .renew(backend, &renewed, grant.uid, request.scene())
+                .await;
             if holds.map_err(|cause| unavailable(&cause))? {
                 return Ok(());
             }
@@ -211,10 +215,15 @@ async fn still_there(app: &App, token: &str) -> Result<(), ApiError> {
         }
         Standing::Gone { reason } => reason,
     };
-    tracing::info!(target: "audit", backend = key.backend, reason, "an identity does not hold any more");
-    let live = app.live.clone();
+    // What a plugin says is for the log alone.
+    tracing::info!(request_id = %request.head.id, backend = key.backend, reason, "an identity does not hold any more");
+    let live = app.live.by(request.scene());
     app.store
-        .write(move |tx| login::end(&live, tx, &grant.uid, &grant.sid))
+        .write(move |tx| {
+            let gone = Entry::new(Event::IdentityGone).backend(&key.backend);
+            live.note_of(tx, &grant.uid, gone.login(&grant.sid))?;
+            login::end(&live, tx, &grant.uid, &grant.sid)
+        })
         .await?;
     Err(refused("invalid_grant"))
 }
@@ -230,7 +239,7 @@ async fn revoke(app: Arc<App>, request: Request) -> Outcome {
         .as_ref()
         .and_then(|text| app.verifier.verify(text.as_bytes(), request.now).ok());
     let presented = presented.map(|token| (token.uid, token.sid));
-    let live = app.live.clone();
+    let live = app.live.by(request.scene());
     app.store
         .write(move |tx| {
             let found = match (&said, presented) {

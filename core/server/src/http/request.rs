@@ -15,6 +15,7 @@ use http::{HeaderMap, Method, StatusCode, Uri};
 use super::{Access, ApiError, authenticate::Credential, body::Content, door::Door, peer::Peer};
 use crate::{
     account::IdentityKey,
+    audit::{Entry, Event, Scene, Who},
     clock::Timestamp,
     id::{RequestId, Uid},
     login::Guest,
@@ -52,6 +53,17 @@ impl Head {
     /// The client's address; loopback for the operator's socket.
     pub const fn address(&self) -> IpAddr {
         self.client
+    }
+
+    /// What happens by this request before it is known whom it is from.
+    pub(super) fn scene(&self, at: Timestamp) -> Scene {
+        let agent = self.header(http::header::USER_AGENT);
+        Scene {
+            address: Some(self.client),
+            request: Some(self.id),
+            agent: agent.map(Into::into),
+            ..Scene::system(at).done_by(Who::Nobody)
+        }
     }
 }
 
@@ -93,6 +105,19 @@ impl Principal {
         match self.authority {
             Authority::Token(_) | Authority::Asserted(_) => Some(self.account.uid),
             Authority::NoAuth | Authority::Operator => None,
+        }
+    }
+
+    /// Who acts, for the audit trail.
+    pub fn who(&self) -> Who {
+        match &self.authority {
+            Authority::Operator => Who::Operator,
+            Authority::NoAuth => Who::Everybody,
+            Authority::Token(_) | Authority::Asserted(_) => Who::Account {
+                name: self.account.id.to_string(),
+                uid: self.account.uid,
+                login: self.token().map(|token| token.sid),
+            },
         }
     }
 
@@ -161,11 +186,37 @@ impl Request {
         }
     }
 
+    /// What happens by this request.
+    pub fn scene(&self) -> Scene {
+        let scene = self.head.scene(self.now);
+        match self.principal() {
+            Some(principal) => scene.done_by(principal.who()),
+            None => scene,
+        }
+    }
+
     /// Holds the request against its route's demand.
     ///
     /// # Errors
     /// 401 or 403.
     pub(super) fn admit(&self) -> Result<(), ApiError> {
+        let admitted = self.check();
+        if let Err(error) = &admitted
+            && error.status() == StatusCode::FORBIDDEN
+        {
+            let app = self.door.running.glance();
+            let denied = Entry::new(Event::AccessDenied).reason(match self.access {
+                Access::Operator => "not the operator",
+                Access::Admin => "not an admin",
+                Access::Login => "not a login",
+                _ => "scope",
+            });
+            app.live.audit.report(self.scene(), denied);
+        }
+        admitted
+    }
+
+    fn check(&self) -> Result<(), ApiError> {
         let scope = match self.access {
             Access::Public => return Ok(()),
             Access::Optional => {
@@ -218,6 +269,7 @@ impl Request {
             address: self.head.address(),
             user_agent: user_agent.to_owned(),
             client_id,
+            request: Some(self.head.id),
         }
     }
 

@@ -21,7 +21,10 @@ use super::{
     places::{Place, Places},
     route::Table,
 };
-use crate::app::Running;
+use crate::{
+    app::Running,
+    audit::{Entry, Event, Scene, Who},
+};
 
 /// How long to wait after the system refused a connection (too many open files).
 const BACKOFF: Duration = Duration::from_millis(100);
@@ -68,11 +71,11 @@ pub async fn serve(
                 Ok((stream, from)) => welcome(&house, &drain, stream, from),
                 Err(error) => pause(&error).await,
             },
-            operator = accept_operator(&listeners.operator) => match operator {
+            operator = accept_operator(&house.running, &listeners.operator) => match operator {
                 Ok(stream) => converse(&house, stream, Peer::Operator, drain.hear(), None),
                 Err(error) => pause(&error).await,
             },
-            proxy = accept_proxy(listeners.unix.as_ref(), &socket_uids) => match proxy {
+            proxy = accept_proxy(&house.running, listeners.unix.as_ref(), &socket_uids) => match proxy {
                 Ok(stream) => if let Some(place) = house.places.take() {
                     converse(&house, stream, Peer::Socket, drain.hear(), Some(place));
                 },
@@ -149,6 +152,7 @@ async fn accept(listener: Option<&TcpListener>) -> std::io::Result<(TcpStream, S
 
 /// Accepts from the Unix socket whoever the kernel says is one of these users.
 async fn accept_proxy(
+    running: &Running,
     listener: Option<&UnixListener>,
     uids: &[u32],
 ) -> std::io::Result<UnixStream> {
@@ -160,19 +164,31 @@ async fn accept_proxy(
     if uids.contains(&uid) {
         Ok(stream)
     } else {
-        tracing::warn!(target: "audit", uid, "somebody else tried the proxies' socket");
-        Err(std::io::ErrorKind::PermissionDenied.into())
+        Err(turn_away(running, uid, "the proxies' socket"))
     }
 }
 
 /// Accepts from the operator's socket whoever the kernel says is this user or root.
-async fn accept_operator(listener: &UnixListener) -> std::io::Result<UnixStream> {
+async fn accept_operator(
+    running: &Running,
+    listener: &UnixListener,
+) -> std::io::Result<UnixStream> {
     let (stream, _) = listener.accept().await?;
     let uid = stream.peer_cred()?.uid();
     if uid == 0 || uid == rustix::process::geteuid().as_raw() {
         Ok(stream)
     } else {
-        tracing::warn!(uid, "somebody else tried the operator's socket");
-        Err(std::io::ErrorKind::PermissionDenied.into())
+        Err(turn_away(running, uid, "the operator's socket"))
     }
+}
+
+/// Notes that another user of this machine tried a socket that is not theirs.
+fn turn_away(running: &Running, uid: u32, socket: &'static str) -> std::io::Error {
+    let app = running.glance();
+    let scene = Scene::system(app.clock.now()).done_by(Who::Nobody);
+    let denied = Entry::new(Event::AccessDenied).reason(socket);
+    app.live
+        .audit
+        .report(scene, denied.detail(format!("user {uid}")));
+    std::io::ErrorKind::PermissionDenied.into()
 }

@@ -17,6 +17,7 @@ use super::{
     throttle::{Attempt, Throttle},
 };
 use crate::{
+    audit::{Entry, Event},
     backend::{Backends, Instance},
     clock::Timestamp,
     id::ConversationId,
@@ -67,10 +68,7 @@ impl Desk {
         guest: Guest,
         now: Timestamp,
     ) -> Result<Progress, SignInError> {
-        let attempt = self
-            .throttle
-            .attempt(name, guest.address, now)
-            .map_err(SignInError::Throttled)?;
+        let attempt = self.attempt(name, &guest, now)?;
         let answer = Answer::password(name, password);
         let outcome = self.try_password(&answer, backend, &guest, now).await;
         self.settle(attempt, &outcome, now);
@@ -106,11 +104,25 @@ impl Desk {
                 }
             }
         }
-        Err(if asked {
-            SignInError::Denied
-        } else {
-            SignInError::NoBackend
+        if !asked {
+            return Err(SignInError::NoBackend);
+        }
+        let denied = Entry::new(Event::LoginDenied).reason("not known");
+        self.refuse(denied.typed(answer.text("username")), guest, now);
+        Err(SignInError::Denied)
+    }
+
+    /// Counts an attempt to sign in.
+    fn attempt(&self, name: &str, guest: &Guest, now: Timestamp) -> Result<Attempt, SignInError> {
+        let counted = self.throttle.attempt(name, guest.address, now);
+        counted.map_err(|throttled| {
+            self.refuse(Entry::new(Event::Throttled).typed(name), guest, now);
+            SignInError::Throttled(throttled)
         })
+    }
+
+    fn refuse(&self, entry: Entry, guest: &Guest, now: Timestamp) {
+        self.live.audit.report(guest.scene(now), entry);
     }
 
     /// Counts a guess at something other than a sign-in's password.
@@ -207,10 +219,7 @@ impl Desk {
         if thread.name.is_empty() {
             answer.text("username").clone_into(&mut thread.name);
         }
-        let attempt = self
-            .throttle
-            .attempt(&thread.name, guest.address, now)
-            .map_err(SignInError::Throttled)?;
+        let attempt = self.attempt(&thread.name, &guest, now)?;
         let outcome = self.resume(&pending, answer, thread, &guest, now).await;
         self.settle(attempt, &outcome, now);
         outcome
@@ -293,6 +302,14 @@ impl Desk {
         now: Timestamp,
     ) -> Result<Progress, SignInError> {
         let (name, address) = (backend.name(), guest.address);
+        let refuse = |entry: Entry, typed: &str| {
+            let entry = entry.backend(name);
+            let entry = match typed {
+                "" => entry,
+                typed => entry.typed(typed),
+            };
+            self.refuse(entry, guest, now);
+        };
         match step {
             Step::Ask { form, state } => {
                 let waiting = thread.wait(state, None);
@@ -309,17 +326,32 @@ impl Desk {
                 let invite = thread.visit.invite;
                 let signed_in = self
                     .sign_in(backend, &identity, invite, guest.clone(), now)
-                    .await?;
-                Ok(Progress::SignedIn(Box::new(signed_in)))
+                    .await;
+                match signed_in {
+                    Ok(signed_in) => Ok(Progress::SignedIn(Box::new(signed_in))),
+                    Err(error) => {
+                        let denied = Entry::new(Event::LoginDenied).reason(error.word());
+                        refuse(denied, &thread.name);
+                        Err(error)
+                    }
+                }
             }
             Step::Denied { reason, message } => {
-                tracing::info!(target: "audit", backend = name, %address, reason, "sign-in denied");
+                // What a plugin says is for the log: it may repeat what somebody typed.
+                tracing::info!(backend = name, %address, reason, "sign-in denied");
+                refuse(
+                    Entry::new(Event::LoginDenied).reason("denied"),
+                    &thread.name,
+                );
                 Err(message.map_or(SignInError::Denied, |message| {
                     SignInError::Refused(plain(&message))
                 }))
             }
             Step::NotMine => {
-                tracing::info!(target: "audit", backend = name, %address, "sign-in denied: not known here");
+                refuse(
+                    Entry::new(Event::LoginDenied).reason("not known"),
+                    &thread.name,
+                );
                 Err(SignInError::Denied)
             }
         }

@@ -7,8 +7,10 @@ use omnigent_plugin::Form;
 use super::{conversation::TooMany, throttle::Throttled};
 use crate::{
     account::AccountError,
+    audit::{Scene, Who},
     backend::CallError,
-    id::{ConversationId, LoginId},
+    clock::Timestamp,
+    id::{ConversationId, LoginId, RequestId},
     secret::Secret,
     store::StoreError,
 };
@@ -22,6 +24,21 @@ pub struct Guest {
     pub user_agent: String,
     /// A client that wants to refresh names itself.
     pub client_id: Option<String>,
+    /// The request they came with.
+    pub request: Option<RequestId>,
+}
+
+impl Guest {
+    /// What happens on behalf of somebody who has not shown yet who they are.
+    pub fn scene(&self, at: Timestamp) -> Scene {
+        Scene {
+            address: Some(self.address),
+            request: self.request,
+            agent: Some(self.user_agent.as_str().into())
+                .filter(|agent: &Box<str>| !agent.is_empty()),
+            ..Scene::system(at).done_by(Who::Nobody)
+        }
+    }
 }
 
 /// A login, ready to be handed out.
@@ -82,6 +99,18 @@ pub enum SignInError {
     /// The store cannot tell.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl SignInError {
+    /// Why, in a word, of somebody a backend vouches for.
+    pub(crate) const fn word(&self) -> &'static str {
+        match self {
+            Self::Account(error) => error.word(),
+            Self::Denied => "account disabled",
+            Self::Unavailable(_) => "not a sound identity",
+            _ => "cannot tell",
+        }
+    }
 }
 
 impl From<AccountError> for SignInError {

@@ -20,6 +20,8 @@ use super::{
     engine::Engine,
     ledger::Ledger,
     open::{self, Opened},
+    reserve::Reserve,
+    stats::{Counters, Stats, disk},
     writer::{self, Job, Writer},
 };
 
@@ -64,6 +66,8 @@ struct Inner {
     threads: Mutex<Vec<JoinHandle<()>>>,
     dir: PathBuf,
     opened_at_size: u64,
+    queue_length: usize,
+    counters: Arc<Counters>,
 }
 
 impl Store {
@@ -81,15 +85,19 @@ impl Store {
         } = open::open(dir, options.cache, options.prove)?;
         let data = Arc::new(data);
         let initialised = Arc::new(AtomicBool::new(ledger.mark.initialised));
-        let writer = Writer {
+        let counters = Counters::new(&ledger);
+        let mut writer = Writer {
             data: Arc::clone(&data),
             ledger,
             high_water,
             initialised: Arc::clone(&initialised),
             dir: dir.into(),
             reserve: options.reserve,
+            set_aside: Reserve::of(dir),
+            counters: Arc::clone(&counters),
             broken: false,
         };
+        writer.room();
         let (queue, jobs) = mpsc::channel();
         let mut threads = vec![spawn(dir, "store-write", move || writer.work(&jobs))?];
         if !proven {
@@ -112,6 +120,8 @@ impl Store {
             threads: Mutex::new(threads),
             dir: dir.into(),
             opened_at_size: size,
+            queue_length: options.queue,
+            counters,
         })))
     }
 
@@ -221,6 +231,24 @@ impl Store {
     /// Whether somebody has claimed this server: [`Tx::mark_initialised`].
     pub fn initialised(&self) -> bool {
         self.0.initialised.load(Ordering::Acquire)
+    }
+
+    /// How large it is and how it is doing. Asks the file system for the sizes of a few files, and
+    /// walks nothing.
+    pub fn stats(&self) -> Stats {
+        let inner = &*self.0;
+        let waiting = inner
+            .queue_length
+            .saturating_sub(inner.places.available_permits());
+        let free = rustix::fs::statvfs(&inner.dir)
+            .map_or(0, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+        Stats {
+            disk: disk(&inner.dir),
+            free,
+            waiting: u64::try_from(waiting).unwrap_or(u64::MAX),
+            has_snapshot: inner.reader.engine.watch.is_on(),
+            ..inner.counters.stats()
+        }
     }
 
     /// Returns when damage is found in what was still being proven after opening; else never.

@@ -19,6 +19,29 @@ pub struct Table<K: ?Sized, V> {
     types: PhantomData<fn(&K) -> V>,
 }
 
+/// A table as far as moving its records goes: its id, its name, and whether it can read one.
+#[derive(Clone, Copy)]
+pub struct KnownTable {
+    /// Its id.
+    pub id: u8,
+    /// Its name, for people.
+    pub name: &'static str,
+    /// Whether these stored bytes, under this full key, are a record of it.
+    pub(super) decodes: fn(&[u8], &[u8]) -> bool,
+    /// What is written of what is read.
+    #[cfg(any(test, fuzzing))]
+    pub(super) rewritten: fn(&[u8], &[u8]) -> Option<Vec<u8>>,
+    /// The layout that is written.
+    #[cfg(any(test, fuzzing))]
+    pub(super) version: u8,
+}
+
+impl fmt::Debug for KnownTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KnownTable({} {})", self.id, self.name)
+    }
+}
+
 impl<K: Key + ?Sized, V: Record> Table<K, V> {
     /// The table `id` (1 to 254, for ever the same; 0 is the store's own). `name` is for messages.
     pub const fn new(id: u8, name: &'static str) -> Self {
@@ -30,12 +53,36 @@ impl<K: Key + ?Sized, V: Record> Table<K, V> {
         }
     }
 
+    /// What whoever moves whole stores needs of it.
+    pub const fn known(&self) -> KnownTable {
+        KnownTable {
+            id: self.id,
+            name: self.name,
+            decodes: |key, bytes| record::decode::<V>(key, bytes).is_some(),
+            #[cfg(any(test, fuzzing))]
+            rewritten: |key, bytes| record::encode(key, &record::decode::<V>(key, bytes)?),
+            #[cfg(any(test, fuzzing))]
+            version: V::VERSION,
+        }
+    }
+
     /// The record under `key`.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] when it is damaged, and whatever the engine meets.
     pub fn get(&self, from: &impl Read, key: &K) -> Result<Option<V>, StoreError> {
         let key = self.full(key);
+        from.get(&key)?
+            .map(|bytes| self.decode(&key, &bytes))
+            .transpose()
+    }
+
+    /// The record under an encoded key, as [`Table::scan`] gives it.
+    ///
+    /// # Errors
+    /// As [`Table::get`].
+    pub fn get_at(&self, from: &impl Read, key: &[u8]) -> Result<Option<V>, StoreError> {
+        let key = [&[self.id], key].concat();
         from.get(&key)?
             .map(|bytes| self.decode(&key, &bytes))
             .transpose()

@@ -26,6 +26,7 @@ use super::{
     ledger::{Tally, bucket},
     read::{Entry, Order},
     record,
+    snapshot::Watch,
 };
 
 const LOCKS: usize = 64;
@@ -37,8 +38,8 @@ const DAMAGED: u8 = 2;
 /// Records that are surely proven in a millisecond.
 const PER_MILLI: u128 = 500;
 
-/// Logins: many, and not on the way of a request that only needs an account.
-const LATER: u16 = 4;
+/// Logins and the audit trail: many, and not on the way of a request that only needs an account.
+const LATER: [u16; 2] = [4, 60];
 
 /// The engine behind its proof.
 pub(super) struct Verified {
@@ -54,6 +55,8 @@ pub(super) struct Verified {
     stop: AtomicBool,
     /// Anything was written since it was opened.
     has_changed: AtomicBool,
+    /// Where the writer notes what it changes, while a snapshot is read.
+    pub(super) watch: Arc<Watch>,
     /// Whole tables being loaded.
     pub(super) loading: AtomicUsize,
 }
@@ -69,6 +72,7 @@ impl Verified {
             damage: watch::Sender::new(None),
             stop: AtomicBool::new(false),
             has_changed: AtomicBool::new(false),
+            watch: Arc::default(),
             loading: AtomicUsize::new(0),
         }
     }
@@ -152,7 +156,11 @@ impl Verified {
             from = id + 1;
         }
         runs.push(from..0x1_0000);
-        runs.sort_by_key(|run| run.start >> 8 == u32::from(LATER));
+        runs.sort_by_key(|run| {
+            LATER
+                .iter()
+                .any(|table| run.start >> 8 == u32::from(*table))
+        });
         runs
     }
 

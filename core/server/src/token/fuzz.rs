@@ -10,7 +10,6 @@ use std::{
 use aws_lc_rs::{hmac, signature::Ed25519KeyPair};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
-pub(crate) use super::revocation::Progress;
 use super::{
     AccountIndex, AccountState, Algorithm, Claims, KeySettings, Keyring, RevocationIndex, Scopes,
     Verifier, canonical, claims::MAX_SECONDS, keyfile,

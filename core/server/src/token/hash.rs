@@ -35,6 +35,10 @@ pub enum Kind {
     Browser,
     /// What a form carries against forgery.
     Form,
+    /// Nothing: tells one installation's key from another's.
+    Installation,
+    /// The ends of the audit trail.
+    Audit,
 }
 
 impl Kind {
@@ -51,6 +55,8 @@ impl Kind {
             Self::State => b"state\0",
             Self::Browser => b"browser\0",
             Self::Form => b"form\0",
+            Self::Installation => b"installation\0",
+            Self::Audit => b"audit\0",
         }
     }
 }

@@ -15,7 +15,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{algorithm::Algorithm, keyring::KeyringError, signing};
-use crate::{clock::Timestamp, id::random_bytes};
+use crate::{clock::Timestamp, id::random_bytes, secret::Secret};
 
 /// Name of the file within the data directory.
 pub(super) const NAME: &str = "keyring.json";
@@ -186,6 +186,17 @@ pub(super) fn read(
     longest: u64,
     now: Timestamp,
 ) -> Result<Option<Contents>, KeyringError> {
+    let Some(bytes) = read_bytes(dir)? else {
+        return Ok(None);
+    };
+    // The parser's own message could quote a secret.
+    parse(bytes.expose(), longest, now)
+        .map(Some)
+        .ok_or_else(|| KeyringError::Damaged(dir.join(NAME)))
+}
+
+/// The file as it is, if there is one.
+pub(super) fn read_bytes(dir: &Path) -> Result<Option<Secret<Vec<u8>>>, KeyringError> {
     let path = dir.join(NAME);
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
     let opened = OpenOptions::new()
@@ -208,13 +219,11 @@ pub(super) fn read(
     if length as u64 > MAX_BYTES {
         return Err(KeyringError::Damaged(path));
     }
-    // The parser's own message could quote a secret.
-    parse(&bytes, longest, now)
-        .map(Some)
-        .ok_or(KeyringError::Damaged(path))
+    Ok(Some(Secret::new(bytes)))
 }
 
-fn parse(bytes: &[u8], longest: u64, now: Timestamp) -> Option<Contents> {
+/// What the file says; see [`read`].
+pub(super) fn parse(bytes: &[u8], longest: u64, now: Timestamp) -> Option<Contents> {
     #[derive(Deserialize)]
     struct Any {
         version: u32,

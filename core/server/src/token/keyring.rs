@@ -56,6 +56,20 @@ pub enum KeyringError {
         .0.display()
     )]
     Damaged(PathBuf),
+    /// The store was in use with a keyring that is gone.
+    #[error(
+        "{} is missing, and the store beside it was in use: restore it from a backup; if it is lost for good, \
+         `omnigent data export` and `data import` into a new directory begin with a new one, and everybody signs \
+         in again",
+        .0.display()
+    )]
+    Missing(PathBuf),
+    /// Of another data directory.
+    #[error(
+        "{} belongs to another installation than the store beside it: put back the one that was here",
+        .0.display()
+    )]
+    OtherInstallation(PathBuf),
     /// Reading or writing failed.
     #[error("{path}: {cause}", path = .0.display(), cause = .1)]
     Io(PathBuf, #[source] io::Error),
@@ -91,7 +105,7 @@ pub const MAX_KEYS: usize = 32;
 const MAX_ISSUERS: usize = 64;
 
 /// What the configuration says of keys.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct KeySettings {
     /// Signs in place of a key of the file, or verifies; see the module.
     pub secret: Option<Secret<Vec<u8>>>,
@@ -241,6 +255,11 @@ impl Keyring {
         }
     }
 
+    /// What the configuration says.
+    pub(super) fn settings(&self) -> &KeySettings {
+        &self.settings
+    }
+
     /// The keyed hashes of this server. The same for the life of the data directory.
     pub fn hasher(&self) -> Hasher {
         Hasher::new(self.hash_key.expose())
@@ -333,7 +352,7 @@ impl Keyring {
             Some(key) => key,
             None => parse::header(segments.header, |alg, kid| self.find(alg, kid))?,
         };
-        if key.is_signed(segments) {
+        if key.check.holds(segments.signed, &segments.signature) {
             Ok(())
         } else {
             Err(Refusal::Signature)
@@ -374,7 +393,11 @@ impl Keyring {
         Ok(keyring)
     }
 
-    fn of(contents: Contents, settings: KeySettings, dir: &Path) -> Result<Self, KeyringError> {
+    pub(super) fn of(
+        contents: Contents,
+        settings: KeySettings,
+        dir: &Path,
+    ) -> Result<Self, KeyringError> {
         let damaged = || KeyringError::Damaged(dir.join(keyfile::NAME));
         let mut hash_key = [0; 32];
         hex::decode_to_slice(&contents.hash_key, &mut hash_key).map_err(|_| damaged())?;

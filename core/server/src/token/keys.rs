@@ -50,10 +50,15 @@ impl Keys {
     /// # Errors
     /// As [`Keyring::reconfigured`]; then nothing has changed.
     pub fn configure(&self, settings: KeySettings, now: Timestamp) -> Result<(), KeyringError> {
+        // What is as it was would only empty the cache of verified tokens.
+        if *self.verifier.keyring().settings() == settings {
+            return Ok(());
+        }
         self.change(|keys| keys.reconfigured(&self.dir, settings, now))
+            .map(drop)
     }
 
-    /// Makes a new key sign. Everything signed before goes on counting.
+    /// Makes a new key sign, whose name is returned. Everything signed before goes on counting.
     ///
     /// # Errors
     /// As [`Keyring::rotate`]; then nothing has changed.
@@ -62,8 +67,7 @@ impl Keys {
         algorithm: Option<Algorithm>,
         now: Timestamp,
     ) -> Result<String, KeyringError> {
-        self.change(|keys| keys.rotate(&self.dir, algorithm, now))?;
-        Ok(self.verifier.keyring().active().to_owned())
+        self.change(|keys| keys.rotate(&self.dir, algorithm, now))
     }
 
     /// Ends the key and every token it signed, from this call's return on.
@@ -72,16 +76,19 @@ impl Keys {
     /// As [`Keyring::retire`]. When writing failed, what the file says is not known: it is either.
     pub fn retire(&self, kid: &str, now: Timestamp) -> Result<(), KeyringError> {
         self.change(|keys| keys.retire(&self.dir, kid, now))
+            .map(drop)
     }
 
+    /// The name of the key that signs after it.
     fn change(
         &self,
         change: impl FnOnce(&Keyring) -> Result<Keyring, KeyringError>,
-    ) -> Result<(), KeyringError> {
+    ) -> Result<String, KeyringError> {
         let _alone = self.changing.lock();
         let new = change(&self.verifier.keyring())?;
+        let active = new.active().to_owned();
         self.verifier.replace_keyring(new);
-        Ok(())
+        Ok(active)
     }
 }
 

@@ -17,6 +17,7 @@ mod algorithm;
 pub mod api;
 mod cache;
 mod canonical;
+mod checking;
 mod claims;
 mod codec;
 #[cfg(any(test, fuzzing))]
@@ -24,6 +25,8 @@ pub(crate) mod fuzz;
 pub mod grant;
 pub mod hash;
 mod index;
+pub mod installation;
+pub mod keycopy;
 mod keyfile;
 mod keyring;
 mod keys;
@@ -39,6 +42,8 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
+use crate::store::KnownTable;
+
 pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use claims::{Claims, TokenUse, UnknownTokenUse};
 pub use index::{AccountIndex, AccountState};
@@ -46,9 +51,21 @@ pub use keyring::{KeyInfo, KeySettings, KeyState, Keyring, KeyringError, MAX_KEY
 pub use keys::Keys;
 pub use overlap::{Overlap, Rest, rests};
 pub use parse::MAX_LENGTH;
-pub(crate) use revocation::keep;
 pub use revocation::{REVOCATIONS, Revocation, RevocationIndex, load, revoke, sweep};
+pub(crate) use revocation::{is_past, keep};
 pub use scope::{Scope, Scopes, UnknownScope};
 pub use steady::{Steady, SteadyGrants};
 pub use strength::{WeakSecret, check as check_strength};
 pub use verify::{Refusal, VerifiedToken, Verifier};
+
+/// The tables of this module.
+pub(crate) fn tables() -> Vec<KnownTable> {
+    vec![
+        REVOCATIONS.known(),
+        grant::GRANTS.known(),
+        api::API_TOKENS.known(),
+        revocation::PROGRESS.known(),
+        api::RETIREMENTS.known(),
+        installation::INSTALLATION.known(),
+    ]
+}

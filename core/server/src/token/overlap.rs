@@ -154,6 +154,11 @@ impl Overlap {
             self.pass = Some((free, last));
             return Ok(Vec::new());
         }
-        Ok(free.into_iter().collect())
+        // Others may have retired them in between, or let them sign again.
+        let is_over = |kid: &String| {
+            let key = keys.iter().find(|key| key.kid == *kid);
+            key.is_some_and(|key| key.logins_until().is_some())
+        };
+        Ok(free.into_iter().filter(is_over).collect())
     }
 }

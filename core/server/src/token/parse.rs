@@ -70,7 +70,8 @@ pub(super) fn split(token: &[u8]) -> Result<Segments<'_>, Refusal> {
 }
 
 impl Signature {
-    fn decode(text: &[u8]) -> Option<Self> {
+    /// Strictly, and of no other length.
+    pub(super) fn decode(text: &[u8]) -> Option<Self> {
         // The decoder wants room for its estimate.
         let mut bytes = [0; 66];
         match URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) {

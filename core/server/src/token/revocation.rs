@@ -27,14 +27,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::Timestamp,
-    store::{Order, Reader, Record, Store, StoreError, Table, Tx},
+    store::{Reader, Record, Store, StoreError, Table, Tx},
 };
 
 /// Revoked ids.
 pub const REVOCATIONS: Table<[u8; 16], Revocation> = Table::new(5, "revocations");
 
 /// How far forgetting has come; one record in the table of single facts.
-const PROGRESS: Table<str, Progress> = Table::new(12, "meta");
+pub(super) const PROGRESS: Table<str, Progress> = Table::new(12, "meta");
 const PROGRESS_KEY: &str = "revocations";
 
 /// What is kept of a revoked id.
@@ -49,7 +49,7 @@ impl Record for Revocation {
 }
 
 #[derive(Clone, Copy, Default, Serialize, Deserialize)]
-pub(crate) struct Progress {
+pub(super) struct Progress {
     trusted: Timestamp,
     floor: Timestamp,
 }
@@ -147,6 +147,12 @@ impl RevocationIndex {
         (start..start.saturating_add(SHARDS_PER_PURGE))
             .map(|at| self.purge_shard(at % SHARDS, trusted))
             .sum()
+    }
+
+    /// The time that forgetting goes by: follows the clock by at most [`MAX_STEP`] a call of
+    /// [`RevocationIndex::purge`], and never back. What is deleted for its age goes by it.
+    pub fn trusted(&self) -> Timestamp {
+        Timestamp::from_millis(self.trusted.load(Ordering::SeqCst))
     }
 
     /// How many ids are remembered.
@@ -289,47 +295,49 @@ pub(crate) async fn keep(index: &Arc<RevocationIndex>, store: &Store) -> Result<
     Ok(())
 }
 
-/// Deletes stored revocations whose end is long past, looking at up to `budget` records from the
-/// one after `from`. Goes by the time that [`RevocationIndex::purge`] has come to. Returns where
-/// to go on, or nothing at the end.
+/// Whether a stored revocation may be deleted: no token that carries its id counts, whatever the
+/// clock says. Goes by the time that [`RevocationIndex::purge`] has come to.
+pub(crate) fn is_past(revocation: &Revocation, trusted: Timestamp) -> bool {
+    revocation
+        .expires_at
+        .is_some_and(|end| is_forgettable(end, trusted))
+}
+
+/// Deletes those of the stored revocations under `keys` that [`is_past`] holds for. Says how many.
 ///
 /// # Errors
 /// Only of the store.
 pub fn sweep(
     index: &Arc<RevocationIndex>,
     tx: &mut Tx<'_>,
-    from: Option<Vec<u8>>,
-    budget: usize,
-) -> Result<Option<Vec<u8>>, StoreError> {
-    let trusted = Timestamp::from_millis(index.trusted.load(Ordering::SeqCst));
-    let page: Vec<_> = REVOCATIONS
-        .scan(tx, &[], from.as_deref(), Order::Ascending)
-        .take(budget)
-        .collect::<Result<_, _>>()?;
-    let is_full = page.len() == budget;
+    keys: &[Vec<u8>],
+) -> Result<usize, StoreError> {
+    let trusted = index.trusted();
     let stored = PROGRESS.get(tx, PROGRESS_KEY)?.unwrap_or_default();
     let mut floor = stored.floor.max(index.floor());
-    let mut last = None;
-    let mut has_deleted = false;
-    for (key, revocation) in page {
+    let mut deleted = 0;
+    for key in keys {
+        let id = key.as_slice().try_into();
+        let id = id.map_err(|_| REVOCATIONS.corrupt(key))?;
+        let Some(revocation) = REVOCATIONS.get(tx, &id)? else {
+            continue;
+        };
         if let Some(end) = revocation
             .expires_at
-            .filter(|end| is_forgettable(*end, trusted))
+            .filter(|_| is_past(&revocation, trusted))
         {
-            let id = key.as_slice().try_into();
-            REVOCATIONS.delete(tx, &id.map_err(|_| REVOCATIONS.corrupt(&key))?)?;
+            REVOCATIONS.delete(tx, &id)?;
             floor = floor.max(end);
-            has_deleted = true;
+            deleted += 1;
         }
-        last = Some(key);
     }
-    if has_deleted || trusted.millis_since(stored.trusted) >= MAX_UNSAVED {
+    if deleted > 0 || trusted.millis_since(stored.trusted) >= MAX_UNSAVED {
         // In the same commit as the deletions: after a restart the floor stands in for them.
         PROGRESS.put(tx, PROGRESS_KEY, &Progress { trusted, floor })?;
         let index = Arc::clone(index);
         tx.on_commit(move || index.raise_floor(floor));
     }
-    Ok(last.filter(|_| is_full))
+    Ok(deleted)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

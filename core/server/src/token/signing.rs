@@ -1,24 +1,18 @@
-//! One key: making it, signing with it, checking with it, and its public half.
+//! One key: making it, signing with it, and its public half.
 //!
-//! **Invariants:** a key signs and checks by its own algorithm only, whatever a token says; a
-//! signature has exactly one length and exactly one form: an ES256 signature of ours has the lower
-//! `s` of the two that hold, and the other one is refused, so that nobody can make a second text of
-//! a token; a private half is never shown.
+//! **Invariants:** a key signs by its own algorithm only; a private half is never shown.
 
 use aws_lc_rs::{
     hmac,
     rand::SystemRandom,
-    signature::{
-        ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair,
-        Ed25519KeyPair, KeyPair as _, ParsedPublicKey,
-    },
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use super::{
     algorithm::Algorithm,
-    parse::{Segments, Signature},
+    checking::{Check, is_low},
     strength,
 };
 use crate::id::random_bytes;
@@ -28,23 +22,20 @@ pub(super) struct SigningKey {
     pub(super) kid: Box<str>,
     /// The first segment of every token this key signs.
     pub(super) header: Box<str>,
-    halves: Halves,
+    /// What its signatures are checked with.
+    pub(super) check: Check,
+    private: Private,
 }
 
-enum Halves {
+enum Private {
     Hs256(hmac::Key),
-    EdDsa(Ed25519KeyPair, ParsedPublicKey),
-    // Boxed: several times the size of the others.
-    Es256(Box<(EcdsaKeyPair, ParsedPublicKey)>),
+    EdDsa(Ed25519KeyPair),
+    Es256(EcdsaKeyPair),
 }
 
 /// The order of the group of P-256, big-endian (FIPS 186-5; SEC 2 section 2.4.2).
 const ORDER: [u8; 32] = *b"\xff\xff\xff\xff\x00\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\
                            \xbc\xe6\xfa\xad\xa7\x17\x9e\x84\xf3\xb9\xca\xc2\xfc\x63\x25\x51";
-
-/// Half of it, rounded down: the highest `s` that is low.
-const HALF_ORDER: [u8; 32] = *b"\x7f\xff\xff\xff\x80\x00\x00\x00\x7f\xff\xff\xff\xff\xff\xff\xff\
-                                \xde\x73\x7d\x56\xd3\x8b\xcf\x42\x79\xdc\xe5\x61\x7e\x31\x92\xa8";
 
 impl SigningKey {
     /// The configured secret. Its `kid` tells nothing about it and is the same on every start.
@@ -52,7 +43,8 @@ impl SigningKey {
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
         let digest = hmac::sign(&key, b"omnigent signing key id");
         let kid = digest.as_ref().first_chunk::<8>().map(hex::encode);
-        Self::of(&kid.unwrap_or_default(), Halves::Hs256(key))
+        let check = Check::secret(secret);
+        Self::of(&kid.unwrap_or_default(), Private::Hs256(key), check)
     }
 
     /// The key of what [`generate`] made; nothing when it is not sound.
@@ -61,40 +53,41 @@ impl SigningKey {
         if !(1..=64).contains(&kid.len()) || !kid.bytes().all(is_plain) {
             return None;
         }
-        let halves = match algorithm {
+        let (private, check) = match algorithm {
             Algorithm::Hs256 => {
                 strength::check(secret).ok()?;
-                Halves::Hs256(hmac::Key::new(hmac::HMAC_SHA256, secret))
+                let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+                (Private::Hs256(key), Check::secret(secret))
             }
             Algorithm::EdDsa => {
                 let pair = Ed25519KeyPair::from_pkcs8(secret).ok()?;
-                let public = ParsedPublicKey::new(&ED25519, pair.public_key().as_ref()).ok()?;
-                Halves::EdDsa(pair, public)
+                let check = Check::ed25519(pair.public_key().as_ref())?;
+                (Private::EdDsa(pair), check)
             }
             Algorithm::Es256 => {
-                let pair =
-                    EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, secret).ok()?;
-                let public = pair.public_key().as_ref();
-                let public = ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, public).ok()?;
-                Halves::Es256(Box::new((pair, public)))
+                let curve = &ECDSA_P256_SHA256_FIXED_SIGNING;
+                let pair = EcdsaKeyPair::from_pkcs8(curve, secret).ok()?;
+                let check = Check::p256(pair.public_key().as_ref())?;
+                (Private::Es256(pair), check)
             }
         };
-        Some(Self::of(kid, halves))
+        Some(Self::of(kid, private, check))
     }
 
-    fn of(kid: &str, halves: Halves) -> Self {
-        let algorithm = halves.algorithm();
+    fn of(kid: &str, private: Private, check: Check) -> Self {
+        let algorithm = check.algorithm();
         // The `kid` is plain by now: nothing in it wants escaping.
         let header = format!(r#"{{"typ":"JWT","alg":"{algorithm}","kid":"{kid}"}}"#);
         Self {
             kid: kid.into(),
             header: URL_SAFE_NO_PAD.encode(header).into(),
-            halves,
+            check,
+            private,
         }
     }
 
     pub(super) fn algorithm(&self) -> Algorithm {
-        self.halves.algorithm()
+        self.check.algorithm()
     }
 
     /// Appends the signature of `text` to it, after a dot.
@@ -103,46 +96,29 @@ impl SigningKey {
     /// When the operating system has no random numbers to give: nothing secure can go on then.
     #[allow(clippy::expect_used, reason = "no randomness, no server")]
     pub(super) fn seal(&self, text: &mut String) {
-        match &self.halves {
-            Halves::Hs256(key) => append(text, hmac::sign(key, text.as_bytes()).as_ref()),
-            Halves::EdDsa(pair, _) => append(text, pair.sign(text.as_bytes()).as_ref()),
-            Halves::Es256(pair) => {
-                let signature = pair.0.sign(&SystemRandom::new(), text.as_bytes());
+        match &self.private {
+            Private::Hs256(key) => append(text, hmac::sign(key, text.as_bytes()).as_ref()),
+            Private::EdDsa(pair) => append(text, pair.sign(text.as_bytes()).as_ref()),
+            Private::Es256(pair) => {
+                let signature = pair.sign(&SystemRandom::new(), text.as_bytes());
                 let signature = signature.expect("the operating system gives random numbers");
                 append(text, &lowered(signature.as_ref()));
             }
         }
     }
 
-    /// Whether the signature is this key's, of exactly this text, in its one form.
-    pub(super) fn is_signed(&self, segments: &Segments<'_>) -> bool {
-        match (&self.halves, &segments.signature) {
-            // Constant-time, and the tag has the one right length by its type.
-            (Halves::Hs256(key), Signature::Short(tag)) => {
-                hmac::verify(key, segments.signed, tag).is_ok()
-            }
-            (Halves::EdDsa(_, public), Signature::Long(signature)) => {
-                public.verify_sig(segments.signed, signature).is_ok()
-            }
-            (Halves::Es256(pair), Signature::Long(signature)) => {
-                is_low(signature) && pair.1.verify_sig(segments.signed, signature).is_ok()
-            }
-            _ => false,
-        }
-    }
-
     /// The public half (RFC 7517; RFC 8037 section 2, RFC 7518 section 6.2); none of a secret.
     pub(super) fn public(&self) -> Option<Value> {
         let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-        let mut jwk = match &self.halves {
-            Halves::Hs256(_) => return None,
-            Halves::EdDsa(pair, _) => {
+        let mut jwk = match &self.private {
+            Private::Hs256(_) => return None,
+            Private::EdDsa(pair) => {
                 let x = text(pair.public_key().as_ref());
                 json!({"kty": "OKP", "crv": "Ed25519", "x": x})
             }
-            Halves::Es256(pair) => {
+            Private::Es256(pair) => {
                 // An uncompressed point: 4, x, y (SEC 1 section 2.3.3).
-                let point = pair.0.public_key().as_ref();
+                let point = pair.public_key().as_ref();
                 let (x, y) = point.get(1..)?.split_at_checked(32)?;
                 json!({"kty": "EC", "crv": "P-256", "x": text(x), "y": text(y)})
             }
@@ -151,16 +127,6 @@ impl SigningKey {
         jwk["alg"] = self.algorithm().as_str().into();
         jwk["use"] = "sig".into();
         Some(jwk)
-    }
-}
-
-impl Halves {
-    const fn algorithm(&self) -> Algorithm {
-        match self {
-            Self::Hs256(_) => Algorithm::Hs256,
-            Self::EdDsa(..) => Algorithm::EdDsa,
-            Self::Es256(_) => Algorithm::Es256,
-        }
     }
 }
 
@@ -183,11 +149,6 @@ pub(super) fn generate(algorithm: Algorithm) -> Vec<u8> {
 fn append(text: &mut String, signature: &[u8]) {
     text.push('.');
     URL_SAFE_NO_PAD.encode_string(signature, text);
-}
-
-/// Whether `s`, the second half, is the lower of the two that hold.
-fn is_low(signature: &[u8; 64]) -> bool {
-    signature[32..] <= HALF_ORDER[..]
 }
 
 /// The signature with the lower `s`: `n - s` holds wherever `s` does.

@@ -140,14 +140,20 @@ async fn list(app: Arc<App>, request: Request) -> Outcome {
 }
 
 async fn end(app: Arc<App>, request: Request) -> Outcome {
-    logins::end(&app, request.user()?.account.uid, request.param("id")).await?;
+    logins::end(
+        &app,
+        &request,
+        request.user()?.account.uid,
+        request.param("id"),
+    )
+    .await?;
     Ok(redirect("/settings/logins?done=ended"))
 }
 
 async fn end_others(app: Arc<App>, request: Request) -> Outcome {
     let principal = request.user()?;
     let keep = principal.token().map(|token| token.sid);
-    logins::end_all(&app, principal.account.uid, keep, request.now).await?;
+    logins::end_all(&app, &request, principal.account.uid, keep).await?;
     Ok(redirect("/settings/logins?done=others"))
 }
 

@@ -24,12 +24,14 @@ mod claims;
 mod hashes;
 mod interop;
 mod keys;
+mod model;
 
 mod properties;
 mod revocation;
 mod rotation;
 mod scopes;
 mod threads;
+mod wycheproof;
 
 use std::sync::Arc;
 

@@ -300,14 +300,11 @@ fn write(
 }
 
 fn sweep_all(store: &Store, index: &Arc<RevocationIndex>) {
-    let mut from = None;
-    loop {
-        let (index, start) = (Arc::clone(index), from.take());
-        from = store
-            .write_blocking(move |tx| sweep(&index, tx, start, 3))
-            .unwrap();
-        if from.is_none() {
-            return;
-        }
-    }
+    let index = Arc::clone(index);
+    let forget = move |tx: &mut crate::store::Tx<'_>| {
+        let all = REVOCATIONS.scan(tx, &[], None, crate::store::Order::Ascending);
+        let keys: Vec<_> = all.map(|entry| entry.unwrap().0).collect();
+        sweep(&index, tx, &keys)
+    };
+    store.write_blocking(forget).unwrap();
 }
