@@ -263,7 +263,7 @@ fn is_host(value: &[u8]) -> bool {
 
 /// Whether a path has only one reading: no part of it empty (but the last) or made of one dot or
 /// two. What may be encoded is `route`'s to say.
-fn is_plain(path: &str) -> bool {
+pub(super) fn is_plain(path: &str) -> bool {
     let Some(rest) = path.strip_prefix('/') else {
         return false;
     };
