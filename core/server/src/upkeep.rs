@@ -14,7 +14,7 @@ use crate::{
     token::{self, Overlap},
 };
 
-/// Records that a sweep looks at in a second.
+/// Records that are looked at in one go.
 const TURN: usize = 2000;
 
 /// Goes on until it is aborted.
@@ -43,6 +43,7 @@ pub(crate) async fn run(running: Arc<Running>) {
             }
             if second % 60 == 59 {
                 app.flush_uses().await;
+                app.save_throttle().await;
                 app.live.revocations.purge(app.clock.now());
                 sweeper.begin();
                 if second % 600 == 599 {

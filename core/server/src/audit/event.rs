@@ -41,6 +41,8 @@ events! {
     LoginEnded = "login.ended", "done";
     /// Too many attempts: one was refused unseen.
     Throttled = "throttled", "denied";
+    /// The operator let go of who had to wait.
+    ThrottleCleared = "throttle.cleared", "done";
     /// Somebody changed their own password.
     PasswordChanged = "password.changed", "done";
     /// Somebody tried to, with a wrong old one.
