@@ -202,3 +202,43 @@ fn introspection_tells_the_truth_to_those_who_may_ask() {
         .json();
     assert_eq!(said, json!({"active": false}));
 }
+
+#[test]
+fn what_ends_a_login_ends_its_renewals_at_once() {
+    type End = fn(&Server, &Client, &Client);
+    let ends: [(&str, End); 4] = [
+        ("signing out", |_, bob, _| {
+            bob.post("/auth/logout", json!({})).expect(204);
+        }),
+        ("a new password", |_, _, admin| {
+            admin.post("/auth/users/bob/reset", json!({})).expect(200);
+        }),
+        ("being disabled", |_, _, admin| {
+            admin
+                .patch("/auth/users/bob", json!({"disabled": true}))
+                .expect(200);
+        }),
+        ("being deleted", |_, _, admin| {
+            admin.delete("/auth/users/bob").expect(204);
+        }),
+    ];
+    for (what, end) in ends {
+        let server = ServerBuilder::accounts().start();
+        let admin = server.claim();
+        server.join(&admin, "bob");
+        let body = json!({"username": "bob", "password": PASSWORD, "client_id": "omnigent-cli"});
+        let login = server.client().post("/auth/login", body).expect(200).json();
+        let token = &login["refresh_token"];
+        for _ in 0..3 {
+            assert_eq!(refresh(&server.client(), token).0, 200, "{what}");
+        }
+        let bob = server
+            .client()
+            .bearer(login["token"].as_str().unwrap_or_default());
+        end(&server, &bob, &admin);
+        let refused = (400, json!({"error": "invalid_grant"}));
+        assert_eq!(refresh(&server.client(), token), refused, "{what}");
+        let server = server.kill_and_restart();
+        assert_eq!(refresh(&server.client(), token), refused, "{what}");
+    }
+}

@@ -19,3 +19,12 @@ pub use server::{Server, ServerBuilder, binary, repository};
 
 /// The password test accounts have.
 pub const PASSWORD: &str = "tidal-Orchid-77-lantern";
+
+/// How often a test kills what it started: `usual`, or as often as `OMNIGENT_TEST_KILLS` says
+/// (docs/operations.md has the long run).
+pub fn kills(usual: u64) -> u64 {
+    let told = std::env::var("OMNIGENT_TEST_KILLS").ok();
+    told.map_or(usual, |told| {
+        told.parse().expect("OMNIGENT_TEST_KILLS is a number")
+    })
+}

@@ -2,7 +2,12 @@
 
 use std::{fmt, process::ExitCode};
 
-use omnigent_server::{app::StartError, config::Problem, store::OpenError};
+use omnigent_server::{
+    app::StartError,
+    archive::ArchiveError,
+    config::Problem,
+    store::{OpenError, StoreError},
+};
 
 /// Exit code of a wrong command line or configuration.
 pub(crate) const USAGE: u8 = 2;
@@ -75,6 +80,21 @@ impl From<OpenError> for Failure {
             OpenError::Io { .. } | OpenError::Newer { .. } => Self::Failed(why),
             // Everything else there is speaks of the data itself.
             _ => Self::Damaged(why),
+        }
+    }
+}
+
+impl From<ArchiveError> for Failure {
+    fn from(error: ArchiveError) -> Self {
+        let why = error.to_string();
+        match error {
+            ArchiveError::Open(error) => error.into(),
+            ArchiveError::InUse(_) => Self::InUse(why),
+            ArchiveError::NotOurs
+            | ArchiveError::Damaged { .. }
+            | ArchiveError::Unfinished(_)
+            | ArchiveError::Store(StoreError::Corrupt { .. }) => Self::Damaged(why),
+            _ => Self::Failed(why),
         }
     }
 }

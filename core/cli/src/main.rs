@@ -7,12 +7,16 @@
 mod account;
 mod admin;
 mod api;
+mod audit;
+mod backup;
 mod claims;
 mod client;
 mod config;
+mod data;
 mod doctor;
 mod explain;
 mod failure;
+mod key;
 mod listeners;
 mod logging;
 mod login;
@@ -23,12 +27,14 @@ mod output;
 mod password;
 mod plugin;
 mod register;
+mod restore;
 mod server;
 mod session;
 mod settings;
 mod shell;
 mod swap;
 mod systemd;
+mod throttle;
 mod token;
 mod version;
 mod when;
@@ -53,6 +59,12 @@ enum Command {
     Config(config::Args),
     Plugin(plugin::Args),
     Account(account::Args),
+    Throttle(throttle::Args),
+    Key(key::Args),
+    Backup(backup::Args),
+    Restore(restore::Args),
+    Data(data::Args),
+    Audit(audit::Args),
     Doctor(doctor::Args),
     Login(login::Args),
     Register(register::Args),
@@ -83,6 +95,12 @@ fn main() -> ExitCode {
         Command::Config(args) => config::run(&args),
         Command::Plugin(args) => plugin::run(&args),
         Command::Account(args) => account::run(&args),
+        Command::Throttle(args) => throttle::run(&args),
+        Command::Key(args) => key::run(&args),
+        Command::Backup(args) => backup::run(&args),
+        Command::Restore(args) => restore::run(&args),
+        Command::Data(args) => data::run(&args),
+        Command::Audit(args) => audit::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Login(args) => login::run(&args),
         Command::Register(args) => register::run(&args),

@@ -4,10 +4,12 @@ use std::{fmt::Write, net::SocketAddr, sync::Arc, time::Duration};
 
 use omnigent_server::{
     app::{App, Loader, Running},
+    audit::Scene,
     clock::Clock,
     config::Config,
 };
 use tokio::{
+    net::TcpListener,
     runtime::{Builder, Runtime},
     signal::unix::{SignalKind, signal},
 };
@@ -53,6 +55,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 async fn serve(config: Config, load: Loader) -> Result<(), Failure> {
     let listeners = listeners::open(&config).await?;
     let listening = listeners.address;
+    let metrics = metrics_listener(&config).await?;
     let stop = stop_signal()?;
     let app = App::open(&config, listening, Clock::system()).await?;
     let operator = app.operator_socket()?;
@@ -65,6 +68,11 @@ async fn serve(config: Config, load: Loader) -> Result<(), Failure> {
     };
     let running = Running::new(app, load);
     reload_on_hangup(&running)?;
+    if let Some(metrics) = metrics {
+        let address = metrics.local_addr().unwrap_or(listening);
+        tracing::info!("metrics on http://{address}/metrics");
+        running.show_metrics(metrics);
+    }
     output::say(banner(&config, listening, &claim));
     if config.is_no_auth() {
         tracing::warn!("no-auth mode: everybody who reaches this server is an admin");
@@ -89,7 +97,8 @@ fn reload_on_hangup(running: &Arc<Running>) -> Result<(), Failure> {
                 return;
             };
             systemd::reloading();
-            match running.reload().await {
+            let asked = Scene::operator(running.current().clock.now());
+            match running.reload(asked).await {
                 Ok(reloaded) => {
                     for warning in &reloaded.warnings {
                         tracing::warn!("{warning}");
@@ -118,6 +127,16 @@ fn runtime() -> Result<Runtime, Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::Failed(format!("cannot start threads: {error}")))
+}
+
+/// Where Prometheus and health checks come in, if anywhere.
+async fn metrics_listener(config: &Config) -> Result<Option<TcpListener>, Failure> {
+    let Some(address) = config.metrics.listen else {
+        return Ok(None);
+    };
+    let bound = TcpListener::bind(address).await;
+    let failed = |error| Failure::Failed(format!("[metrics]: cannot listen on {address}: {error}"));
+    bound.map(Some).map_err(failed)
 }
 
 /// Ends at the first SIGTERM or SIGINT.

@@ -7,6 +7,7 @@ use omnigent_server::{
     account::Mark,
     account::swap::{By, Target, Way},
     config::{Change, Config, Env, Overrides},
+    token::Algorithm,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -29,7 +30,7 @@ pub(crate) struct Plan {
     new: PathBuf,
     #[command(flatten)]
     settings: Settings,
-    /// Write JSON: {changes, keeps, gains, loses, neither}
+    /// Write JSON: {changes, new_key, keeps, gains, loses, neither}
     #[arg(long)]
     json: bool,
 }
@@ -64,6 +65,8 @@ struct Row {
 #[derive(Serialize)]
 struct Outcome<'a> {
     changes: Vec<Change>,
+    /// The algorithm of a key that will be made.
+    new_key: Option<Algorithm>,
     keeps: Vec<&'a Row>,
     gains: Vec<&'a Row>,
     loses: Vec<&'a Row>,
@@ -95,6 +98,7 @@ pub(crate) fn plan(args: &Plan) -> Result<(), Failure> {
         rows.iter().filter(is).collect()
     };
     let outcome = Outcome {
+        new_key: new_key(&admin, &new)?,
         changes,
         keeps: of(true, true),
         gains: of(false, true),
@@ -117,6 +121,16 @@ pub(crate) fn plan(args: &Plan) -> Result<(), Failure> {
     }
 }
 
+/// Whether the server will make a key, because the one that signs is of another algorithm.
+fn new_key(admin: &admin::Admin, new: &Config) -> Result<Option<Algorithm>, Failure> {
+    let Some(wanted) = new.tokens.algorithm else {
+        return Ok(None);
+    };
+    let is_secret = wanted == Algorithm::Hs256 && new.tokens.secret.is_some();
+    let signs = admin.keys()?.iter().any(|key| key.signs_with(wanted));
+    Ok((!is_secret && !signs).then_some(wanted))
+}
+
 fn told(outcome: &Outcome<'_>, new: &Config) -> String {
     let mut lines = Vec::new();
     if outcome.changes.is_empty() {
@@ -129,6 +143,11 @@ fn told(outcome: &Outcome<'_>, new: &Config) -> String {
             ""
         };
         lines.push(format!("changes  {}{remark}", change.key_path));
+    }
+    if let Some(algorithm) = outcome.new_key {
+        lines.push(format!(
+            "keys     a new {algorithm} key will sign; what is signed until then goes on counting"
+        ));
     }
     if new.is_no_auth() {
         lines.push("nobody signs in any more: everybody on this machine is an admin".to_owned());

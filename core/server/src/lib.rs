@@ -8,6 +8,8 @@
 
 pub mod account;
 pub mod app;
+pub mod archive;
+pub mod audit;
 pub mod backend;
 pub mod clock;
 pub mod config;
@@ -16,11 +18,15 @@ pub mod id;
 mod known;
 pub mod live;
 pub mod login;
+pub mod metrics;
 pub mod secret;
 mod secret_file;
 pub mod session;
 pub mod store;
+pub mod sweep;
+pub mod tables;
 pub mod tls;
 pub mod token;
 mod upkeep;
 mod uses;
+mod webhook;

@@ -8,8 +8,10 @@
 use std::{collections::HashSet, sync::Arc};
 
 use crate::{
-    account::{self, AccountName},
-    clock::Timestamp,
+    account::{self, Account, AccountName},
+    audit::{Audit, Entry, Scene},
+    clock::{Clock, Timestamp},
+    id::Uid,
     known::KnownIdentities,
     store::{Store, StoreError, Tx},
     token::{self, AccountIndex, RevocationIndex, hash::Hasher},
@@ -30,6 +32,10 @@ pub struct Live {
     pub known: Arc<KnownIdentities>,
     /// The operator's admin list.
     pub admin_list: Arc<HashSet<String>>,
+    /// Where changes and refusals are noted.
+    pub audit: Audit,
+    /// On whose behalf changes are made through this handle; nothing for the server itself.
+    pub scene: Option<Arc<Scene>>,
 }
 
 impl Live {
@@ -39,14 +45,44 @@ impl Live {
     /// Only of the store.
     pub fn load(store: &Store, hasher: Hasher, now: Timestamp) -> Result<Self, StoreError> {
         let reader = store.reader();
+        let hasher = Arc::new(hasher);
         Ok(Self {
             accounts: Arc::new(account::load_index(&reader)?),
             revocations: Arc::new(token::load(&reader, now)?),
             retiring: Arc::new(token::api::Retiring::load(&reader)?),
-            hasher: Arc::new(hasher),
+            audit: Audit::new(Arc::clone(&hasher), Clock::system()),
+            scene: None,
+            hasher,
             known: Arc::default(),
             admin_list: Arc::default(),
         })
+    }
+
+    /// The same, for changes on somebody's behalf.
+    #[must_use]
+    pub fn by(&self, scene: Scene) -> Self {
+        Self {
+            scene: Some(Arc::new(scene)),
+            ..self.clone()
+        }
+    }
+
+    /// Notes in the audit trail what this transaction changes.
+    ///
+    /// # Errors
+    /// Only of the store.
+    pub fn note(&self, tx: &mut Tx<'_>, entry: Entry) -> Result<(), StoreError> {
+        self.audit.record(tx, self.scene.as_deref(), entry)
+    }
+
+    /// As [`Live::note`], of something that concerns this account.
+    ///
+    /// # Errors
+    /// Only of the store.
+    pub fn note_of(&self, tx: &mut Tx<'_>, uid: &Uid, entry: Entry) -> Result<(), StoreError> {
+        let account: Option<Account> = account::ACCOUNTS.get(tx, uid)?;
+        let name = account.as_ref().map_or("", |account| account.name.as_str());
+        self.note(tx, entry.account(*uid, name))
     }
 
     /// Whether the operator's list makes this account an admin.
@@ -71,6 +107,7 @@ impl Live {
         id: [u8; 16],
         expires_at: Option<Timestamp>,
     ) -> Result<(), StoreError> {
+        tx.sign_off();
         token::revoke(tx, id, expires_at)?;
         let index = Arc::clone(&self.revocations);
         tx.on_commit(move || index.insert(id, expires_at));

@@ -1,5 +1,5 @@
 //! What has to be done now and then: ending rotated API tokens, noting their use, sweeping what
-//! has expired.
+//! has expired, retiring keys that have outlived their tokens.
 //!
 //! **Invariant:** each round does a bounded amount of work.
 
@@ -7,18 +7,22 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     app::{App, Running},
-    login,
-    store::StoreError,
-    token,
+    audit::{Entry, Event, Retention, prune},
+    live::Live,
+    store::{Store, StoreError},
+    sweep::Sweeper,
+    token::{self, Overlap},
 };
 
-const BUDGET: usize = 2000;
+/// Records that are looked at in one go.
+const TURN: usize = 2000;
 
 /// Goes on until it is aborted.
 pub(crate) async fn run(running: Arc<Running>) {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let (mut logins, mut revocations, mut sessions) = (None, None, None);
+    let mut sweeper = Sweeper::default();
+    let mut overlap = Overlap::default();
     for second in 0_u64.. {
         tick.tick().await;
         let app = running.current();
@@ -30,29 +34,25 @@ pub(crate) async fn run(running: Arc<Running>) {
         }
         let round = async {
             retire(&app).await?;
+            app.held().drop_idle(app.clock.now());
+            if second % 60 == 29 {
+                retire_keys(&app, &mut overlap).await?;
+            }
+            if second % 600 == 30 {
+                shorten_trail(&app).await?;
+            }
             if second % 60 == 59 {
                 app.flush_uses().await;
-                let now = app.clock.now();
-                let from: Option<Vec<u8>> = logins.take();
-                logins = app
-                    .store
-                    .write(move |tx| login::sweep(tx, from, BUDGET, now))
-                    .await?;
-                let (index, from) = (Arc::clone(&app.live.revocations), revocations.take());
-                revocations = app
-                    .store
-                    .write(move |tx| token::sweep(&index, tx, from, BUDGET))
-                    .await?;
-                let from: Option<Vec<u8>> = sessions.take();
-                sessions = app
-                    .store
-                    .write(move |tx| login::sweep_issuer_sessions(tx, from, BUDGET))
-                    .await?;
-                app.store
-                    .write(move |tx| login::device::sweep(tx, BUDGET, now))
-                    .await?;
-                app.live.revocations.purge(now);
+                app.save_throttle().await;
+                app.live.revocations.purge(app.clock.now());
+                sweeper.begin();
+                if second % 600 == 599 {
+                    token::keep(&app.live.revocations, &app.store).await?;
+                }
             }
+            sweeper
+                .turn(&app.store, &app.live.revocations, TURN)
+                .await?;
             Ok::<_, StoreError>(())
         };
         if let Err(error) = round.await {
@@ -63,8 +63,21 @@ pub(crate) async fn run(running: Arc<Running>) {
 
 /// Puts a certificate that was renewed in force.
 fn look_after_certificate(app: &App) {
-    if let Some(tls) = app.tls.clone() {
-        tokio::task::spawn_blocking(move || tls.refresh());
+    let Some(tls) = app.tls.clone() else { return };
+    let (live, store) = (app.live.clone(), app.store.clone());
+    tokio::spawn(async move {
+        let renewed = tokio::task::spawn_blocking(move || tls.refresh()).await;
+        if renewed.unwrap_or(false) {
+            note(&live, &store, Entry::new(Event::CertificateRenewed)).await;
+        }
+    });
+}
+
+/// Notes what has been done outside the store.
+async fn note(live: &Live, store: &Store, entry: Entry) {
+    let live = live.clone();
+    if let Err(error) = store.write(move |tx| live.note(tx, entry)).await {
+        tracing::error!(%error, "not in the audit trail");
     }
 }
 
@@ -86,6 +99,26 @@ fn look_after_backends(running: Arc<Running>) {
     });
 }
 
+/// Lets go of old entries of the audit trail: as many as a flood can add between two rounds.
+async fn shorten_trail(app: &App) -> Result<(), StoreError> {
+    let (config, now) = (&app.config.audit, app.clock.now());
+    let keep = Retention {
+        age: config.retention.as_secs(),
+        count: config.max_entries,
+    };
+    for _ in 0..50 {
+        let audit = app.live.audit.clone();
+        let more = app
+            .store
+            .write(move |tx| prune(&audit, tx, keep, TURN as u64, now))
+            .await?;
+        if !more {
+            break;
+        }
+    }
+    Ok(())
+}
+
 async fn retire(app: &App) -> Result<(), StoreError> {
     let now = app.clock.now();
     if app
@@ -97,6 +130,31 @@ async fn retire(app: &App) -> Result<(), StoreError> {
         app.store
             .write(move |tx| token::api::retire_due(&live, tx, now))
             .await?;
+    }
+    Ok(())
+}
+
+/// Retires keys that no token rests on any more.
+async fn retire_keys(app: &App, overlap: &mut Overlap) -> Result<(), StoreError> {
+    let (keys, now, mut at) = (app.keys.list(), app.clock.now(), std::mem::take(overlap));
+    let (at, done) = app
+        .store
+        .read(move |reader| {
+            let done = at.step(reader, &keys, TURN, now)?;
+            Ok::<_, StoreError>((at, done))
+        })
+        .await?;
+    *overlap = at;
+    for kid in done {
+        let (keys, name) = (Arc::clone(&app.keys), kid.clone());
+        match tokio::task::spawn_blocking(move || keys.retire(&name, now)).await {
+            Ok(Ok(())) => {
+                let retired = Entry::new(Event::KeyRetired).key(&kid);
+                note(&app.live, &app.store, retired.reason("outlived its tokens")).await;
+            }
+            Ok(Err(error)) => tracing::warn!(%error, kid, "a signing key was not retired"),
+            Err(_) => tracing::error!(kid, "retiring a signing key panicked"),
+        }
     }
     Ok(())
 }

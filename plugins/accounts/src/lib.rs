@@ -11,7 +11,7 @@ mod policy;
 
 use omnigent_plugin::{
     Answer, Backend, BackendError, Change, Directory, DirectoryError, Entry, Form, Host, Identity,
-    IdentityRef, Login, LoginRequest, Password, Revalidate, Standing, State, Step, export_backend,
+    Login, LoginRequest, Password, State, Step, export_backend,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -118,15 +118,6 @@ impl Directory for Accounts {
     }
 }
 
-impl Revalidate for Accounts {
-    async fn revalidate(&self, identity: &IdentityRef) -> Result<Standing, BackendError> {
-        Ok(match self.read(&identity.subject).await? {
-            Some(_) => Standing::holds(),
-            None => Standing::gone("no such user"),
-        })
-    }
-}
-
 impl Accounts {
     /// The person's record, as stored and as read.
     async fn read(&self, name: &str) -> Result<Option<(Vec<u8>, Record)>, BackendError> {
@@ -177,4 +168,4 @@ fn encode(phc: &str) -> Result<Vec<u8>, BackendError> {
     .map_err(|e| BackendError::internal(e.to_string()))
 }
 
-export_backend!(Accounts: Login, Directory, Revalidate; name = "accounts", title = "User name and password");
+export_backend!(Accounts: Login, Directory; name = "accounts", title = "User name and password");

@@ -4,6 +4,7 @@
 //! `scripts/bench` builds everything in release mode and runs this.
 
 mod fill;
+mod hashing;
 mod load;
 mod peers;
 mod process;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         Some("bearer") => runtime.block_on(rows::bearer(plan)),
         Some("logins") => runtime.block_on(rows::logins(plan)),
         Some("writes") => runtime.block_on(rows::writes(plan)),
+        Some("growth") => runtime.block_on(rows::growth(plan)),
         Some("lists") => runtime.block_on(rows::lists(plan)),
         // With a directory the large store is kept there, and used again when it is there.
         Some("start") => runtime.block_on(rows::start(words.get(1).map(Path::new))),
@@ -48,9 +50,12 @@ fn main() -> ExitCode {
             rows::logins(plan).await?;
             rows::writes(plan).await?;
             rows::lists(plan).await?;
+            rows::growth(plan).await?;
             rows::start(None).await
         }),
-        Some(other) => Err(format!("{other}? one of: bearer logins writes lists start").into()),
+        Some(other) => {
+            Err(format!("{other}? one of: bearer logins writes lists growth start").into())
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

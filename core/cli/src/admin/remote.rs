@@ -11,7 +11,10 @@ use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use omnigent_server::secret::Secret;
+use omnigent_server::{
+    archive::{Head, Kind},
+    secret::Secret,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{net::UnixStream, runtime::Runtime, time::timeout};
@@ -36,7 +39,7 @@ const MAX_ANSWER: usize = 16 << 20;
 
 impl Remote {
     /// The server on this data directory; `None` when there is none.
-    pub(super) fn connect(data_dir: &Path) -> Result<Option<Self>, Failure> {
+    pub(crate) fn connect(data_dir: &Path) -> Result<Option<Self>, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -184,6 +187,37 @@ impl Remote {
 
 /// What only an operator does.
 impl Remote {
+    /// Takes a picture of all data: by which id it is read, its head, and how many records it has.
+    pub(crate) fn begin_archive(&self, kind: Kind) -> Result<(String, Head, u64), Failure> {
+        #[derive(Deserialize)]
+        struct Begun {
+            id: String,
+            head: Head,
+            records: u64,
+        }
+        let what = json!({"kind": kind});
+        let begun = self.call(Method::POST, "/auth/operator/archive", Some(&what))?;
+        let begun: Begun = parse(&begun)?;
+        Ok((begun.id, begun.head, begun.records))
+    }
+
+    /// The next lines of it, nothing at the end.
+    pub(crate) fn archive_lines(&self, id: &str) -> Result<Option<Bytes>, Failure> {
+        let path = format!("/auth/operator/archive/{}", escape(id));
+        let lines = self.call(Method::POST, &path, None)?;
+        Ok(Some(lines).filter(|lines| !lines.is_empty()))
+    }
+
+    /// How large the store is and how it is doing.
+    pub(crate) fn store_status(&self) -> Result<Value, Failure> {
+        parse(&self.call(Method::GET, "/auth/operator/store", None)?)
+    }
+
+    /// What is at a path.
+    pub(crate) fn get<T: for<'de> Deserialize<'de>>(&self, path: &str) -> Result<T, Failure> {
+        parse(&self.call(Method::GET, path, None)?)
+    }
+
     /// Puts the changed configuration in force.
     pub(crate) fn reload(&self) -> Result<Value, Failure> {
         parse(&self.call(Method::POST, "/auth/operator/reload", None)?)
@@ -207,6 +241,28 @@ impl Remote {
         parse(&self.call(Method::POST, "/auth/operator/migrate", Some(what))?)
     }
 
+    /// All signing keys.
+    pub(crate) fn keys(&self) -> Result<Vec<crate::key::Row>, Failure> {
+        #[derive(Deserialize)]
+        struct Keys {
+            keys: Vec<crate::key::Row>,
+        }
+        let keys: Keys = parse(&self.call(Method::GET, "/auth/operator/keys", None)?)?;
+        Ok(keys.keys)
+    }
+
+    /// Makes a new key sign, which is returned.
+    pub(crate) fn rotate_keys(&self, what: &Value) -> Result<crate::key::Row, Failure> {
+        parse(&self.call(Method::POST, "/auth/operator/keys/rotate", Some(what))?)
+    }
+
+    /// Ends a key; with `now`, also one that is still needed.
+    pub(crate) fn retire_key(&self, kid: &str, now: bool) -> Result<Value, Failure> {
+        let path = format!("/auth/operator/keys/{}/retire", escape(kid));
+        let body = json!({"now": now});
+        parse(&self.call(Method::POST, &path, Some(&body))?)
+    }
+
     /// The identities of an account.
     pub(crate) fn identities(&self, id: &str) -> Result<Value, Failure> {
         let path = format!("/auth/users/{}/identities", escape(id));
@@ -223,6 +279,16 @@ impl Remote {
     pub(crate) fn unlink(&self, id: &str, backend: &str) -> Result<(), Failure> {
         let path = format!("/auth/users/{}/identities/{}", escape(id), escape(backend));
         self.call(Method::DELETE, &path, None).map(drop)
+    }
+
+    /// Who has to wait after failed sign-ins.
+    pub(crate) fn throttled(&self) -> Result<Value, Failure> {
+        parse(&self.call(Method::GET, "/auth/operator/throttle", None)?)
+    }
+
+    /// Lets go of who has to wait.
+    pub(crate) fn clear_throttled(&self, what: &Value) -> Result<Value, Failure> {
+        parse(&self.call(Method::POST, "/auth/operator/throttle/clear", Some(what))?)
     }
 
     /// A link that signs an account in once.

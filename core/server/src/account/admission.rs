@@ -24,9 +24,9 @@ pub const EXPECTED: Table<Expected, Expectation> = Table::new(16, "expected-iden
 /// The account each e-mail address belongs to, as an authoritative issuer or an admin said.
 pub const PROVEN: Table<str, Uid> = Table::new(17, "proven-addresses");
 /// Identities that came in by an invite: their backend's domain and group rules are waived.
-const WAIVED: Table<IdentityKey, ()> = Table::new(18, "waived-identities");
+pub(super) const WAIVED: Table<IdentityKey, ()> = Table::new(18, "waived-identities");
 /// Accounts that are admins because of a group, and cease to be when they leave it.
-const BY_GROUP: Table<Uid, ()> = Table::new(19, "admins-by-group");
+pub(super) const BY_GROUP: Table<Uid, ()> = Table::new(19, "admins-by-group");
 
 /// What becomes of an identity that is not linked yet: the backend's `accounts` key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -268,7 +268,6 @@ fn join(
     now: Timestamp,
 ) -> Result<Account, AccountError> {
     link(live, tx, uid, asserted.key.clone(), now)?;
-    tracing::info!(target: "audit", backend = asserted.key.backend, %uid, "an identity was linked");
     ACCOUNTS.get(tx, uid)?.ok_or(AccountError::NotFound)
 }
 
@@ -350,8 +349,7 @@ pub fn map_admin(
     let is_in = asserted.is_in_any(&rules.admin_groups);
     if is_in && !account.is_admin {
         BY_GROUP.put(tx, &uid, &())?;
-        tracing::info!(target: "audit", account = account.name.as_str(), "an admin by group");
-        return roster::set_admin(live, tx, &uid, true);
+        return roster::set_admin_because(live, tx, &uid, true, "group");
     }
     if !is_in && !rules.admin_groups.is_empty() && BY_GROUP.contains(tx, &uid)? {
         if roster::is_last_admin(tx, &uid)? {
@@ -362,8 +360,7 @@ pub fn map_admin(
             return Ok(account);
         }
         BY_GROUP.delete(tx, &uid)?;
-        tracing::info!(target: "audit", account = account.name.as_str(), "no admin by group any more");
-        return roster::set_admin(live, tx, &uid, false);
+        return roster::set_admin_because(live, tx, &uid, false, "group");
     }
     Ok(account)
 }

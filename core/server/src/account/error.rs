@@ -58,6 +58,24 @@ pub enum AccountError {
     Store(#[from] StoreError),
 }
 
+impl AccountError {
+    /// Why somebody was not let in, in a word.
+    pub(crate) const fn word(&self) -> &'static str {
+        match self {
+            Self::Name(_) => "no name",
+            Self::NameTaken => "name taken",
+            Self::IdentityTaken => "identity taken",
+            Self::Disabled => "account disabled",
+            Self::Invite => "invite",
+            Self::NotAdmitted => "not admitted",
+            Self::Reserved(_) => "reserved name",
+            Self::Domain(_) => "domain",
+            Self::Group => "group",
+            _ => "refused",
+        }
+    }
+}
+
 /// Why the office could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum OfficeError {

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ACCOUNTS, AccountError, IDENTITIES, roster};
+use super::{ACCOUNTS, Account, AccountError, IDENTITIES, roster};
 use crate::{
+    audit::{Entry, Event},
     clock::Timestamp,
     id::Uid,
     live::Live,
@@ -70,9 +71,19 @@ pub fn link(
             linked_at: now,
         },
     )?;
+    let linked = note(Event::IdentityLinked, &account, &key);
     account.identities.push(key);
     roster::save(live, tx, &account)?;
+    live.note(tx, linked.by_themselves())?;
     Ok(())
+}
+
+fn note(event: Event, account: &Account, key: &IdentityKey) -> Entry {
+    let identity = format!("{} {}", key.issuer, key.subject);
+    Entry::new(event)
+        .account(account.uid, account.name.as_str())
+        .backend(&key.backend)
+        .detail(identity.trim())
 }
 
 /// Takes the identity away from the account it leads to. What its person signed in with ends.
@@ -93,6 +104,7 @@ pub fn unlink(
     account.identities.retain(|own| own != key);
     IDENTITIES.delete(tx, key)?;
     roster::save(live, tx, &account)?;
+    live.note(tx, note(Event::IdentityUnlinked, &account, key))?;
     for (sid, login) in crate::login::list(tx, uid)? {
         if login.backend == key.backend
             && login.identity == (key.issuer.clone(), key.subject.clone())

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::AccountError;
 use crate::{
+    audit::{Entry, Event},
     clock::Timestamp,
     id::Uid,
     live::Live,
@@ -45,7 +46,16 @@ pub fn issue_invite(
         &live.hasher.hash(Kind::Invite, token.expose().as_bytes()),
         invite,
     )?;
+    live.note(tx, note(Event::InviteCreated, invite))?;
     Ok(token)
+}
+
+fn note(event: Event, invite: &Invite) -> Entry {
+    let entry = Entry::new(event);
+    match invite.is_admin {
+        true => entry.detail("as admin"),
+        false => entry,
+    }
 }
 
 /// Whether the invite would be honoured now. Uses nothing up.
@@ -76,5 +86,6 @@ pub fn redeem_invite(
 ) -> Result<Invite, AccountError> {
     let invite = verify_invite(live, tx, token, now)?;
     INVITES.delete(tx, &live.hasher.hash(Kind::Invite, token.as_bytes()))?;
+    live.note(tx, note(Event::InviteUsed, &invite))?;
     Ok(invite)
 }

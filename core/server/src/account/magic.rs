@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::AccountError;
 use crate::{
+    audit::{Entry, Event},
     clock::Timestamp,
     id::Uid,
     live::Live,
@@ -43,6 +44,7 @@ pub fn issue_magic(
         &live.hasher.hash(Kind::Magic, token.expose().as_bytes()),
         link,
     )?;
+    live.note_of(tx, &link.uid, Entry::new(Event::MagicLinkCreated))?;
     Ok(token)
 }
 
@@ -60,6 +62,8 @@ pub fn redeem_magic(
     let link = MAGIC_LINKS.get(tx, &key)?.ok_or(AccountError::Magic)?;
     MAGIC_LINKS.delete(tx, &key)?;
     if now < link.expires_at {
+        let used = Entry::new(Event::MagicLinkUsed).by_themselves();
+        live.note_of(tx, &link.uid, used)?;
         Ok(link.uid)
     } else {
         Err(AccountError::Magic)

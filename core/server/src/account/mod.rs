@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     clock::Timestamp,
     id::Uid,
-    store::{Record, Table},
+    store::{KnownTable, Record, Table},
 };
 
 pub use admission::{
@@ -51,6 +51,22 @@ pub const NAMES: Table<str, Uid> = Table::new(2, "account-names");
 pub const IDENTITIES: Table<IdentityKey, LinkedIdentity> = Table::new(3, "identities");
 /// The enabled admins: what "the last admin" is decided on, inside the transaction.
 pub const ADMINS: Table<Uid, ()> = Table::new(13, "admins");
+
+/// The tables of this module.
+pub(crate) fn tables() -> Vec<KnownTable> {
+    vec![
+        ACCOUNTS.known(),
+        NAMES.known(),
+        IDENTITIES.known(),
+        INVITES.known(),
+        MAGIC_LINKS.known(),
+        ADMINS.known(),
+        EXPECTED.known(),
+        PROVEN.known(),
+        admission::WAIVED.known(),
+        admission::BY_GROUP.known(),
+    ]
+}
 
 /// The durable record of a person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,6 +16,7 @@ use super::{
     redeem_invite, still_admin, verify_invite,
 };
 use crate::{
+    audit::{Entry, Event, Scene},
     backend::{self, Backends, Instance},
     clock::Timestamp,
     config::Registration,
@@ -132,11 +133,10 @@ impl Office {
     /// [`AccountError::NameTaken`] and what the backend refuses; [`AccountError::NotAdmin`].
     pub async fn add(
         &self,
-        by: Option<Uid>,
+        scene: Scene,
         name: AccountName,
         password: Option<Password>,
         is_admin: bool,
-        now: Timestamp,
     ) -> Result<Account, OfficeError> {
         let prepared = match password {
             None => None,
@@ -147,7 +147,8 @@ impl Office {
                 Some((backend.name().to_owned(), key(backend, &change), change))
             }
         };
-        let live = self.live.clone();
+        let (by, now) = (scene.person(), scene.at);
+        let live = self.live.by(scene);
         self.store
             .write(move |tx| {
                 still_admin(tx, by)?;
@@ -176,16 +177,19 @@ impl Office {
         keep: Option<LoginId>,
         old: &Password,
         new: &Password,
-        now: Timestamp,
+        scene: Scene,
     ) -> Result<(), OfficeError> {
         let (backend, subject) = self.password_identity(uid).await?;
         let change = backend
             .directory_change_password(&subject, old, new)
             .await?;
-        let (live, name) = (self.live.clone(), backend.name().to_owned());
+        let (now, name) = (scene.at, backend.name().to_owned());
+        let live = self.live.by(scene);
         self.store
             .write(move |tx| {
                 backend::apply_change(tx, &name, &change).map_err(collision)?;
+                let changed = Entry::new(Event::PasswordChanged).backend(&name);
+                live.note_of(tx, &uid, changed)?;
                 login::end_all(&live, tx, &uid, keep.as_ref(), now)?;
                 Ok(())
             })
@@ -198,9 +202,8 @@ impl Office {
     /// [`AccountError::NotFound`]; [`OfficeError::NoPassword`]; [`AccountError::NotAdmin`].
     pub async fn reset_password(
         &self,
-        by: Option<Uid>,
+        scene: Scene,
         name: &str,
-        now: Timestamp,
     ) -> Result<Secret<String>, OfficeError> {
         let wanted = name.to_owned();
         let account = self
@@ -209,7 +212,7 @@ impl Office {
             .await?;
         let password = hash::generate_password();
         let new = Password::new(password.expose().clone());
-        self.set_password(by, account.uid, &new, now).await?;
+        self.set_password(scene, account.uid, &new).await?;
         Ok(password)
     }
 
@@ -219,18 +222,20 @@ impl Office {
     /// [`OfficeError::NoPassword`]; [`OfficeError::PasswordRefused`].
     pub async fn set_password(
         &self,
-        by: Option<Uid>,
+        scene: Scene,
         uid: Uid,
         new: &Password,
-        now: Timestamp,
     ) -> Result<(), OfficeError> {
         let (backend, subject) = self.password_identity(uid).await?;
         let change = backend.directory_set_password(&subject, new).await?;
-        let (live, name) = (self.live.clone(), backend.name().to_owned());
+        let (by, now, name) = (scene.person(), scene.at, backend.name().to_owned());
+        let live = self.live.by(scene);
         self.store
             .write(move |tx| {
                 still_admin(tx, by)?;
                 backend::apply_change(tx, &name, &change).map_err(collision)?;
+                let reset = Entry::new(Event::PasswordReset).backend(&name);
+                live.note_of(tx, &uid, reset)?;
                 login::end_all(&live, tx, &uid, None, now)?;
                 token::api::revoke_all(&live, tx, &uid)?;
                 Ok(())
@@ -242,12 +247,7 @@ impl Office {
     ///
     /// # Errors
     /// [`AccountError::NotFound`]; [`AccountError::LastAdmin`]; [`AccountError::NotAdmin`].
-    pub async fn remove(
-        &self,
-        by: Option<Uid>,
-        name: &str,
-        now: Timestamp,
-    ) -> Result<(), OfficeError> {
+    pub async fn remove(&self, scene: Scene, name: &str) -> Result<(), OfficeError> {
         let wanted = name.to_owned();
         let account = self
             .store
@@ -266,7 +266,8 @@ impl Office {
                 ));
             }
         }
-        let (live, uid) = (self.live.clone(), account.uid);
+        let (by, now, uid) = (scene.person(), scene.at, account.uid);
+        let live = self.live.by(scene);
         self.store
             .write(move |tx| {
                 still_admin(tx, by)?;
@@ -340,10 +341,11 @@ impl Office {
             .directory_create(chosen.name.as_str(), &chosen.password)
             .await?;
         let key = key(backend, &change);
+        let (live, lifetimes) = (self.live.by(guest.scene(now)), self.lifetimes.of(backend));
         let origin = origin(backend, &key, guest);
-        let (live, lifetimes) = (self.live.clone(), self.lifetimes.of(backend));
         self.store
             .write(move |tx| {
+                let is_first = matches!(admission, Admission::First);
                 let is_admin = match admission {
                     Admission::First if tx.initialised() => {
                         return Err(AccountError::AlreadySetUp.into());
@@ -357,6 +359,13 @@ impl Office {
                 };
                 backend::apply_change(tx, &key.backend, &change).map_err(name_taken)?;
                 let account = create(&live, tx, chosen.name, is_admin, Some(key), now)?;
+                if is_first {
+                    live.note_of(
+                        tx,
+                        &account.uid,
+                        Entry::new(Event::ServerClaimed).by_themselves(),
+                    )?;
+                }
                 tx.mark_initialised();
                 Ok(establish(&live, tx, &account.uid, origin, &lifetimes, now)?)
             })

@@ -7,6 +7,7 @@ use super::{
     NAMES,
 };
 use crate::{
+    audit::{Entry, Event},
     clock::Timestamp,
     id::Uid,
     live::Live,
@@ -54,6 +55,16 @@ pub fn create(
     };
     NAMES.put(tx, account.name.as_str(), &uid)?;
     save(live, tx, &account)?;
+    let created = note(Event::AccountCreated, &account).by_themselves();
+    let created = match account.identities.first() {
+        Some(key) => created.backend(&key.backend),
+        None => created,
+    };
+    let created = match is_admin {
+        true => created.detail("as admin"),
+        false => created,
+    };
+    live.note(tx, created)?;
     Ok(account)
 }
 
@@ -96,6 +107,10 @@ pub fn list(
     Ok(page)
 }
 
+fn note(event: Event, account: &Account) -> Entry {
+    Entry::new(event).account(account.uid, account.name.as_str())
+}
+
 /// Makes the account an admin, or no longer one.
 ///
 /// # Errors
@@ -106,7 +121,29 @@ pub fn set_admin(
     uid: &Uid,
     is_admin: bool,
 ) -> Result<Account, AccountError> {
-    change(live, tx, uid, |account| account.is_admin = is_admin)
+    set_admin_because(live, tx, uid, is_admin, "asked")
+}
+
+/// As [`set_admin`]; why, is for the trail.
+pub(super) fn set_admin_because(
+    live: &Live,
+    tx: &mut Tx<'_>,
+    uid: &Uid,
+    is_admin: bool,
+    why: &'static str,
+) -> Result<Account, AccountError> {
+    let mut was = is_admin;
+    let account = change(live, tx, uid, |account| {
+        was = std::mem::replace(&mut account.is_admin, is_admin);
+    })?;
+    if was != is_admin {
+        let event = match is_admin {
+            true => Event::AdminGranted,
+            false => Event::AdminRevoked,
+        };
+        live.note(tx, note(event, &account).reason(why))?;
+    }
+    Ok(account)
 }
 
 /// Disables the account, or lets it act again. Disabling ends its logins; its API tokens sleep.
@@ -120,8 +157,19 @@ pub fn set_disabled(
     disabled: bool,
     now: Timestamp,
 ) -> Result<Account, AccountError> {
-    let account = change(live, tx, uid, |account| account.disabled = disabled)?;
+    let mut was = disabled;
+    let account = change(live, tx, uid, |account| {
+        was = std::mem::replace(&mut account.disabled, disabled);
+    })?;
+    if was != disabled {
+        let event = match disabled {
+            true => Event::AccountDisabled,
+            false => Event::AccountEnabled,
+        };
+        live.note(tx, note(event, &account))?;
+    }
     if disabled {
+        tx.sign_off();
         crate::login::end_all(live, tx, uid, None, now)?;
     }
     Ok(account)
@@ -143,8 +191,9 @@ pub fn record_login(
         return Err(AccountError::Disabled);
     }
     account.last_login_at = Some(now);
-    if live.is_listed_admin(&account.name) {
+    if live.is_listed_admin(&account.name) && !account.is_admin {
         account.is_admin = true;
+        live.note(tx, note(Event::AdminGranted, &account).reason("admin list"))?;
     }
     save(live, tx, &account)?;
     Ok(account)
@@ -165,6 +214,7 @@ pub fn delete(
     if ADMINS.delete(tx, uid)? && !any_admin(tx)? {
         return Err(AccountError::LastAdmin);
     }
+    tx.sign_off();
     crate::login::end_all(live, tx, uid, None, now)?;
     crate::token::api::revoke_all(live, tx, uid)?;
     for identity in &account.identities {
@@ -172,6 +222,7 @@ pub fn delete(
     }
     NAMES.delete(tx, account.name.as_str())?;
     ACCOUNTS.delete(tx, uid)?;
+    live.note(tx, note(Event::AccountDeleted, &account))?;
     let (index, uid) = (Arc::clone(&live.accounts), *uid);
     tx.on_commit(move || index.remove(&uid));
     Ok(account)

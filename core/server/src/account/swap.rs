@@ -170,6 +170,16 @@ pub struct Moved {
     pub outcome: &'static str,
 }
 
+impl Moved {
+    /// Whether an identity is expected of it from now on.
+    pub fn is_expected(&self) -> bool {
+        self.outcome == EXPECTED_NOW
+    }
+}
+
+/// The outcome of an account that was carried over.
+const EXPECTED_NOW: &str = "expected";
+
 /// What became of a page of accounts.
 #[derive(Debug, Serialize)]
 pub struct Page {
@@ -256,7 +266,7 @@ fn carry(
             match is_free {
                 true if dry_run => "would be expected",
                 true => match expect(tx, &expected, &account.uid) {
-                    Ok(()) => "expected",
+                    Ok(()) => EXPECTED_NOW,
                     Err(AccountError::Store(error)) => return Err(error),
                     Err(_) => "another account is expected by the same",
                 },

@@ -10,7 +10,7 @@ use std::{
     fs, io,
     net::{IpAddr, SocketAddr},
     os::unix::fs::PermissionsExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -19,22 +19,26 @@ use tokio::net::UnixListener;
 
 use crate::{
     account::{Office, OfficeError},
-    backend::Backends,
+    archive::Held,
+    backend::{Backends, Hashing},
     clock::{Clock, Timestamp},
     config::Config,
     http::Settings,
     id::{AgentId, Uid},
     live::Live,
-    login::{Desk, Lifetimes, device},
+    login::{Desk, Lifetimes, device, throttle},
+    metrics::Meters,
     secret::Secret,
     store::{self, Store, StoreError},
     tls::Terminator,
     token::{
-        self, AccountState, KeyringError, TokenUse, VerifiedToken, Verifier, api::policy::Policy,
+        self, AccountState, KeyringError, Keys, SteadyGrants, TokenUse, VerifiedToken, Verifier,
+        api::policy::Policy,
     },
 };
 
 use ground::Ground;
+pub use parts::wanted;
 pub use running::{Loader, ReloadError, Reloaded, Running};
 
 /// Why the server does not start, or not go on with another configuration.
@@ -100,6 +104,8 @@ pub struct App {
     pub live: Live,
     /// Decides on tokens.
     pub verifier: Arc<Verifier>,
+    /// Changes the keys of tokens.
+    pub keys: Arc<Keys>,
     /// Says who somebody is.
     pub backends: Arc<Backends>,
     /// Signs people in.
@@ -124,8 +130,12 @@ pub struct App {
     pub invite_ttl: u64,
     /// Seconds a magic link is good for.
     pub magic_ttl: u64,
+    /// The grants that refresh without the store.
+    pub steady: SteadyGrants,
     /// For how long API tokens are good, and who may make them.
     pub api_policy: Policy,
+    /// What passed through so far.
+    pub meters: Arc<Meters>,
     /// What it was made from.
     pub config: Config,
     ground: Arc<Ground>,
@@ -143,7 +153,7 @@ impl App {
     ) -> Result<Arc<Self>, StartError> {
         let ground = Arc::new(Ground::open(config, listening, clock).await?);
         let url = config.base_url(listening).to_string();
-        let wanted = parts::wanted(config);
+        let wanted = wanted(config);
         let backends = Backends::open(wanted, &ground.services, &url).await;
         let mut app = Self::on(ground, config, backends)?;
         let now = app.started_at;
@@ -172,10 +182,15 @@ impl App {
     pub(crate) async fn reopen(&self, config: &Config) -> Result<Self, StartError> {
         let ground = Arc::clone(&self.ground);
         let url = config.base_url(ground.listening).to_string();
-        let wanted = parts::wanted(config);
+        let wanted = wanted(config);
         let backends = self.backends.reopen(wanted, &ground.services, &url).await;
         let mut app = Self::on(ground, config, backends)?;
         app.office.setup_code.clone_from(&self.office.setup_code);
+        // Last, for it cannot be taken back.
+        let (keys, now) = (Arc::clone(&app.keys), app.clock.now());
+        let settings = parts::key_settings(config, app.ground.listening);
+        let configured = tokio::task::spawn_blocking(move || keys.configure(settings, now)).await;
+        configured.map_err(|_| StartError::Config("changing the keys panicked".into()))??;
         Ok(app)
     }
 
@@ -191,7 +206,7 @@ impl App {
             access: seconds(config.tokens.access_ttl),
             refreshed: seconds(config.tokens.refreshed_ttl),
             grant: seconds(config.tokens.grant_max_lifetime),
-            issuer: ground.issuer.clone(),
+            issuer: parts::issuer(config, ground.listening),
             audience: ground.audience.clone(),
         };
         let desk = Desk {
@@ -202,6 +217,7 @@ impl App {
             conversations: Arc::clone(&ground.conversations),
             lifetimes: lifetimes.clone(),
             verifier: Arc::clone(&ground.verifier),
+            meters: Arc::clone(&ground.meters),
         };
         let office = Office {
             store: ground.store.clone(),
@@ -220,6 +236,7 @@ impl App {
             started_at: ground.started_at,
             invite_ttl: seconds(config.accounts.invite_ttl),
             magic_ttl: seconds(config.accounts.magic_ttl),
+            steady: SteadyGrants::default(),
             api_policy: Policy {
                 default: config.tokens.api_default_ttl.map(seconds),
                 longest: seconds(config.tokens.api_max_ttl),
@@ -229,6 +246,8 @@ impl App {
             },
             store: ground.store.clone(),
             verifier: Arc::clone(&ground.verifier),
+            meters: Arc::clone(&ground.meters),
+            keys: Arc::clone(&ground.keys),
             clock: ground.clock.clone(),
             config: config.clone(),
             live,
@@ -287,9 +306,45 @@ impl App {
         let _ = fs::remove_file(&self.ground.setup_code_file);
     }
 
+    /// The pool that hashes passwords.
+    pub(crate) fn hashing(&self) -> &Hashing {
+        &self.ground.services.hashing
+    }
+
+    /// What it runs on.
+    pub(crate) fn runtime(&self) -> &tokio::runtime::Handle {
+        &self.ground.services.runtime
+    }
+
     /// When device grants were last polled for.
     pub(crate) fn device_pace(&self) -> &device::Pace {
         &self.ground.device_pace
+    }
+
+    /// The limits of this configuration, from now on.
+    fn keep_limits(&self) {
+        self.ground.throttle.set_limits(parts::limits(&self.config));
+    }
+
+    /// Writes down the accounts that strangers have to wait for.
+    pub(crate) async fn save_throttle(&self) {
+        let changes = self.ground.throttle.changes(self.clock.now());
+        if !changes.is_empty() {
+            let work = move |tx: &mut store::Tx<'_>| throttle::save(tx, &changes);
+            if let Err(error) = self.store.write(work).await {
+                tracing::debug!(%error, "who has to wait was not noted");
+            }
+        }
+    }
+
+    /// The archive an operator is reading.
+    pub(crate) fn held(&self) -> &Held {
+        &self.ground.held
+    }
+
+    /// Where everything that must survive lies.
+    pub(crate) fn data_dir(&self) -> &Path {
+        &self.ground.data_dir
     }
 
     /// Remembers that an API token was used. Written to disk a minute's worth at a time.

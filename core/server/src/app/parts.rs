@@ -4,8 +4,10 @@ use std::{
     collections::HashSet,
     fs,
     io::{self, Write},
+    net::SocketAddr,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
+    time::Duration,
 };
 
 use ::http::HeaderValue;
@@ -14,15 +16,16 @@ use omnigent_plugin::Password;
 use super::StartError;
 use crate::{
     account::{AccountError, AccountName, Linking, Office, Rules},
+    audit::Scene,
     backend::{Backends, Cost, Failure, Hashing, Services, Wanted, file_of},
     clock::{Clock, Timestamp},
     config::{AccountRule, Config, Origin},
     http::{Settings, Times},
-    login::throttle::Limits,
+    login::throttle::{Limits, Row, Rule},
     secret::Secret,
     store::Store,
     tls::Terminator,
-    token::hash,
+    token::{KeySettings, hash},
 };
 
 pub(super) fn make_private(dir: &Path) -> Result<(), StartError> {
@@ -86,7 +89,30 @@ pub(super) fn services(
     })
 }
 
-pub(super) fn wanted(config: &Config) -> Vec<Wanted> {
+/// What this server calls itself in `iss`: its own URL (RFC 9068 section 2.2), unless told otherwise.
+pub(super) fn issuer(config: &Config, listening: SocketAddr) -> Box<str> {
+    let configured = config.tokens.issuer.clone();
+    configured
+        .unwrap_or_else(|| config.base_url(listening).to_string())
+        .into()
+}
+
+pub(super) fn key_settings(config: &Config, listening: SocketAddr) -> KeySettings {
+    let tokens = &config.tokens;
+    let backends = config.auth.backends.iter();
+    let lives = backends.filter_map(|backend| backend.session_ttl);
+    let lives = lives.chain([tokens.access_ttl, tokens.refreshed_ttl]);
+    KeySettings {
+        secret: tokens.secret.clone(),
+        previous_secret: tokens.previous_secret.clone(),
+        algorithm: tokens.algorithm,
+        longest: lives.max().unwrap_or_default().as_secs(),
+        issuer: issuer(config, listening),
+    }
+}
+
+/// The backends a configuration wants, in their order.
+pub fn wanted(config: &Config) -> Vec<Wanted> {
     let one = |backend: &crate::config::Backend| Wanted {
         name: backend.name.clone(),
         plugin: backend.plugin.clone(),
@@ -144,11 +170,24 @@ pub(super) fn check_backends(backends: &Backends) -> Result<(), StartError> {
 
 pub(super) fn limits(config: &Config) -> Limits {
     let throttle = &config.throttle;
+    let millis = |wait: Duration| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+    let rule = |free, wait| Rule {
+        free,
+        wait_millis: millis(wait),
+    };
+    let rate = |free: u32, within: Duration| rule(free, within / free.max(1));
+    let minute = Duration::from_secs(60);
     Limits {
-        per_pair: throttle.account_failures,
-        per_network: throttle.address_failures,
-        per_account: throttle.account_failures.saturating_mul(10),
-        window_millis: u64::try_from(throttle.window.as_millis()).unwrap_or(u64::MAX),
+        pair: rule(throttle.account_failures, throttle.account_wait),
+        account: rule(throttle.stranger_failures, throttle.stranger_wait),
+        network: rule(throttle.address_failures, throttle.address_wait),
+        row: Row {
+            limit: throttle.failures_in_a_row,
+            pause_millis: millis(throttle.pause),
+        },
+        begin: rate(throttle.begun_per_minute, minute),
+        register: rate(throttle.registered_per_hour, 60 * minute),
+        write: rate(throttle.writes_per_minute, minute),
         max_entries: throttle.max_tracked,
     }
 }
@@ -226,7 +265,7 @@ pub(super) async fn initial_admin(
         .map_err(|error| StartError::InitialAdmin(AccountError::from(error).into()))?;
     let password = Password::new(password.expose().clone());
     office
-        .add(None, name, Some(password), true, now)
+        .add(Scene::operator(now), name, Some(password), true)
         .await
         .map_err(StartError::InitialAdmin)?;
     Ok(())

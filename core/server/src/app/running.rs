@@ -6,17 +6,26 @@
 
 use std::{
     fs,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
-use tokio::{net::UnixListener, sync::Mutex};
+use tokio::{
+    net::{TcpListener, UnixListener},
+    sync::Mutex,
+};
 
 use super::{App, StartError};
 use crate::{
+    audit::{Entry, Event, Keeper, Scene},
     config::{Change, Config, Problem},
     http::{self, Listeners, Tcp},
+    store::StoreError,
+    token,
 };
 
 /// Reads the configuration anew.
@@ -47,6 +56,7 @@ pub struct Running {
     current: ArcSwap<App>,
     load: Loader,
     changing: Mutex<()>,
+    draining: AtomicBool,
 }
 
 /// How long old backends are kept for requests that may still ask them.
@@ -62,6 +72,7 @@ impl Running {
             current: ArcSwap::new(app),
             load,
             changing: Mutex::new(()),
+            draining: AtomicBool::new(false),
         })
     }
 
@@ -75,21 +86,28 @@ impl Running {
         self.current.load()
     }
 
-    /// Reads the configuration anew and puts it in force, or changes nothing.
+    /// Whether it stops: it answers what it is asked, and is not to be asked more.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Shows metrics and health on `listener` for as long as the server runs.
+    pub fn show_metrics(self: &Arc<Self>, listener: TcpListener) {
+        tokio::spawn(http::show_metrics(Arc::downgrade(self), listener));
+    }
+
+    /// Reads the configuration anew and puts it in force, or changes nothing. `scene`: who asks.
     ///
     /// # Errors
     /// [`ReloadError`].
-    pub async fn reload(self: &Arc<Self>) -> Result<Reloaded, ReloadError> {
+    pub async fn reload(self: &Arc<Self>, scene: Scene) -> Result<Reloaded, ReloadError> {
         let _alone = self.changing.lock().await;
         let running = Arc::clone(self);
         let loaded = tokio::task::spawn_blocking(move || (running.load)()).await;
         let panicked = |_| StartError::Config("reading the configuration panicked".into());
         let config = loaded.map_err(panicked)?.map_err(ReloadError::Config)?;
         let changes = self.current().config.changes(&config);
-        self.put_in_force(&config).await?;
-        for change in &changes {
-            tracing::info!(target: "audit", key = change.key_path, needs_restart = change.needs_restart, "configuration changed");
-        }
+        self.put_in_force(&config, &changes, scene).await?;
         Ok(Reloaded {
             changes,
             warnings: config.warnings,
@@ -111,14 +129,26 @@ impl Running {
         }
     }
 
-    async fn put_in_force(&self, config: &Config) -> Result<(), StartError> {
+    async fn put_in_force(
+        &self,
+        config: &Config,
+        changes: &[Change],
+        scene: Scene,
+    ) -> Result<(), StartError> {
         let new = self.current().reopen(config).await?;
+        let noted = note_changes(&new, changes, scene).await;
+        if noted.is_err() {
+            new.backends
+                .shutdown_except(self.current().backends.shared());
+        }
+        noted?;
         self.swap(new);
         Ok(())
     }
 
     fn swap(&self, new: App) {
         let new = Arc::new(new);
+        new.keep_limits();
         let old = self.current.swap(Arc::clone(&new));
         tokio::spawn(async move {
             let until = Instant::now() + LINGER;
@@ -150,24 +180,40 @@ impl Running {
         };
         let app = self.current();
         let (store, data_dir) = (app.store.clone(), app.ground.data_dir.clone());
+        let drain_delay = app.config.server.drain_delay;
         drop(app);
         let upkeep = tokio::spawn(crate::upkeep::run(Arc::clone(&self)));
+        let webhook = tokio::spawn(crate::webhook::run(Arc::clone(&self)));
+        let is_serving = listeners.tcp.is_some() || listeners.unix.is_some();
+        let keeper = Keeper::start(&self.current().live.audit, &store, is_serving);
         let mut damage = None;
         let stop = async {
             tokio::select! {
                 () = shutdown => {}
                 found = store.damaged() => damage = Some(found),
             }
+            // First it says that it goes, then it goes.
+            self.draining.store(true, Ordering::Relaxed);
+            if damage.is_none() {
+                tokio::time::sleep(drain_delay).await;
+            }
         };
         let served = http::serve(Arc::clone(&self), listeners, stop).await;
         upkeep.abort();
         let _ = upkeep.await;
+        keeper.end().await;
+        webhook.abort();
+        let _ = webhook.await;
         let _ = fs::remove_file(data_dir.join("admin.sock"));
         if let Some(damage) = damage {
             return Err(StartError::Damaged(damage.to_string()));
         }
         let app = self.current();
         app.flush_uses().await;
+        app.save_throttle().await;
+        if let Err(error) = token::keep(&app.live.revocations, &app.store).await {
+            tracing::debug!(%error, "the next start will take longer");
+        }
         app.backends.shutdown();
         drop((app, self));
         // What was written is on disk already; this makes the next start quick.
@@ -178,4 +224,22 @@ impl Running {
             source,
         })
     }
+}
+
+/// Notes the keys that change, before they do.
+async fn note_changes(new: &App, changes: &[Change], scene: Scene) -> Result<(), StoreError> {
+    let (live, changes) = (new.live.by(scene), changes.to_vec());
+    new.store
+        .write(move |tx| {
+            for change in changes {
+                let entry = Entry::new(Event::ConfigChanged);
+                let entry = match change.needs_restart {
+                    true => entry.reason("at the next start"),
+                    false => entry,
+                };
+                live.note(tx, entry.detail(change.key_path))?;
+            }
+            Ok(())
+        })
+        .await
 }

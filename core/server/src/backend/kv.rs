@@ -7,12 +7,17 @@
 use omnigent_plugin::{BackendError, Change, Expect, contract::KvCall};
 use serde::{Deserialize, Serialize};
 
-use crate::store::{Order, Read, Record, StoreError, Table, Tx};
+use crate::store::{KnownTable, Order, Read, Record, StoreError, Table, Tx};
 
 /// All namespaces: backend, zero, key.
 const KV: Table<[u8], Vec<u8>> = Table::new(11, "plugin-kv");
 /// What each backend has used up.
 const USAGE: Table<str, Usage> = Table::new(14, "plugin-kv-usage");
+
+/// The tables of this module.
+pub(crate) fn tables() -> Vec<KnownTable> {
+    vec![KV.known(), USAGE.known()]
+}
 
 /// Room for the passwords of some million people.
 const MAX_KEYS: u64 = 4_000_000;

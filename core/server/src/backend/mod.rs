@@ -35,6 +35,7 @@ pub use error::{CallError, LoadError, OpenError};
 pub use file::sha256_of;
 pub use hashing::{Cost, Hashing};
 pub use instance::Instance;
+pub(crate) use kv::tables;
 pub use kv::{ApplyError, apply_change};
 pub use omnigent_plugin::{abi::FfiHeader as Header, contract::Manifest};
 pub use services::Services;

@@ -94,6 +94,7 @@ const COMMON: &[(&str, &str, &str)] = &[
     ("OMNIGENT_ADMIN_LIST_PATH", "accounts.admin_list_file", ""),
     ("OMNIGENT_DEVICE_CLIENT_SECRET", "device.client_secret", ""),
     ("OMNIGENT_GRANT_MAX_LIFETIME_DAYS", "tokens.grant_max_lifetime", "d"),
+    ("OMNIGENT_PREVIOUS_COOKIE_SECRET", "tokens.previous_secret", ""),
 ];
 #[rustfmt::skip]
 const ACCOUNTS: &[(&str, &str, &str)] = &[

@@ -11,10 +11,12 @@
 //! `~/.omnigent/server` for anybody else; `server.plugin_dir` is where the running executable
 //! lies, or its `../lib/omnigent` when that exists.
 
+mod audit;
 mod auth;
 mod backend;
 mod changes;
 mod env;
+mod metrics;
 mod people;
 mod problem;
 mod server;
@@ -31,10 +33,12 @@ use std::{collections::BTreeMap, path::Path};
 
 use toml::de::DeTable;
 
+pub use audit::{Audit, Webhook};
 pub use auth::Auth;
 pub use backend::{AccountRule, Backend};
 pub use changes::Change;
 pub use env::Env;
+pub use metrics::Metrics;
 pub use people::{Accounts, Agent, Registration, Sharing};
 pub use problem::Problem;
 pub use server::{LogFormat, LogLevel, Server};
@@ -68,6 +72,10 @@ pub struct Config {
     pub agents: Vec<Agent>,
     /// `[sharing]`
     pub sharing: Sharing,
+    /// `[metrics]`
+    pub metrics: Metrics,
+    /// `[audit]`
+    pub audit: Audit,
     /// User name and password of the admin to create in an empty server
     /// (`OMNIGENT_ACCOUNTS_INIT_ADMIN_USERNAME`, `_PASSWORD`).
     pub initial_admin: Option<(String, Secret<String>)>,
@@ -164,6 +172,8 @@ impl Config {
             auth: auth::auth(&mut root, &from_env),
             agents: people::agents(root.sections("agent")),
             sharing: people::sharing(root.section("sharing")),
+            metrics: metrics::metrics(root.section("metrics")),
+            audit: audit::audit(root.section("audit")),
             initial_admin: from_env.initial_admin,
             server,
             warnings: Vec::new(),

@@ -8,8 +8,9 @@ use std::{fmt::Display, net::SocketAddr, path::PathBuf, time::Duration};
 use serde_json::Value;
 
 use super::{
-    AccountRule, Accounts, Agent, Algorithm, Backend, Cidr, Config, Device, LogFormat, LogLevel,
-    Origin, Passwords, Registration, Server, Sharing, Throttle, Tls, Tokens,
+    AccountRule, Accounts, Agent, Algorithm, Audit, Backend, Cidr, Config, Device, LogFormat,
+    LogLevel, Metrics, Origin, Passwords, Registration, Server, Sharing, Throttle, Tls, Tokens,
+    Webhook,
 };
 use crate::{secret::Secret, tls::Version};
 
@@ -30,7 +31,9 @@ macro_rules! shown_as_text {
         }
     })*};
 }
-shown_as_text!(bool, u32, u64, usize, String, SocketAddr, Origin, Cidr);
+shown_as_text!(
+    bool, u32, u64, usize, String, SocketAddr, Origin, Cidr, Algorithm
+);
 
 macro_rules! shown_as_word {
     ($($type:ty),*) => {$(impl Shown for $type {
@@ -40,12 +43,6 @@ macro_rules! shown_as_word {
     })*};
 }
 shown_as_word!(AccountRule, LogFormat, LogLevel, Registration);
-
-impl Shown for Algorithm {
-    fn shown(&self) -> String {
-        format!("{self:?}").to_uppercase()
-    }
-}
 
 impl Shown for Version {
     fn shown(&self) -> String {
@@ -76,6 +73,12 @@ impl Shown for [u8; 32] {
 }
 
 impl<T> Shown for Secret<T> {
+    fn shown(&self) -> String {
+        HIDDEN.to_owned()
+    }
+}
+
+impl Shown for Webhook {
     fn shown(&self) -> String {
         HIDDEN.to_owned()
     }
@@ -171,8 +174,16 @@ impl Config {
             &self.throttle,
             Throttle {
                 account_failures,
+                account_wait,
+                stranger_failures,
+                stranger_wait,
+                failures_in_a_row,
+                pause,
                 address_failures,
-                window,
+                address_wait,
+                begun_per_minute,
+                registered_per_hour,
+                writes_per_minute,
                 max_tracked
             }
         );
@@ -185,8 +196,29 @@ impl Config {
                 rows!(&self.device, Device { client_secret }),
             ),
             (
+                "[metrics]".to_owned(),
+                rows!(
+                    &self.metrics,
+                    Metrics {
+                        listen,
+                        allow_on_network
+                    }
+                ),
+            ),
+            (
                 "[sharing]".to_owned(),
                 rows!(&self.sharing, Sharing { enabled, public }),
+            ),
+            (
+                "[audit]".to_owned(),
+                rows!(
+                    &self.audit,
+                    Audit {
+                        retention,
+                        max_entries,
+                        webhook
+                    }
+                ),
             ),
         ]);
         for agent in &self.agents {
@@ -225,6 +257,7 @@ fn server(server: &Server) -> Rows {
             write_timeout,
             body_timeout,
             request_timeout,
+            drain_delay,
             shutdown_timeout,
             max_body,
             trusted_proxies,
@@ -248,6 +281,7 @@ fn tokens(tokens: &Tokens) -> Rows {
             issuer,
             audience,
             secret,
+            previous_secret,
             api_default_ttl,
             api_max_ttl,
             api_allow_unlimited,

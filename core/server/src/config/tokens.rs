@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::sheet::Section;
 use crate::secret::Secret;
+pub use crate::token::Algorithm;
 
 /// `[tokens]`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,14 +15,16 @@ pub struct Tokens {
     pub refreshed_ttl: Duration,
     /// Absolute life of a grant, however often it is refreshed.
     pub grant_max_lifetime: Duration,
-    /// Signature algorithm (RFC 7518 section 3.1).
-    pub algorithm: Algorithm,
+    /// Algorithm of the key that signs (RFC 7518 section 3.1); when absent, whatever it is.
+    pub algorithm: Option<Algorithm>,
     /// `iss` claim; the public URL when absent.
     pub issuer: Option<String>,
     /// `aud` claim.
     pub audience: String,
-    /// Signing key; generated into the data directory when absent. At least 32 bytes.
+    /// HS256 signing key; generated into the data directory when absent. At least 32 bytes.
     pub secret: Option<Secret<Vec<u8>>>,
+    /// What `secret` was before: verifies.
+    pub previous_secret: Option<Secret<Vec<u8>>>,
     /// Life of an API token whose maker names none. When absent: 90 days, or for ever where that is
     /// allowed.
     pub api_default_ttl: Option<Duration>,
@@ -33,13 +36,6 @@ pub struct Tokens {
     pub api_creation_login_age: Duration,
     /// With less than this to live, an API token is announced to end.
     pub api_expiry_notice: Duration,
-}
-
-/// Signature algorithm of our tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Algorithm {
-    /// HMAC with SHA-256.
-    Hs256,
 }
 
 /// `[passwords]`: cost and capacity of hashing (Argon2id, RFC 9106).
@@ -57,16 +53,32 @@ pub struct Passwords {
     pub queue: usize,
 }
 
-/// `[throttle]`: how many failed sign-ins are too many.
+/// `[throttle]`: what guesses and strangers are allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Throttle {
-    /// Failures per account within `window`.
+    /// Failures at one account from one network, or by one familiar device, that cost no wait.
     pub account_failures: u32,
-    /// Failures per client address within `window`.
+    /// The longest wait after them, and the time in which one is forgotten.
+    pub account_wait: Duration,
+    /// Failures at one account by strangers to it, wherever from, that cost no wait.
+    pub stranger_failures: u32,
+    /// The longest wait after them, and the time in which one is forgotten.
+    pub stranger_wait: Duration,
+    /// Failures at one account in a row after which strangers pause (NIST SP 800-63B section 3.2.2).
+    pub failures_in_a_row: u32,
+    /// How long they pause.
+    pub pause: Duration,
+    /// Failures from one network, over all accounts, that cost no wait.
     pub address_failures: u32,
-    /// Time after which a failure is forgotten.
-    pub window: Duration,
-    /// Accounts and addresses remembered at once.
+    /// The longest wait after them, and the time in which one is forgotten.
+    pub address_wait: Duration,
+    /// Sign-ins, tickets and device grants a network may begin in a minute.
+    pub begun_per_minute: u32,
+    /// Accounts a network may register in an hour.
+    pub registered_per_hour: u32,
+    /// Requests without a credential that write, of one network, in a minute.
+    pub writes_per_minute: u32,
+    /// Accounts, networks and pairs of them remembered at once, of each.
     pub max_tracked: usize,
 }
 
@@ -82,20 +94,18 @@ const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 pub(super) fn tokens(mut section: Section<'_>) -> Tokens {
+    let algorithms = Algorithm::ALL.map(|one| (one.as_str(), Some(one)));
     let tokens = Tokens {
         access_ttl: section.duration("access_ttl", 8 * HOUR, MINUTE..=366 * DAY),
         refreshed_ttl: section.duration("refreshed_ttl", HOUR, MINUTE..=30 * DAY),
         grant_max_lifetime: section.duration("grant_max_lifetime", 30 * DAY, HOUR..=366 * DAY),
-        algorithm: section.word(
-            "algorithm",
-            Algorithm::Hs256,
-            &[("HS256", Algorithm::Hs256)],
-        ),
+        algorithm: section.word("algorithm", None, &algorithms),
         issuer: section.text("issuer").map(|(_, text)| text),
         audience: section
             .text("audience")
             .map_or_else(|| "omnigent".to_owned(), |(_, text)| text),
-        secret: signing_secret(&mut section),
+        secret: signing_secret(&mut section, "secret", "secret_file"),
+        previous_secret: signing_secret(&mut section, "previous_secret", "previous_secret_file"),
         api_default_ttl: api_default_ttl(&mut section),
         api_max_ttl: section.duration("api_max_ttl", 366 * DAY, DAY..=3660 * DAY),
         api_allow_unlimited: section.boolean("api_allow_unlimited", false),
@@ -121,8 +131,12 @@ fn api_default_ttl(section: &mut Section<'_>) -> Option<Duration> {
 }
 
 /// 32 bytes or more, in hexadecimal: RFC 7518 section 3.2 wants a key as long as the hash.
-fn signing_secret(section: &mut Section<'_>) -> Option<Secret<Vec<u8>>> {
-    let (place, secret) = section.secret("secret", "secret_file")?;
+fn signing_secret(
+    section: &mut Section<'_>,
+    key: &'static str,
+    file_key: &'static str,
+) -> Option<Secret<Vec<u8>>> {
+    let (place, secret) = section.secret(key, file_key)?;
     let bytes = hex::decode(secret.expose().trim()).unwrap_or_default();
     if bytes.len() < 32 {
         let message = "must be at least 64 hexadecimal digits, an even number of them";
@@ -152,10 +166,19 @@ pub(super) fn passwords(mut section: Section<'_>) -> Passwords {
 }
 
 pub(super) fn throttle(mut section: Section<'_>) -> Throttle {
+    let second = Duration::from_secs(1);
     let throttle = Throttle {
         account_failures: section.integer("account_failures", 10, 1..=1_000_000) as u32,
+        account_wait: section.duration("account_wait", 15 * MINUTE, second..=7 * DAY),
+        stranger_failures: section.integer("stranger_failures", 30, 1..=1_000_000) as u32,
+        stranger_wait: section.duration("stranger_wait", HOUR, second..=7 * DAY),
+        failures_in_a_row: section.integer("failures_in_a_row", 100, 1..=60_000) as u32,
+        pause: section.duration("pause", DAY, second..=366 * DAY),
         address_failures: section.integer("address_failures", 100, 1..=1_000_000) as u32,
-        window: section.duration("window", 15 * MINUTE, MINUTE..=7 * DAY),
+        address_wait: section.duration("address_wait", MINUTE, second..=7 * DAY),
+        begun_per_minute: section.integer("begun_per_minute", 300, 1..=60_000) as u32,
+        registered_per_hour: section.integer("registered_per_hour", 60, 1..=60_000) as u32,
+        writes_per_minute: section.integer("writes_per_minute", 3000, 1..=60_000) as u32,
         max_tracked: section.integer("max_tracked", 100_000, 1000..=10_000_000) as usize,
     };
     section.finish();

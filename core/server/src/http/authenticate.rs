@@ -17,6 +17,7 @@ use super::{
 use crate::{
     account::{AccountError, IdentityKey},
     app::App,
+    audit::{Entry, Event},
     backend::{CallError, Header, Instance, Presented},
     clock::Timestamp,
     login::SignInError,
@@ -69,7 +70,7 @@ pub(super) fn look(app: &App, head: &Head, now: Timestamp) -> Looked {
         credential
     } else {
         let mut backends = app.backends.request();
-        if let Some(looked) = backends.find_map(|backend| asserted(app, backend, head)) {
+        if let Some(looked) = backends.find_map(|backend| asserted(app, backend, head, now)) {
             return looked;
         }
         match cookies::find(&head.headers, app.settings.cookie_name) {
@@ -94,7 +95,7 @@ fn authorization(app: &App, head: &Head, now: Timestamp) -> Option<Credential> {
 }
 
 /// Who the request is from by what this backend reads of it; nothing when it reads nothing.
-fn asserted(app: &App, backend: &Instance, head: &Head) -> Option<Looked> {
+fn asserted(app: &App, backend: &Instance, head: &Head, now: Timestamp) -> Option<Looked> {
     let refused = |status, text: &str| {
         let refused = Credential::Refused(status, text.into());
         Some(Looked::Decided(refused))
@@ -109,8 +110,11 @@ fn asserted(app: &App, backend: &Instance, head: &Head) -> Option<Looked> {
             })),
         }),
         Ok(Verdict::Denied(reason)) => {
+            let forged = Entry::new(Event::RequestForged).reason("identity headers");
+            let forged = forged.backend(backend.name());
+            app.live.audit.report(head.scene(now), forged);
+            // What a plugin says is for the log alone.
             tracing::warn!(
-                target: "audit",
                 request_id = %head.id, backend = backend.name(), address = %head.client, reason,
                 "refused: the request looks forged"
             );
@@ -139,17 +143,27 @@ pub(super) async fn admit(
     let Some(instance) = app.backends.iter().find(|known| known.name() == backend) else {
         return Credential::Refused(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE.into());
     };
-    match app.desk.recognise(instance, &identity, now).await {
+    match app
+        .desk
+        .recognise(instance, &identity, head.scene(now))
+        .await
+    {
         Ok(account) => good(&backend, identity, account),
         // CONTRACT section 7: a reserved name is no identity.
-        Err(SignInError::Account(AccountError::Reserved(_))) => Credential::None,
-        Err(SignInError::Denied) => Credential::Bad("account disabled"),
         Err(error) => {
+            let denied = Entry::new(Event::IdentityDenied).reason(error.word());
+            let denied = denied.backend(&backend);
+            app.live.audit.report(head.scene(now), denied);
+            match error {
+                SignInError::Account(AccountError::Reserved(_)) => return Credential::None,
+                SignInError::Denied => return Credential::Bad("account disabled"),
+                _ => {}
+            }
             // Nobody is called that: it looks forged.
             let is_no_name = matches!(error, SignInError::Account(AccountError::Name(_)));
             let error = ApiError::from(error);
             let cause = error.cause().unwrap_or_else(|| error.text());
-            tracing::info!(target: "audit", request_id = %head.id, backend, address = %head.client, cause, "an identity was not admitted");
+            tracing::info!(request_id = %head.id, backend, address = %head.client, cause, "an identity was not admitted");
             let status = if is_no_name {
                 StatusCode::BAD_REQUEST
             } else {

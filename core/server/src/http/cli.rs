@@ -18,6 +18,7 @@ use crate::{
     id::Uid,
     login::{
         LOGINS,
+        throttle::Rate,
         ticket::{self, Approval, LIFETIME, Polled},
     },
 };
@@ -44,6 +45,7 @@ async fn open(app: Arc<App>, request: Request) -> Outcome {
         ));
     }
     let (live, now, guest) = (app.live.clone(), request.now, request.guest(None));
+    app.desk.charge(Rate::Begin, guest.address, now)?;
     let issued = app
         .store
         .write(move |tx| ticket::issue(&live, tx, guest.address, &guest.user_agent, now))
@@ -91,7 +93,7 @@ async fn poll(app: Arc<App>, request: Request) -> Outcome {
     let uid = approval.uid;
     let login = app
         .desk
-        .sign_in_as(uid, ticket.origin(approval), now)
+        .sign_in_as(uid, ticket.origin(approval), request.scene())
         .await?;
     let mut body = json!({
         "token": login.token.expose(),
@@ -139,7 +141,7 @@ async fn decide(app: Arc<App>, request: Request) -> Outcome {
         _ => None,
     };
     let is_approval = approval.is_some();
-    let (live, now) = (app.live.clone(), request.now);
+    let (live, now) = (app.live.by(request.scene()), request.now);
     let decided = app
         .store
         .write(move |tx| ticket::decide(&live, tx, &code, approval, now))
@@ -147,8 +149,6 @@ async fn decide(app: Arc<App>, request: Request) -> Outcome {
     if !decided {
         return invalid();
     }
-    let account = &request.user()?.account.id;
-    tracing::info!(target: "audit", request_id = %request.head.id, account, is_approval, "a command line's sign-in was decided");
     let (title, message) = if is_approval {
         (
             "Login successful",

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{
     Access, ApiError, BodyRule, Fields, Outcome, Request, Route, Shape,
-    accounts::{denied, signed_in},
+    accounts::signed_in,
     cookies, redirects,
     response::{json as json_response, no_store},
 };
@@ -88,19 +88,17 @@ async fn resume(app: Arc<App>, request: Request, body: Resume) -> Outcome {
         fields: body.answers.into_iter().collect(),
         ..Answer::default()
     };
-    let username = answers.text("username").to_owned();
     let progress = app
         .desk
         .answer(
             &id,
             &answers,
             &redirects::visit(&app, &request),
-            request.guest(body.client_id),
+            request.guest_of(&app, body.client_id),
             request.now,
         )
         .await;
-    let progress = progress.map_err(|error| denied(&request, &username, error.into()))?;
-    answer(&app, progress)
+    answer(&app, progress?)
 }
 
 /// Where a sign-in stands, as JSON.

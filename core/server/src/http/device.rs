@@ -21,9 +21,10 @@ use super::{
 };
 use crate::{
     app::App,
+    audit::{Entry, Event},
     login::{
         device::{self, Applicant, Decided, INTERVAL, LIFETIME, Polled},
-        throttle::Attempt,
+        throttle::{Attempt, Rate},
     },
     token::{TokenUse, grant::CLI_CLIENT, hash},
 };
@@ -82,7 +83,8 @@ fn check_client(app: &App, request: &Request) -> Result<(), ApiError> {
     if is_it {
         return Ok(());
     }
-    tracing::info!(target: "audit", request_id = %request.head.id, address = %request.head.client, "a device without the client secret was refused");
+    let refused = Entry::new(Event::DeviceRefused).reason("client secret");
+    app.live.audit.report(request.scene(), refused);
     Err(ApiError::auth(StatusCode::UNAUTHORIZED, "invalid_client"))
 }
 
@@ -117,6 +119,9 @@ async fn authorize(app: Arc<App>, request: Request, body: Authorize) -> Outcome 
     }
     let (now, guest) = (request.now, request.guest(None));
     let address = guest.address;
+    app.desk
+        .charge(Rate::Begin, address, now)
+        .map_err(|error| ApiError::from(error).of_oauth())?;
     let too_many = |device::TooMany| ApiError::slow_down(60);
     app.store
         .read(move |reader| device::has_room(reader, address, now))
@@ -159,9 +164,11 @@ pub(super) async fn poll(app: &App, request: &Request) -> Outcome {
     if polled != Polled::Approved {
         return Err(waits(app, request, &polled));
     }
-    let exchanged = app.desk.exchange_device(code, client_id, now).await?;
+    let exchanged = app
+        .desk
+        .exchange_device(code, client_id, request.scene())
+        .await?;
     let login = exchanged.map_err(|polled| waits(app, request, &polled))?;
-    tracing::info!(target: "audit", request_id = %request.head.id, account = login.user_id, address = %request.head.client, "a device got its tokens");
     let refresh = login.refresh_token.as_ref().map(|token| token.expose());
     Ok(no_store(ok(&json!({
         "access_token": login.token.expose(),
@@ -212,11 +219,13 @@ fn person(request: &Request) -> Option<&Principal> {
 
 /// Counts a code, before it is looked up (THREATS A4).
 fn guess(app: &App, request: &Request, principal: &Principal) -> Result<Attempt, ApiError> {
-    let what = format!("device code {}", principal.account.uid);
-    let counted = app.desk.count(&what, request.head.address(), request.now);
+    let whose = principal.account.uid.to_string();
+    let counted = app
+        .desk
+        .guess_code(&whose, request.head.address(), request.now);
     counted.map_err(|error| {
-        let account = &principal.account.id;
-        tracing::warn!(target: "audit", request_id = %request.head.id, account, address = %request.head.client, "too many wrong device codes");
+        let throttled = Entry::new(Event::Throttled).reason("device codes");
+        app.live.audit.report(request.scene(), throttled);
         error.into()
     })
 }
@@ -240,10 +249,10 @@ async fn show(app: Arc<App>, request: Request) -> Outcome {
         .read(move |reader| device::waiting(&live, reader, &wanted, now))
         .await?;
     let Some(found) = found else {
-        app.desk.come_out(attempt, true, now);
+        attempt.failed();
         return invalid(StatusCode::OK);
     };
-    app.desk.take_back(attempt);
+    attempt.withdrawn();
     let (_, since) = approval(&app, &request).await?;
     if since < found.created_at {
         return Ok(to_sign_in(Some(&typed), true));
@@ -318,7 +327,7 @@ async fn decide(app: Arc<App>, request: Request, is_approval: bool) -> Outcome {
         true => Some(approval(&app, &request).await?),
         false => None,
     };
-    let (live, now, code) = (app.live.clone(), request.now, typed.clone());
+    let (live, now, code) = (app.live.by(request.scene()), request.now, typed.clone());
     let decided = app
         .store
         .write(move |tx| match approval {
@@ -327,15 +336,13 @@ async fn decide(app: Arc<App>, request: Request, is_approval: bool) -> Outcome {
         })
         .await?;
     if decided == Decided::Unknown {
-        app.desk.come_out(attempt, true, now);
+        attempt.failed();
         return invalid(StatusCode::GONE);
     }
-    app.desk.take_back(attempt);
+    attempt.withdrawn();
     if decided == Decided::Stale {
         return Ok(to_sign_in(Some(&typed), true));
     }
-    let account = &principal.account.id;
-    tracing::info!(target: "audit", request_id = %request.head.id, account, address = %request.head.client, is_approval, "a device was decided on");
     let (title, message) = if is_approval {
         (
             "Connected",

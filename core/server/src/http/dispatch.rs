@@ -3,7 +3,12 @@
 //! In order: id, `Host`, path, route, body, credential, origin, handler, headers that every answer
 //! has. **Invariant:** whatever happens, there is an answer, and it carries its request's id.
 
-use std::{panic::AssertUnwindSafe, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{FutureExt, Stream, StreamExt};
@@ -18,8 +23,13 @@ use super::{
     request::{Head, Request},
     response::{Outcome, Response},
     route::{Handler, is_decodable},
+    strangers,
 };
-use crate::app::App;
+use crate::{
+    app::App,
+    audit::{Entry, Event},
+    clock::Timestamp,
+};
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 static TOKEN_EXPIRES: HeaderName = HeaderName::from_static("omnigent-token-expires");
@@ -41,6 +51,7 @@ pub(super) fn at_once(door: &Arc<Door>, app: &Arc<App>, head: Head) -> Answer {
         check_head(&head).map_err(|_| None)?;
         let found = door.table.find(&head.method, head.uri.path());
         let (route, params) = found.map_err(|_| None)?;
+        head.route.store(route.place, Ordering::Relaxed);
         let Handler::Now(handler) = route.handler else {
             return Err(None);
         };
@@ -52,20 +63,22 @@ pub(super) fn at_once(door: &Arc<Door>, app: &Arc<App>, head: Head) -> Answer {
             Looked::Decided(credential) => credential,
             Looked::Unknown(unknown) => return Err(Some(unknown)),
         };
-        Ok(check_credential(app, &head, &credential).and_then(|()| {
-            let request = Request {
-                door: Arc::clone(door),
-                head: Arc::clone(&head),
-                params,
-                credential,
-                access: route.access,
-                content: Content::None,
-                bytes: Bytes::new(),
-                now,
-            };
-            request.admit()?;
-            handler(app, &request)
-        }))
+        Ok(
+            check_credential(app, &head, &credential, now).and_then(|()| {
+                let request = Request {
+                    door: Arc::clone(door),
+                    head: Arc::clone(&head),
+                    params,
+                    credential,
+                    access: route.access,
+                    content: Content::None,
+                    bytes: Bytes::new(),
+                    now,
+                };
+                request.admit()?;
+                handler(app, &request)
+            }),
+        )
     };
     let outcome = match std::panic::catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(outcome)) => outcome,
@@ -81,7 +94,7 @@ pub(super) fn at_once(door: &Arc<Door>, app: &Arc<App>, head: Head) -> Answer {
         }
         Err(_) => Err(panics::caught()),
     };
-    Answer::Now(shaped(&app.settings, &head, outcome))
+    Answer::Now(shaped(app, &head, outcome))
 }
 
 /// Answers a request.
@@ -107,16 +120,20 @@ async fn settle<B: Buf + Send>(
             "request timeout",
         )),
     };
-    shaped(&app.settings, &head, outcome)
+    shaped(&app, &head, outcome)
 }
 
-fn shaped(settings: &Settings, head: &Head, outcome: Outcome) -> Response {
+fn shaped(app: &App, head: &Head, outcome: Outcome) -> Response {
+    let settings = &app.settings;
     let mut response = outcome.unwrap_or_else(|error| {
         log(head, &error);
         super::pages::failure(settings, head, &error)
             .unwrap_or_else(|| error.shaped_for(head.uri.path()).into_response())
     });
     finish(settings, head, &mut response);
+    let (route, status) = (head.route.load(Ordering::Relaxed), response.status());
+    let took = head.began.elapsed();
+    app.meters.requests.note(route, status.as_u16(), took);
     response
 }
 
@@ -130,6 +147,7 @@ async fn run<B: Buf + Send>(
     check_head(&head)?;
     let table = Arc::clone(&door.table);
     let (route, params) = table.find(&head.method, head.uri.path())?;
+    head.route.store(route.place, Ordering::Relaxed);
     let (bytes, content) = if route.body == BodyRule::None {
         (Bytes::new(), Content::None)
     } else {
@@ -148,7 +166,8 @@ async fn run<B: Buf + Send>(
         Some(unknown) => admit(&app, &head, unknown, now).await,
         None => authenticate(&app, &head, now).await,
     };
-    check_credential(&app, &head, &credential)?;
+    check_credential(&app, &head, &credential, now)?;
+    strangers::count(&app, &head, route, &credential, now)?;
     let request = Request {
         door,
         head,
@@ -169,13 +188,27 @@ async fn run<B: Buf + Send>(
 }
 
 /// Notes a credential that is no good, and refuses one that does not fit where the request is from.
-fn check_credential(app: &App, head: &Head, credential: &Credential) -> Result<(), ApiError> {
+fn check_credential(
+    app: &App,
+    head: &Head,
+    credential: &Credential,
+    now: Timestamp,
+) -> Result<(), ApiError> {
+    let report = |entry| app.live.audit.report(head.scene(now), entry);
     if let Credential::Bad(reason) = credential {
         let path = head.uri.path();
         tracing::debug!(request_id = %head.id, path, reason, "credential refused");
+        // To grow old is no offence.
+        if *reason != "expired" {
+            report(Entry::new(Event::CredentialDenied).reason(reason));
+        }
     }
-    origin::check_host(&app.settings, head, credential)?;
-    origin::check(&app.settings, head, credential)
+    let checked = origin::check_host(&app.settings, head, credential)
+        .and_then(|()| origin::check(&app.settings, head, credential));
+    if checked.is_err() {
+        report(Entry::new(Event::RequestForged).reason("another site"));
+    }
+    checked
 }
 
 /// What is refused before anybody asks what it is for (RFC 9112 section 3.2, THREATS T3, T5).

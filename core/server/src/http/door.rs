@@ -10,8 +10,9 @@ use std::{
     pin::Pin,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU16, Ordering},
     },
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -29,7 +30,10 @@ use super::{
     response::Response,
     route::Table,
 };
-use crate::app::{App, Running};
+use crate::{
+    app::{App, Running},
+    metrics::{self, UNMATCHED},
+};
 
 /// What all requests of a connection share.
 pub(super) struct Door {
@@ -72,6 +76,12 @@ where
 {
     use http_body_util::BodyExt;
 
+    let at = match door.peer {
+        Peer::Tcp(_) | Peer::Balancer(_) => metrics::Door::Network,
+        Peer::Socket => metrics::Door::Socket,
+        Peer::Operator => metrics::Door::Operator,
+    };
+    let open = Arc::new(door.running.glance().meters.connections.open(at));
     let door = Arc::new(door);
     let last = move || {
         closing
@@ -83,6 +93,9 @@ where
         .then(|arrival, incoming| async { for_warp(answer(arrival, incoming).await) });
     let filter = warp::service(filter);
     hyper::service::service_fn(move |request: Request<B>| {
+        let began = Instant::now();
+        // Open as long as the connection has this service.
+        let _ = &open;
         let (parts, body) = request.into_parts();
         let app = door.running.glance();
         let trusted = &app.settings.trusted_proxies;
@@ -95,6 +108,8 @@ where
             client,
             is_from_trusted_proxy,
             id: next_id(),
+            began,
+            route: AtomicU16::new(UNMATCHED),
             expiry_notice: OnceLock::new(),
         };
         match at_once(&door, &app, head) {

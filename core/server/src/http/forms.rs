@@ -7,7 +7,7 @@ use omnigent_plugin::Answer;
 
 use super::{
     Access, BodyRule, Fields, Outcome, Request, Route,
-    accounts::{denied, join, set_up},
+    accounts::{join, set_up},
     body::Content,
     cookies,
     pages::sign_in::{self, Asked},
@@ -77,10 +77,9 @@ async fn answer(app: Arc<App>, request: Request) -> Outcome {
         fields,
         ..Answer::default()
     };
-    let username = answer.text("username").to_owned();
     let outcome = match field(&request, "conversation").parse::<ConversationId>() {
         Ok(id) => {
-            let guest = request.guest(None);
+            let guest = request.guest_of(&app, None);
             app.desk
                 .answer(&id, &answer, &visit, guest, request.now)
                 .await
@@ -106,7 +105,7 @@ async fn answer(app: Arc<App>, request: Request) -> Outcome {
             step.show(&app, &request).await
         }
         Err(error) => {
-            let error = denied(&request, &username, error.into());
+            let error = super::ApiError::from(error);
             let problem = Some(error.text().to_owned());
             match error.status() {
                 status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::GONE) => {
@@ -154,7 +153,7 @@ impl Step<'_> {
 
 fn enter(app: &App, login: &SignedIn, to: &str) -> super::Response {
     let mut response = no_store(redirect(to));
-    cookies::set(&mut response, &app.settings, &login.token, login.expires_in);
+    cookies::set(&mut response, &app.settings, login);
     response
 }
 

@@ -11,7 +11,8 @@ use super::{
     authenticate::Credential,
     body::{BodyRule, Fields, Shape},
     device,
-    response::{json as json_response, no_store, ok},
+    ready::readiness,
+    response::{json as json_response, ok},
 };
 use crate::{app::App, backend::Instance};
 
@@ -32,12 +33,6 @@ pub(super) fn routes() -> Vec<Route> {
             "/.well-known/omnigent.json",
             Access::Public,
             manifest,
-        ),
-        Route::now(
-            Method::GET,
-            "/.well-known/jwks.json",
-            Access::Public,
-            |_, _| Ok(ok(&json!({"keys": []}))),
         ),
         Route::now(
             Method::GET,
@@ -178,24 +173,8 @@ async fn health(_: Arc<App>, _: Request, query: Health) -> Outcome {
     Ok(ok(&json!({"status": "ok", "session": session})))
 }
 
-fn ready(app: &App, _: &Request) -> Outcome {
-    let open = app.backends.iter().map(|backend| {
-        json!({"name": backend.name(), "state": if backend.is_degraded() { "degraded" } else { "ok" }})
-    });
-    let failed = app
-        .backends
-        .failures()
-        .iter()
-        .map(|failure| json!({"name": failure.name, "state": "failed"}));
-    let backends: Vec<Value> = open.chain(failed).collect();
-    let status = if backends.iter().all(|backend| backend["state"] == "ok") {
-        "ok"
-    } else {
-        "degraded"
-    };
-    Ok(no_store(ok(
-        &json!({"status": status, "backends": backends}),
-    )))
+fn ready(app: &App, request: &Request) -> Outcome {
+    Ok(readiness(app, request.door.running.is_draining()))
 }
 
 fn manifest(_: &App, _: &Request) -> Outcome {
@@ -217,12 +196,16 @@ fn metadata(app: &App, _: &Request) -> Outcome {
         let url = format!("{base}/oauth/device/authorize");
         endpoints["device_authorization_endpoint"] = url.into();
     }
+    if app.verifier.keyring().has_public() {
+        endpoints["jwks_uri"] = format!("{base}/.well-known/jwks.json").into();
+    }
+    // A configured name that is no URL is of use in tokens only (RFC 8414 section 2).
+    let named = Some(&*app.lifetimes.issuer).filter(|name| name.starts_with("http"));
     let mut metadata = json!({
-        "issuer": base,
+        "issuer": named.unwrap_or(base),
         "token_endpoint": format!("{base}/oauth/token"),
         "revocation_endpoint": format!("{base}/oauth/revoke"),
         "introspection_endpoint": format!("{base}/oauth/introspect"),
-        "jwks_uri": format!("{base}/.well-known/jwks.json"),
         "service_documentation": format!("{base}/openapi.json"),
         "grant_types_supported": grants,
         "response_types_supported": [],

@@ -42,17 +42,13 @@ async fn list(app: Arc<App>, request: Request) -> Outcome {
 
 async fn delete_others(app: Arc<App>, request: Request) -> Outcome {
     let principal = request.user()?;
-    delete_all_of(
-        &app,
-        principal.account.uid,
-        principal.token().map(|token| token.sid),
-        request.now,
-    )
-    .await
+    let keep = principal.token().map(|token| token.sid);
+    delete_all_of(&app, &request, principal.account.uid, keep).await
 }
 
 async fn delete(app: Arc<App>, request: Request) -> Outcome {
-    delete_of(&app, request.user()?.account.uid, request.param("id")).await
+    let uid = request.user()?.account.uid;
+    delete_of(&app, &request, uid, request.param("id")).await
 }
 
 pub(super) async fn list_of(
@@ -72,6 +68,7 @@ pub(super) async fn list_of(
                 "backend": login.backend,
                 "address": login.address,
                 "user_agent": login.user_agent,
+                "client_id": login.client_id,
                 "current": current == Some(id),
             })
         })
@@ -95,36 +92,38 @@ pub(super) async fn logins_of(
 
 pub(super) async fn delete_all_of(
     app: &App,
+    request: &Request,
     uid: Uid,
     keep: Option<LoginId>,
-    now: Timestamp,
 ) -> Outcome {
-    end_all(app, uid, keep, now).await.map(|()| no_content())
+    end_all(app, request, uid, keep)
+        .await
+        .map(|()| no_content())
 }
 
 /// Ends all of the account's logins but `keep`.
 pub(super) async fn end_all(
     app: &App,
+    request: &Request,
     uid: Uid,
     keep: Option<LoginId>,
-    now: Timestamp,
 ) -> Result<(), ApiError> {
-    let live = app.live.clone();
+    let (live, now) = (app.live.by(request.scene()), request.now);
     app.store
         .write(move |tx| login::end_all(&live, tx, &uid, keep.as_ref(), now))
         .await?;
     Ok(())
 }
 
-pub(super) async fn delete_of(app: &App, uid: Uid, id: &str) -> Outcome {
-    end(app, uid, id).await.map(|()| no_content())
+pub(super) async fn delete_of(app: &App, request: &Request, uid: Uid, id: &str) -> Outcome {
+    end(app, request, uid, id).await.map(|()| no_content())
 }
 
 /// Ends one of the account's logins.
-pub(super) async fn end(app: &App, uid: Uid, id: &str) -> Result<(), ApiError> {
+pub(super) async fn end(app: &App, request: &Request, uid: Uid, id: &str) -> Result<(), ApiError> {
     let not_found = || ApiError::auth(StatusCode::NOT_FOUND, "not found");
     let sid: LoginId = id.parse().map_err(|_| not_found())?;
-    let live = app.live.clone();
+    let live = app.live.by(request.scene());
     let was_there = app
         .store
         .write(move |tx| login::end(&live, tx, &uid, &sid))

@@ -9,12 +9,14 @@
 mod accounts;
 mod agents;
 mod arrive;
+mod audit;
 mod authenticate;
 mod body;
 mod cli;
 mod connection;
 mod conversations;
 mod cookies;
+mod data;
 mod device;
 mod dispatch;
 mod door;
@@ -24,7 +26,9 @@ mod forms;
 mod http2;
 mod info;
 mod json;
+mod keys;
 mod logins;
+mod magic;
 mod oauth;
 mod openapi;
 mod operator;
@@ -35,13 +39,17 @@ mod peer;
 mod people;
 mod places;
 mod proxied;
+mod ready;
 mod redirects;
 mod request;
 mod response;
 mod route;
 mod serve;
 mod sessions;
+mod strangers;
+mod throttle;
 mod tokens;
+mod watch;
 
 use std::time::Duration;
 
@@ -60,6 +68,7 @@ pub use request::{Authority, Head, Principal, Request};
 pub use response::{Outcome, Response};
 pub use route::{Access, Route};
 pub use serve::{Listeners, Tcp, serve};
+pub use watch::show_metrics;
 
 /// What HTTP needs to know of the configuration.
 #[derive(Clone, Debug)]
@@ -120,15 +129,20 @@ pub fn routes() -> Vec<Route> {
         info::routes(),
         accounts::routes(),
         agents::routes(),
+        audit::routes(),
         sessions::routes(),
         conversations::routes(),
         forms::routes(),
         redirects::routes(),
         cli::routes(),
         logins::routes(),
+        magic::routes(),
         oauth::routes(),
         device::routes(),
         operator::routes(),
+        throttle::routes(),
+        keys::routes(),
+        data::routes(),
         people::routes(),
         tokens::routes(),
         pages::routes(),

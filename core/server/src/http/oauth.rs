@@ -10,17 +10,19 @@ use super::{
     Access, ApiError, BodyRule, Fields, Outcome, Request, Route,
     body::Content,
     device,
-    response::{no_store, ok},
+    response::{Response, no_store, ok},
 };
 use crate::{
     account::{ACCOUNTS, IdentityKey},
     app::App,
-    id::TokenId,
+    audit::{Entry, Event},
+    clock::Timestamp,
+    id::{GrantId, TokenId},
     login::{self, LOGINS},
     store::StoreError,
     token::{
-        Claims, TokenUse,
-        grant::{self, Refused},
+        Claims, Steady, TokenUse,
+        grant::{self, Grant, Refused},
     },
 };
 
@@ -67,8 +69,17 @@ async fn token(app: Arc<App>, request: Request) -> Outcome {
         _ => return Err(refused("unsupported_grant_type")),
     }
     let token = field(&request, "refresh_token").ok_or_else(|| refused("invalid_request"))?;
-    still_there(&app, &token).await?;
-    let (live, now) = (app.live.clone(), request.now);
+    if let Some((id, steady)) = app.steady.get(&app.live, &token, request.now) {
+        let Steady {
+            grant,
+            account,
+            provider,
+        } = &*steady;
+        let claims = claims(&app, id, grant, &account.id, provider, request.now);
+        return Ok(refreshed(&app, &claims, &token));
+    }
+    still_there(&app, &request, &token).await?;
+    let (live, now) = (app.live.by(request.scene()), request.now);
     let redeemed = app
         .store
         .write(move |tx| {
@@ -88,17 +99,42 @@ async fn token(app: Arc<App>, request: Request) -> Outcome {
         Refused::Expired => refused("expired_token"),
         Refused::Invalid | Refused::Reused => refused("invalid_grant"),
     })?;
-    let provider = app
-        .backends
-        .get(&login.backend)
-        .map_or(login.backend.as_str(), |backend| backend.plugin());
+    let backend = app.backends.get(&login.backend);
+    let provider = backend.map_or(login.backend.as_str(), |backend| backend.plugin());
+    let claims = claims(&app, id, &grant, account.name.as_str(), provider, now);
+    let answer = refreshed(&app, &claims, refresh.expose());
+    if !backend.is_some_and(|backend| backend.revalidates())
+        && let Some(account) = app.live.accounts.get(&grant.uid)
+    {
+        let provider = provider.into();
+        app.steady.put(
+            id,
+            Steady {
+                grant,
+                account,
+                provider,
+            },
+        );
+    }
+    Ok(answer)
+}
+
+/// What a refreshed access token says.
+fn claims(
+    app: &App,
+    id: GrantId,
+    grant: &Grant,
+    subject: &str,
+    provider: &str,
+    now: Timestamp,
+) -> Claims {
     let expires_at = now
         .plus_seconds(app.lifetimes.refreshed)
         .min(grant.expires_at);
-    let claims = Claims {
+    Claims {
         issuer: app.lifetimes.issuer.clone(),
         audience: app.lifetimes.audience.clone(),
-        subject: account.name.as_str().into(),
+        subject: subject.into(),
         uid: grant.uid,
         sid: grant.sid,
         jti: TokenId::random(),
@@ -110,18 +146,24 @@ async fn token(app: Arc<App>, request: Request) -> Outcome {
         scope: grant.scopes(),
         grant: Some(id),
         client_id: Some(grant.client_id.as_str().into()),
-    };
-    Ok(no_store(ok(&json!({
-        "access_token": app.verifier.sign(&claims).expose(),
-        "refresh_token": refresh.expose(),
+    }
+}
+
+fn refreshed(app: &App, claims: &Claims, refresh_token: &str) -> Response {
+    let lasts = claims.expires_at.map_or(0, |at| {
+        at.seconds().saturating_sub(claims.issued_at.seconds())
+    });
+    no_store(ok(&json!({
+        "access_token": app.verifier.sign(claims).expose(),
+        "refresh_token": refresh_token,
         "token_type": "Bearer",
-        "expires_in": expires_at.seconds().saturating_sub(now.seconds()),
-    }))))
+        "expires_in": lasts,
+    })))
 }
 
 /// Asks the backend whether the identity the grant rests on still holds. If it does not, the grant
 /// ends; if the backend cannot tell, the refresh is refused for now.
-async fn still_there(app: &App, token: &str) -> Result<(), ApiError> {
+async fn still_there(app: &App, request: &Request, token: &str) -> Result<(), ApiError> {
     let (live, token) = (app.live.clone(), token.to_owned());
     let found = app
         .store
@@ -162,7 +204,10 @@ async fn still_there(app: &App, token: &str) -> Result<(), ApiError> {
             if renewed.subject != identity.subject {
                 return Err(unavailable(&"the backend vouched for somebody else"));
             }
-            let holds = app.desk.renew(backend, &renewed, grant.uid).await;
+            let holds = app
+                .desk
+                .renew(backend, &renewed, grant.uid, request.scene())
+                .await;
             if holds.map_err(|cause| unavailable(&cause))? {
                 return Ok(());
             }
@@ -170,10 +215,15 @@ async fn still_there(app: &App, token: &str) -> Result<(), ApiError> {
         }
         Standing::Gone { reason } => reason,
     };
-    tracing::info!(target: "audit", backend = key.backend, reason, "an identity does not hold any more");
-    let live = app.live.clone();
+    // What a plugin says is for the log alone.
+    tracing::info!(request_id = %request.head.id, backend = key.backend, reason, "an identity does not hold any more");
+    let live = app.live.by(request.scene());
     app.store
-        .write(move |tx| login::end(&live, tx, &grant.uid, &grant.sid))
+        .write(move |tx| {
+            let gone = Entry::new(Event::IdentityGone).backend(&key.backend);
+            live.note_of(tx, &grant.uid, gone.login(&grant.sid))?;
+            login::end(&live, tx, &grant.uid, &grant.sid)
+        })
         .await?;
     Err(refused("invalid_grant"))
 }
@@ -189,7 +239,7 @@ async fn revoke(app: Arc<App>, request: Request) -> Outcome {
         .as_ref()
         .and_then(|text| app.verifier.verify(text.as_bytes(), request.now).ok());
     let presented = presented.map(|token| (token.uid, token.sid));
-    let live = app.live.clone();
+    let live = app.live.by(request.scene());
     app.store
         .write(move |tx| {
             let found = match (&said, presented) {

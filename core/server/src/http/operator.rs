@@ -13,11 +13,15 @@ use super::{
 };
 use crate::{
     account::{
-        Expected, MagicLink, Mark, by_name, expect, expected_of, issue_magic,
+        AccountError, Expected, MagicLink, Mark, by_name, expect, expected_of, issue_magic,
         swap::{self, By, Target},
         unlink,
     },
     app::{App, ReloadError},
+    audit::{Entry, Event},
+    id::Uid,
+    live::Live,
+    store::{StoreError, Tx},
 };
 
 pub(super) fn routes() -> Vec<Route> {
@@ -65,13 +69,14 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-fn message<T: DeserializeOwned>(request: &Request) -> Result<T, ApiError> {
+/// What the operator's command says.
+pub(super) fn message<T: DeserializeOwned>(request: &Request) -> Result<T, ApiError> {
     serde_json::from_slice(&request.bytes)
         .map_err(|error| ApiError::auth(StatusCode::BAD_REQUEST, &error.to_string()))
 }
 
 async fn reload(_: Arc<App>, request: Request) -> Outcome {
-    match request.door.running.reload().await {
+    match request.door.running.reload(request.scene()).await {
         Ok(reloaded) => Ok(no_store(ok(&json!({
             "changes": reloaded.changes,
             "warnings": reloaded.warnings,
@@ -124,16 +129,24 @@ async fn migrate(app: Arc<App>, request: Request) -> Outcome {
         after,
     } = message(&request)?;
     let work = swap::Migration { from, to, by };
+    let live = app.live.by(request.scene());
     let page = app
         .store
-        .write(move |tx| swap::migrate(tx, &work, after.as_deref(), PAGE, dry_run))
+        .write(move |tx| {
+            let page = swap::migrate(tx, &work, after.as_deref(), PAGE, dry_run)?;
+            for moved in page.accounts.iter().filter(|moved| moved.is_expected()) {
+                let uid = by_name(tx, &moved.id.to_lowercase())?.uid;
+                note_expected(&live, tx, &uid, &work.to, moved.by.as_ref())?;
+            }
+            Ok::<_, AccountError>(page)
+        })
         .await?;
     Ok(no_store(ok(&page)))
 }
 
 /// A link that signs the account in once: for when its backend is down.
 async fn reset_link(app: Arc<App>, request: Request) -> Outcome {
-    let (live, name) = (app.live.clone(), request.param("id").to_owned());
+    let (live, name) = (app.live.by(request.scene()), request.param("id").to_owned());
     let expires_at = request.now.plus_seconds(app.magic_ttl);
     let token = app
         .store
@@ -142,13 +155,28 @@ async fn reset_link(app: Arc<App>, request: Request) -> Outcome {
             issue_magic(&live, tx, &MagicLink { uid, expires_at })
         })
         .await?;
-    let account = request.param("id");
-    tracing::warn!(target: "audit", account, "the operator made a link that signs this account in");
     let base = &app.settings.base_url;
     Ok(no_store(ok(&json!({
         "redeem_url": format!("{base}/auth/magic/redeem?t={}", token.expose()),
         "expires_at": expires_at.seconds(),
     }))))
+}
+
+fn note_expected(
+    live: &Live,
+    tx: &mut Tx<'_>,
+    uid: &Uid,
+    backend: &str,
+    by: Option<&Mark>,
+) -> Result<(), StoreError> {
+    let by = match by {
+        Some(Mark::Subject(subject)) => format!("subject {subject}"),
+        Some(Mark::Email(email)) => format!("email {email}"),
+        Some(Mark::Username(name)) => format!("username {name}"),
+        None => String::new(),
+    };
+    let expected = Entry::new(Event::IdentityExpected).backend(backend);
+    live.note_of(tx, uid, expected.detail(by))
 }
 
 async fn identities(app: Arc<App>, request: Request) -> Outcome {
@@ -158,7 +186,7 @@ async fn identities(app: Arc<App>, request: Request) -> Outcome {
         .read(move |reader| {
             let account = by_name(reader, &name)?;
             let expected = expected_of(reader, &account.uid)?;
-            Ok::<_, crate::account::AccountError>((account, expected))
+            Ok::<_, AccountError>((account, expected))
         })
         .await?;
     let linked = account
@@ -187,13 +215,14 @@ async fn link(app: Arc<App>, request: Request) -> Outcome {
             by: by.normal(),
         },
     );
-    let live = app.live.clone();
+    let live = app.live.by(request.scene());
     app.store
         .write(move |tx| {
             let uid = by_name(tx, &name)?.uid;
             expect(tx, &expected, &uid)?;
+            note_expected(&live, tx, &uid, &expected.backend, Some(&expected.by))?;
             live.forget_identities(tx);
-            Ok::<_, crate::account::AccountError>(())
+            Ok::<_, AccountError>(())
         })
         .await?;
     Ok(no_content())
@@ -201,7 +230,7 @@ async fn link(app: Arc<App>, request: Request) -> Outcome {
 
 /// Takes all identities of a backend from the account, and ends what rests on them.
 async fn unlink_all(app: Arc<App>, request: Request) -> Outcome {
-    let live = app.live.clone();
+    let live = app.live.by(request.scene());
     let (name, backend) = (
         request.param("id").to_owned(),
         request.param("backend").to_owned(),
@@ -210,6 +239,11 @@ async fn unlink_all(app: Arc<App>, request: Request) -> Outcome {
         .write(move |tx| {
             let account = by_name(tx, &name)?;
             let mut count = swap::unexpect(tx, &account.uid, &backend)?;
+            if count > 0 {
+                let unlinked = Entry::new(Event::IdentityUnlinked).backend(&backend);
+                let unlinked = unlinked.reason("expected no more");
+                live.note_of(tx, &account.uid, unlinked)?;
+            }
             for key in &account.identities {
                 if key.backend == backend {
                     unlink(&live, tx, &account.uid, key)?;
@@ -217,7 +251,7 @@ async fn unlink_all(app: Arc<App>, request: Request) -> Outcome {
                 }
             }
             if count == 0 {
-                return Err(crate::account::AccountError::NotFound);
+                return Err(AccountError::NotFound);
             }
             Ok(())
         })

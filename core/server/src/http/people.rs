@@ -7,7 +7,7 @@ use omnigent_plugin::Password;
 use serde_json::{Value, json};
 
 use super::{
-    Access, ApiError, BodyRule, Fields, Outcome, Principal, Request, Route, Shape, logins,
+    Access, ApiError, BodyRule, Fields, Outcome, Request, Route, Shape, logins,
     response::{json as json_response, no_content, no_store, ok},
     tokens,
 };
@@ -80,7 +80,7 @@ impl Shape for InviteBody {
 }
 
 async fn invite(app: Arc<App>, request: Request, body: InviteBody) -> Outcome {
-    let invited = make_invite(&app, request.user()?, body.is_admin, request.now).await?;
+    let invited = make_invite(&app, &request, body.is_admin).await?;
     Ok(no_store(ok(&json!({
         "token": invited.token.expose(),
         "register_url": invited.register_url.expose(),
@@ -98,20 +98,20 @@ pub(super) struct Invited {
     pub(super) expires_at: Timestamp,
 }
 
-/// Makes an invite on the principal's word.
+/// Makes an invite on the word of whoever the request is from.
 pub(super) async fn make_invite(
     app: &App,
-    principal: &Principal,
+    request: &Request,
     is_admin: bool,
-    now: Timestamp,
 ) -> Result<Invited, ApiError> {
-    let expires_at = now.plus_seconds(app.invite_ttl);
+    let expires_at = request.now.plus_seconds(app.invite_ttl);
+    let scene = request.scene();
     let invite = Invite {
         is_admin,
-        invited_by: principal.person(),
+        invited_by: scene.person(),
         expires_at,
     };
-    let live = app.live.clone();
+    let live = app.live.by(scene);
     let token = app
         .store
         .write(move |tx| {
@@ -200,11 +200,10 @@ async fn add(app: Arc<App>, request: Request, body: AddBody) -> Outcome {
     let account = app
         .office
         .add(
-            request.user()?.person(),
+            request.scene(),
             name,
             body.password.map(Password::new),
             body.is_admin,
-            request.now,
         )
         .await?;
     app.setup_done();
@@ -234,22 +233,20 @@ impl Shape for ChangeBody {
 }
 
 async fn change(app: Arc<App>, request: Request, body: ChangeBody) -> Outcome {
-    let name = request.param("id");
-    let by = request.user()?;
-    let account = change_account(&app, by, name, body.is_admin, body.disabled, request.now).await?;
+    let account = change_account(&app, &request, body.is_admin, body.disabled).await?;
     Ok(ok(&one_row(&app, account).await?))
 }
 
-/// Promotes, demotes, disables or enables an account.
+/// Promotes, demotes, disables or enables the account the path names.
 pub(super) async fn change_account(
     app: &App,
-    by: &Principal,
-    name: &str,
+    request: &Request,
     is_admin: Option<bool>,
     disabled: Option<bool>,
-    now: Timestamp,
 ) -> Result<Account, ApiError> {
-    let (live, by, name) = (app.live.clone(), by.person(), name.to_owned());
+    let (scene, name) = (request.scene(), request.param("id").to_owned());
+    let (by, now) = (scene.person(), scene.at);
+    let live = app.live.by(scene);
     let changed = app
         .store
         .write(move |tx| {
@@ -268,31 +265,26 @@ pub(super) async fn change_account(
 }
 
 async fn delete(app: Arc<App>, request: Request) -> Outcome {
-    remove(&app, request.user()?, request.param("id"), request.now).await?;
+    remove(&app, &request).await?;
     Ok(no_content())
 }
 
-/// Removes an account that is not the principal's own.
-pub(super) async fn remove(
-    app: &App,
-    principal: &Principal,
-    name: &str,
-    now: Timestamp,
-) -> Result<(), ApiError> {
-    if *principal.account.id == *name {
+/// Removes the account the path names, which is not the principal's own.
+pub(super) async fn remove(app: &App, request: &Request) -> Result<(), ApiError> {
+    let name = request.param("id");
+    if *request.user()?.account.id == *name {
         return Err(ApiError::auth(
             StatusCode::BAD_REQUEST,
             "cannot delete self",
         ));
     }
-    app.office.remove(principal.person(), name, now).await?;
+    app.office.remove(request.scene(), name).await?;
     Ok(())
 }
 
 async fn reset(app: Arc<App>, request: Request) -> Outcome {
     let name = request.param("id");
-    let by = request.user()?.person();
-    let password = app.office.reset_password(by, name, request.now).await?;
+    let password = app.office.reset_password(request.scene(), name).await?;
     Ok(no_store(ok(
         &json!({"id": name, "new_password": password.expose()}),
     )))
@@ -315,7 +307,7 @@ async fn list_tokens(app: Arc<App>, request: Request) -> Outcome {
 
 async fn delete_token(app: Arc<App>, request: Request) -> Outcome {
     let uid = uid_of(&app, &request).await?;
-    tokens::delete_of(&app, uid, request.param("tid")).await
+    tokens::delete_of(&app, &request, uid, request.param("tid")).await
 }
 
 async fn list_logins(app: Arc<App>, request: Request) -> Outcome {
@@ -325,10 +317,10 @@ async fn list_logins(app: Arc<App>, request: Request) -> Outcome {
 
 async fn delete_logins(app: Arc<App>, request: Request) -> Outcome {
     let uid = uid_of(&app, &request).await?;
-    logins::delete_all_of(&app, uid, None, request.now).await
+    logins::delete_all_of(&app, &request, uid, None).await
 }
 
 async fn delete_login(app: Arc<App>, request: Request) -> Outcome {
     let uid = uid_of(&app, &request).await?;
-    logins::delete_of(&app, uid, request.param("lid")).await
+    logins::delete_of(&app, &request, uid, request.param("lid")).await
 }

@@ -20,7 +20,8 @@ use super::{
 };
 use crate::{
     app::App,
-    login::{self, Away, LOGINS, Progress, SignInError, SignedIn, Visit},
+    audit::{Entry, Event, Who},
+    login::{self, LOGINS, Progress, ReturnError, SignInError, SignedIn, Visit},
     token::hash,
 };
 
@@ -151,21 +152,29 @@ fn pairs(request: &Request) -> Option<BTreeMap<String, String>> {
 
 /// The way back from an issuer.
 async fn callback(app: Arc<App>, request: Request) -> Outcome {
-    let bad = |text: &str| {
-        tracing::info!(target: "audit", request_id = %request.head.id, address = %request.head.client, text, "a return from an issuer was refused");
+    let bad = |event, why, text: &str| {
+        let entry = Entry::new(event).reason(why);
+        app.live.audit.report(request.scene(), entry);
         Err(ApiError::auth(StatusCode::BAD_REQUEST, text))
     };
+    let denied = Event::LoginDenied;
     let said = pairs(&request).unwrap_or_default();
     let given = |name: &str| said.get(name).is_some_and(|value| !value.is_empty());
     let (true, Some(state)) = (given("code") || given("error"), said.get("state")) else {
-        return bad("Missing code or state parameter");
+        return bad(denied, "no state", "Missing code or state parameter");
     };
     let Some(browser) = cookies::browser(&request.head.headers, &app.settings) else {
-        return bad("Missing auth state cookie");
+        return bad(denied, "no cookie", "Missing auth state cookie");
     };
     let away = match app.desk.find_away(state, &browser, request.now) {
         Ok(away) => away,
-        Err(error) => return bad(&error.to_string()),
+        Err(error) => {
+            let (event, why) = match error {
+                ReturnError::OtherBrowser => (Event::RequestForged, "another browser"),
+                ReturnError::Unknown => (denied, "unknown state"),
+            };
+            return bad(event, why, &error.to_string());
+        }
     };
     let guest = request.guest(None);
     let outcome = app.desk.come_back(&away, said, guest, request.now).await;
@@ -182,23 +191,16 @@ async fn callback(app: Arc<App>, request: Request) -> Outcome {
             };
             step.show(&app, &request).await
         }
-        Err(error) => refused(&request, &away, error),
+        Err(error) => Err(refused(error)),
     }
 }
 
-fn refused(request: &Request, away: &Away, error: SignInError) -> Outcome {
-    let error = match error {
+fn refused(error: SignInError) -> ApiError {
+    match error {
         SignInError::Refused(text) => ApiError::auth(StatusCode::BAD_REQUEST, &text),
         SignInError::Denied => ApiError::auth(StatusCode::FORBIDDEN, "Sign-in was denied"),
         error => error.into(),
-    };
-    let (status, text) = (error.status().as_u16(), error.text());
-    tracing::info!(
-        target: "audit",
-        request_id = %request.head.id, backend = away.backend(), address = %request.head.client, status, text,
-        "sign-in refused"
-    );
-    Err(error)
+    }
 }
 
 /// Signed in: to where the person wanted to go.
@@ -215,7 +217,7 @@ pub(super) async fn arrive(
         }
         None => no_store(redirect(visit.return_to.as_deref().unwrap_or("/"))),
     };
-    cookies::set(&mut response, &app.settings, &login.token, login.expires_in);
+    cookies::set(&mut response, &app.settings, login);
     Ok(response)
 }
 
@@ -288,14 +290,17 @@ async fn ended(app: Arc<App>, request: Request) -> Outcome {
         .await
         .map_err(|cause| ApiError::unavailable("cannot check this notice right now", cause))?;
     let Some(ended) = ended else {
-        tracing::warn!(target: "audit", backend = backend.name(), address = %request.head.client, "a notice of logout was refused");
+        let forged = Entry::new(Event::RequestForged).reason("notice of logout");
+        let forged = forged.backend(backend.name());
+        app.live.audit.report(request.scene(), forged);
         return Err(invalid());
     };
-    let (live, name) = (app.live.clone(), backend.name().to_owned());
-    let count = app
-        .store
+    let name = backend.name().to_owned();
+    let live = app
+        .live
+        .by(request.scene().done_by(Who::Backend(name.clone())));
+    app.store
         .write(move |tx| login::end_by_issuer(&live, tx, &name, &ended))
         .await?;
-    tracing::info!(target: "audit", backend = backend.name(), count, "an issuer ended logins");
     Ok(no_store(ok(&json!({}))))
 }

@@ -5,16 +5,21 @@ use std::{
     net::IpAddr,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU16, AtomicU64, Ordering},
     },
+    time::Instant,
 };
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Uri};
 
-use super::{Access, ApiError, authenticate::Credential, body::Content, door::Door, peer::Peer};
+use super::{
+    Access, ApiError, authenticate::Credential, body::Content, cookies, door::Door, peer::Peer,
+};
 use crate::{
     account::IdentityKey,
+    app::App,
+    audit::{Entry, Event, Scene, Who},
     clock::Timestamp,
     id::{RequestId, Uid},
     login::Guest,
@@ -37,6 +42,10 @@ pub struct Head {
     pub is_from_trusted_proxy: bool,
     /// What the answer and the log call it.
     pub id: RequestId,
+    /// When it came, for how long it takes.
+    pub(super) began: Instant,
+    /// The place of its route in the table, once found.
+    pub(super) route: AtomicU16,
     /// The end of the API token it presents, when that is near: the answer says so.
     pub(super) expiry_notice: OnceLock<Timestamp>,
 }
@@ -52,6 +61,17 @@ impl Head {
     /// The client's address; loopback for the operator's socket.
     pub const fn address(&self) -> IpAddr {
         self.client
+    }
+
+    /// What happens by this request before it is known whom it is from.
+    pub(super) fn scene(&self, at: Timestamp) -> Scene {
+        let agent = self.header(http::header::USER_AGENT);
+        Scene {
+            address: Some(self.client),
+            request: Some(self.id),
+            agent: agent.map(Into::into),
+            ..Scene::system(at).done_by(Who::Nobody)
+        }
     }
 }
 
@@ -93,6 +113,19 @@ impl Principal {
         match self.authority {
             Authority::Token(_) | Authority::Asserted(_) => Some(self.account.uid),
             Authority::NoAuth | Authority::Operator => None,
+        }
+    }
+
+    /// Who acts, for the audit trail.
+    pub fn who(&self) -> Who {
+        match &self.authority {
+            Authority::Operator => Who::Operator,
+            Authority::NoAuth => Who::Everybody,
+            Authority::Token(_) | Authority::Asserted(_) => Who::Account {
+                name: self.account.id.to_string(),
+                uid: self.account.uid,
+                login: self.token().map(|token| token.sid),
+            },
         }
     }
 
@@ -161,11 +194,37 @@ impl Request {
         }
     }
 
+    /// What happens by this request.
+    pub fn scene(&self) -> Scene {
+        let scene = self.head.scene(self.now);
+        match self.principal() {
+            Some(principal) => scene.done_by(principal.who()),
+            None => scene,
+        }
+    }
+
     /// Holds the request against its route's demand.
     ///
     /// # Errors
     /// 401 or 403.
     pub(super) fn admit(&self) -> Result<(), ApiError> {
+        let admitted = self.check();
+        if let Err(error) = &admitted
+            && error.status() == StatusCode::FORBIDDEN
+        {
+            let app = self.door.running.glance();
+            let denied = Entry::new(Event::AccessDenied).reason(match self.access {
+                Access::Operator => "not the operator",
+                Access::Admin => "not an admin",
+                Access::Login => "not a login",
+                _ => "scope",
+            });
+            app.live.audit.report(self.scene(), denied);
+        }
+        admitted
+    }
+
+    fn check(&self) -> Result<(), ApiError> {
         let scope = match self.access {
             Access::Public => return Ok(()),
             Access::Optional => {
@@ -218,6 +277,16 @@ impl Request {
             address: self.head.address(),
             user_agent: user_agent.to_owned(),
             client_id,
+            devices: None,
+            request: Some(self.head.id),
+        }
+    }
+
+    /// Who is at the desk, in a browser that may be familiar.
+    pub(super) fn guest_of(&self, app: &App, client_id: Option<String>) -> Guest {
+        Guest {
+            devices: cookies::devices(&self.head.headers, &app.settings),
+            ..self.guest(client_id)
         }
     }
 

@@ -20,7 +20,11 @@ use super::{
     places::{Place, Places},
     route::Table,
 };
-use crate::app::Running;
+use crate::{
+    app::Running,
+    audit::{Entry, Event, Scene, Who},
+    metrics,
+};
 
 /// How long to wait after the system refused a connection (too many open files).
 const BACKOFF: Duration = Duration::from_millis(100);
@@ -76,13 +80,19 @@ pub async fn serve(
                 Ok((stream, from)) => welcome(&house, &drain, stream, from),
                 Err(error) => pause(&error).await,
             },
-            operator = accept_operator(&listeners.operator) => match operator {
+            operator = accept_operator(&house.running, &listeners.operator) => match operator {
                 Ok(stream) => converse(&house, stream, Peer::Operator, drain.hear(), None),
                 Err(error) => pause(&error).await,
             },
-            proxy = accept_proxy(listeners.unix.as_ref(), &socket_uids) => match proxy {
-                Ok(stream) => if let Some(place) = house.places.take() {
-                    converse(&house, stream, Peer::Socket, drain.hear(), Some(place));
+            proxy = accept_proxy(&house.running, listeners.unix.as_ref(), &socket_uids) => match proxy {
+                Ok(stream) => match house.places.take() {
+                    Some(place) => {
+                        converse(&house, stream, Peer::Socket, drain.hear(), Some(place));
+                    }
+                    None => {
+                        let app = house.running.glance();
+                        app.meters.connections.refuse(metrics::Door::Socket);
+                    }
                 },
                 Err(error) => pause(&error).await,
             },
@@ -151,12 +161,13 @@ const DEAF_TO_SYN: [SockFilter; 4] = [
 
 /// Past a limit the connection is closed at once.
 fn welcome(house: &Arc<House>, drain: &Drain, stream: TcpStream, from: SocketAddr) {
+    let app = house.running.glance();
     let Some(mut place) = house.places.take() else {
+        app.meters.connections.refuse(metrics::Door::Network);
         return;
     };
     let _ = stream.set_nodelay(true);
     let from = from.ip().to_canonical();
-    let app = house.running.glance();
     if app.settings.proxy_protocol || app.tls.is_some() {
         drop(app);
         tokio::spawn(arrive(Arc::clone(house), stream, from, drain.hear(), place));
@@ -175,7 +186,12 @@ pub(super) fn seat(house: &House, place: &mut Place, address: IpAddr) -> bool {
         .iter()
         .any(|block| block.contains(address));
     let most = settings.max_connections_per_address;
-    is_proxy || most >= settings.max_connections || house.places.seat(place, address, most)
+    let is_seated =
+        is_proxy || most >= settings.max_connections || house.places.seat(place, address, most);
+    if !is_seated {
+        app.meters.connections.refuse(metrics::Door::Network);
+    }
+    is_seated
 }
 
 /// Lets the system recover; somebody who was turned away holds nobody else up.
@@ -195,6 +211,7 @@ async fn accept(tcp: Option<&Tcp>) -> std::io::Result<(TcpStream, SocketAddr)> {
 
 /// Accepts from the Unix socket whoever the kernel says is one of these users.
 async fn accept_proxy(
+    running: &Running,
     listener: Option<&UnixListener>,
     uids: &[u32],
 ) -> std::io::Result<UnixStream> {
@@ -206,19 +223,31 @@ async fn accept_proxy(
     if uids.contains(&uid) {
         Ok(stream)
     } else {
-        tracing::warn!(target: "audit", uid, "somebody else tried the proxies' socket");
-        Err(std::io::ErrorKind::PermissionDenied.into())
+        Err(turn_away(running, uid, "the proxies' socket"))
     }
 }
 
 /// Accepts from the operator's socket whoever the kernel says is this user or root.
-async fn accept_operator(listener: &UnixListener) -> std::io::Result<UnixStream> {
+async fn accept_operator(
+    running: &Running,
+    listener: &UnixListener,
+) -> std::io::Result<UnixStream> {
     let (stream, _) = listener.accept().await?;
     let uid = stream.peer_cred()?.uid();
     if uid == 0 || uid == rustix::process::geteuid().as_raw() {
         Ok(stream)
     } else {
-        tracing::warn!(uid, "somebody else tried the operator's socket");
-        Err(std::io::ErrorKind::PermissionDenied.into())
+        Err(turn_away(running, uid, "the operator's socket"))
     }
+}
+
+/// Notes that another user of this machine tried a socket that is not theirs.
+fn turn_away(running: &Running, uid: u32, socket: &'static str) -> std::io::Error {
+    let app = running.glance();
+    let scene = Scene::system(app.clock.now()).done_by(Who::Nobody);
+    let denied = Entry::new(Event::AccessDenied).reason(socket);
+    app.live
+        .audit
+        .report(scene, denied.detail(format!("user {uid}")));
+    std::io::ErrorKind::PermissionDenied.into()
 }

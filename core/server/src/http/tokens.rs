@@ -11,13 +11,14 @@ use super::{
 };
 use crate::{
     app::App,
+    audit::{Entry, Event},
     clock::Timestamp,
     id::{LoginId, TokenId, Uid},
     login::LOGINS,
     secret::Secret,
     store::StoreError,
     token::{
-        Claims, Scopes, TokenUse,
+        Claims, Keyring, Scopes, TokenUse,
         api::{
             self, API_TOKENS, ApiToken,
             policy::{self, Maker, MakerKind, Refused, Wanted},
@@ -89,17 +90,13 @@ impl Shape for NewToken {
 }
 
 async fn create(app: Arc<App>, request: Request, wanted: NewToken) -> Outcome {
-    let made = make(&app, request.user()?, wanted, request.now).await?;
+    let made = make(&app, &request, wanted).await?;
     Ok(shown(&made))
 }
 
-/// Makes a token on the principal's authority, within it.
-pub(super) async fn make(
-    app: &App,
-    principal: &Principal,
-    wanted: NewToken,
-    now: Timestamp,
-) -> Result<Made, ApiError> {
+/// Makes a token on the authority of whoever asks, within it.
+pub(super) async fn make(app: &App, request: &Request, wanted: NewToken) -> Result<Made, ApiError> {
+    let (principal, now) = (request.user()?, request.now);
     let (maker, provider) = maker(app, principal, now).await?;
     app.api_policy.admit(&maker, now).map_err(refused)?;
     let scope = policy::scope(wanted.scope, &maker).map_err(refused)?;
@@ -118,11 +115,9 @@ pub(super) async fn make(
         expires_at: app.api_policy.end(lifetime, &maker, now).map_err(refused)?,
         last_used_at: None,
         last_used_ip: None,
+        kid: None,
     };
-    let made = issue(app, principal, token, now).await?;
-    let (account, id) = (&principal.account.id, made.id);
-    tracing::info!(target: "audit", account, %id, "an API token was made");
-    Ok(made)
+    issue(app, request, principal, token).await
 }
 
 fn refused(why: Refused) -> ApiError {
@@ -177,21 +172,42 @@ async fn maker(
 /// Stores the token.
 async fn issue(
     app: &App,
+    request: &Request,
     principal: &Principal,
-    token: ApiToken,
-    now: Timestamp,
+    mut token: ApiToken,
 ) -> Result<Made, ApiError> {
     let uid = principal.account.uid;
-    let stored = token.clone();
+    // The record names the key that signs, so it is taken once for both.
+    let keys = app.verifier.keyring();
+    token.kid = Some(keys.active().to_owned());
+    let (live, stored) = (app.live.by(request.scene()), token.clone());
     let id = app
         .store
-        .write(move |tx| api::create(tx, &uid, &stored))
+        .write(move |tx| {
+            let id = api::create(tx, &uid, &stored)?;
+            if let Some(id) = &id {
+                let created = about(Event::TokenCreated, &stored).login(id);
+                live.note_of(tx, &uid, created)?;
+            }
+            Ok::<_, StoreError>(id)
+        })
         .await?;
     let id = id.ok_or_else(too_many)?;
-    Ok(signed(app, principal, id, token, now))
+    Ok(signed(app, &keys, principal, id, token))
 }
 
-fn signed(app: &App, principal: &Principal, id: LoginId, token: ApiToken, now: Timestamp) -> Made {
+/// What the trail says of a token: what it reaches, and until when. Not what its owner calls it.
+fn about(event: Event, token: &ApiToken) -> Entry {
+    let scope = token.scope.as_deref().unwrap_or("all of /v1");
+    let end = token.expires_at.map_or_else(
+        || "without end".to_owned(),
+        |at| format!("until {}", at.seconds()),
+    );
+    Entry::new(event).detail(format!("{scope}, {end}"))
+}
+
+fn signed(app: &App, keys: &Keyring, principal: &Principal, id: LoginId, token: ApiToken) -> Made {
+    let now = token.created_at;
     let claims = Claims {
         issuer: app.lifetimes.issuer.clone(),
         audience: app.lifetimes.audience.clone(),
@@ -208,7 +224,7 @@ fn signed(app: &App, principal: &Principal, id: LoginId, token: ApiToken, now: T
         grant: None,
         client_id: None,
     };
-    let text = app.verifier.sign(&claims);
+    let text = keys.sign(&claims);
     Made { id, token, text }
 }
 
@@ -262,17 +278,23 @@ pub(super) async fn tokens_of(app: &App, uid: Uid) -> Result<Vec<(LoginId, ApiTo
 }
 
 async fn delete(app: Arc<App>, request: Request) -> Outcome {
-    delete_of(&app, request.user()?.account.uid, request.param("id")).await
+    let uid = request.user()?.account.uid;
+    delete_of(&app, &request, uid, request.param("id")).await
 }
 
-pub(super) async fn delete_of(app: &App, uid: Uid, id: &str) -> Outcome {
-    revoke(app, uid, id).await.map(|()| no_content())
+pub(super) async fn delete_of(app: &App, request: &Request, uid: Uid, id: &str) -> Outcome {
+    revoke(app, request, uid, id).await.map(|()| no_content())
 }
 
 /// Ends one of the account's tokens.
-pub(super) async fn revoke(app: &App, uid: Uid, id: &str) -> Result<(), ApiError> {
+pub(super) async fn revoke(
+    app: &App,
+    request: &Request,
+    uid: Uid,
+    id: &str,
+) -> Result<(), ApiError> {
     let id: LoginId = id.parse().map_err(|_| not_found())?;
-    let live = app.live.clone();
+    let live = app.live.by(request.scene());
     let was_there = app
         .store
         .write(move |tx| api::revoke(&live, tx, &uid, &id))
@@ -280,7 +302,6 @@ pub(super) async fn revoke(app: &App, uid: Uid, id: &str) -> Result<(), ApiError
     if !was_there {
         return Err(not_found());
     }
-    tracing::info!(target: "audit", account = %uid, %id, "an API token was revoked");
     Ok(())
 }
 
@@ -302,25 +323,21 @@ impl Shape for RotateBody {
 
 /// A successor of the same name, scope and lifetime; the old one lives on for the overlap.
 async fn rotate(app: Arc<App>, request: Request, body: RotateBody) -> Outcome {
-    let (principal, id) = (request.user()?, request.param("id"));
-    let made = succeed(&app, principal, id, body.overlap, request.now).await?;
+    let made = succeed(&app, &request, body.overlap).await?;
     Ok(shown(&made))
 }
 
-/// Makes the token's successor.
-pub(super) async fn succeed(
-    app: &App,
-    principal: &Principal,
-    id: &str,
-    overlap: u64,
-    now: Timestamp,
-) -> Result<Made, ApiError> {
+/// Makes the successor of the token the path names.
+pub(super) async fn succeed(app: &App, request: &Request, overlap: u64) -> Result<Made, ApiError> {
+    let (principal, id, now) = (request.user()?, request.param("id"), request.now);
     let uid = principal.account.uid;
     let (maker, _) = maker(app, principal, now).await?;
     app.api_policy.admit(&maker, now).map_err(refused)?;
     let id: LoginId = id.parse().map_err(|_| not_found())?;
     let is_own = principal.token().is_some_and(|token| token.sid == id);
-    let (live, policy) = (app.live.clone(), app.api_policy);
+    let (live, policy) = (app.live.by(request.scene()), app.api_policy);
+    let keys = app.verifier.keyring();
+    let kid = keys.active().to_owned();
     let rotated = app
         .store
         .write(move |tx| {
@@ -343,6 +360,7 @@ pub(super) async fn succeed(
                 expires_at: policy.renewed(lifetime, maker, now),
                 last_used_at: None,
                 last_used_ip: None,
+                kid: Some(kid),
                 ..old
             };
             // The old one first: it may leave the place that the new one takes.
@@ -356,13 +374,13 @@ pub(super) async fn succeed(
                 let end = now.plus_seconds(overlap);
                 api::retire(&live, tx, &uid, &id, end, now)?;
             }
+            let rotated = about(Event::TokenRotated, &new).login(&successor);
+            live.note_of(tx, &uid, rotated)?;
             Ok::<_, StoreError>(Ok((successor, new)))
         })
         .await?;
     let (successor, token) = rotated?;
-    let account = &principal.account.id;
-    tracing::info!(target: "audit", account, %id, %successor, "an API token was rotated");
-    Ok(signed(app, principal, successor, token, now))
+    Ok(signed(app, &keys, principal, successor, token))
 }
 
 fn too_many() -> ApiError {

@@ -20,10 +20,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{throttle::network, ticket::Approval};
 use crate::{
+    audit::{Entry, Event},
     clock::Timestamp,
     live::Live,
     secret::Secret,
-    store::{Order, Read, Record, StoreError, Table, Tx},
+    store::{KnownTable, Order, Read, Record, StoreError, Table, Tx},
+    sweep::Page,
     token::hash::{self, Kind},
 };
 
@@ -44,11 +46,16 @@ const AT_MOST: usize = 10_000;
 const REMEMBERED: u64 = 2 * LIFETIME;
 
 /// Device grants by the keyed hash of the device code.
-const DEVICES: Table<[u8; 32], Device> = Table::new(40, "device-grants");
+pub(super) const DEVICES: Table<[u8; 32], Device> = Table::new(40, "device-grants");
 /// The device grant of each user code that waits for a decision.
-const CODES: Table<[u8; 32], [u8; 32]> = Table::new(41, "device-user-codes");
+pub(super) const CODES: Table<[u8; 32], [u8; 32]> = Table::new(41, "device-user-codes");
 /// All device grants in the order they were asked for, decided ones too: what is counted and swept.
-const ASKED: Table<(Timestamp, [u8; 32]), Asked> = Table::new(42, "device-requests");
+pub(super) const ASKED: Table<(Timestamp, [u8; 32]), Asked> = Table::new(42, "device-requests");
+
+/// The tables of this module.
+pub(super) fn tables() -> [KnownTable; 3] {
+    [DEVICES.known(), CODES.known(), ASKED.known()]
+}
 
 /// Something that asked to act for a person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,7 +80,7 @@ enum Decision {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Asked {
+pub(super) struct Asked {
     network: u128,
 }
 
@@ -246,7 +253,7 @@ pub fn approve(
     if since < device.created_at {
         return Ok(Decided::Stale);
     }
-    decide(tx, &key, device, Decision::Approved(approval))
+    decide(live, tx, &key, device, Decision::Approved(approval))
 }
 
 /// Denies the device grant that waits under a code.
@@ -260,45 +267,75 @@ pub fn deny(
     now: Timestamp,
 ) -> Result<Decided, StoreError> {
     match find(live, tx, typed, now)? {
-        Some((key, device)) => decide(tx, &key, device, Decision::Denied),
+        Some((key, device)) => decide(live, tx, &key, device, Decision::Denied),
         None => Ok(Decided::Unknown),
     }
 }
 
 fn decide(
+    live: &Live,
     tx: &mut Tx<'_>,
     key: &[u8; 32],
     mut device: Device,
     decision: Decision,
 ) -> Result<Decided, StoreError> {
     CODES.delete(tx, &device.code)?;
+    let event = match decision {
+        Decision::Approved(_) => Event::DeviceApproved,
+        _ => Event::DeviceDenied,
+    };
+    let asked = format!("{}, asked for from {}", device.client(), device.address);
+    live.note(tx, Entry::new(event).detail(asked))?;
     device.decision = decision;
     DEVICES.put(tx, key, &device)?;
     Ok(Decided::Done)
 }
 
-/// Forgets up to `budget` device grants that are long over.
+/// Those asked for so long ago that they are forgotten, oldest first, up to `budget`.
 ///
 /// # Errors
 /// Only of the store.
-pub(crate) fn sweep(tx: &mut Tx<'_>, budget: usize, now: Timestamp) -> Result<(), StoreError> {
-    let oldest: Vec<_> = ASKED
-        .scan(tx, &[], None, Order::Ascending)
-        .take(budget)
-        .collect::<Result<_, _>>()?;
-    for (entry, _) in oldest {
-        if now < asked_at(&entry)?.plus_seconds(REMEMBERED) {
-            break;
+pub(crate) fn look(
+    from: &impl Read,
+    start: Option<&[u8]>,
+    budget: usize,
+    now: Timestamp,
+) -> Result<Page, StoreError> {
+    let mut past = Vec::new();
+    for entry in ASKED.scan(from, &[], start, Order::Ascending).take(budget) {
+        let (key, _) = entry?;
+        if now < asked_at(&key)?.plus_seconds(REMEMBERED) {
+            return Ok(Page { past, next: None });
+        }
+        past.push(key);
+    }
+    let next = past.last().cloned().filter(|_| past.len() == budget);
+    Ok(Page { past, next })
+}
+
+/// Forgets those of them that are long over.
+///
+/// # Errors
+/// Only of the store.
+pub(crate) fn forget(
+    tx: &mut Tx<'_>,
+    entries: &[Vec<u8>],
+    now: Timestamp,
+) -> Result<usize, StoreError> {
+    let mut count = 0;
+    for entry in entries {
+        if now < asked_at(entry)?.plus_seconds(REMEMBERED) {
+            continue;
         }
         let key = entry.last_chunk::<32>().copied();
-        let key = key.ok_or_else(|| ASKED.corrupt(&entry))?;
+        let key = key.ok_or_else(|| ASKED.corrupt(entry))?;
         if let Some(device) = DEVICES.get(tx, &key)? {
             CODES.delete(tx, &device.code)?;
             DEVICES.delete(tx, &key)?;
         }
-        ASKED.delete_at(tx, &entry)?;
+        count += usize::from(ASKED.delete_at(tx, entry)?);
     }
-    Ok(())
+    Ok(count)
 }
 
 fn asked_at(entry: &[u8]) -> Result<Timestamp, StoreError> {

@@ -9,6 +9,7 @@ use omnigent_plugin::Identity;
 use super::{Desk, Established, Guest, Origin, SignInError, SignedIn, establish};
 use crate::{
     account::{self, ACCOUNTS, AccountError, Asserted, IdentityKey, Linking, Rules},
+    audit::{Entry, Event, Scene},
     backend::{CallError, Instance},
     clock::Timestamp,
     id::Uid,
@@ -26,7 +27,7 @@ impl Desk {
         now: Timestamp,
     ) -> Result<SignedIn, SignInError> {
         let asserted = asserted(backend, identity)?;
-        let (live, rules) = (self.live.clone(), rules(backend));
+        let (live, rules) = (self.live.by(guest.scene(now)), rules(backend));
         let lifetimes = self.lifetimes.of(backend);
         let mut origin = origin(backend, &asserted.key, guest);
         origin.session.clone_from(&identity.session);
@@ -38,8 +39,6 @@ impl Desk {
                 establish(&live, tx, &account.uid, origin, &lifetimes, now)
             })
             .await?;
-        let (account, sid) = (established.account.name.as_str(), established.claims.sid);
-        tracing::info!(account, %sid, backend = backend.name(), "signed in");
         Ok(self.hand_out(established))
     }
 
@@ -57,16 +56,24 @@ impl Desk {
         &self,
         backend: &Instance,
         identity: &Identity,
-        now: Timestamp,
+        scene: Scene,
     ) -> Result<Arc<AccountState>, SignInError> {
+        let now = scene.at;
         let key = IdentityFacts::new(backend.name(), identity);
         let asserted = asserted(backend, identity)?;
-        let (live, rules) = (self.live.clone(), rules(backend));
+        let (live, rules) = (self.live.by(scene), rules(backend));
         let account = self
             .store
             .write(move |tx| {
                 let account = account::admit(&live, tx, &rules, &asserted, None, now)?;
-                account::record_login(&live, tx, &account.uid, now)
+                let account = account::record_login(&live, tx, &account.uid, now)?;
+                let accepted = Entry::new(Event::LoginAccepted)
+                    .account(account.uid, account.name.as_str())
+                    .backend(&asserted.key.backend)
+                    .reason("request")
+                    .by_themselves();
+                live.note(tx, accepted)?;
+                Ok::<_, AccountError>(account)
             })
             .await?;
         let found = self.live.accounts.get(&account.uid);
@@ -85,9 +92,10 @@ impl Desk {
         backend: &Instance,
         identity: &Identity,
         uid: Uid,
+        scene: Scene,
     ) -> Result<bool, SignInError> {
         let asserted = asserted(backend, identity)?;
-        let (live, rules) = (self.live.clone(), rules(backend));
+        let (live, rules) = (self.live.by(scene), rules(backend));
         let renewed = self
             .store
             .write(move |tx| {
@@ -114,9 +122,10 @@ impl Desk {
         &self,
         uid: Uid,
         origin: Origin,
-        now: Timestamp,
+        scene: Scene,
     ) -> Result<SignedIn, SignInError> {
-        let live = self.live.clone();
+        let now = scene.at;
+        let live = self.live.by(scene);
         let lifetimes = match self.backends.get(&origin.backend) {
             Some(backend) => self.lifetimes.of(backend),
             None => self.lifetimes.clone(),
@@ -136,6 +145,8 @@ impl Desk {
             refresh_token,
         } = established;
         SignedIn {
+            uid: account.uid,
+            devices: None,
             user_id: account.name.as_str().to_owned(),
             is_admin: account.is_admin,
             sid: claims.sid,
@@ -177,11 +188,6 @@ pub(crate) fn asserted(backend: &Instance, identity: &Identity) -> Result<Assert
         .flatten()
         .find(|name| account::is_reserved(name))
     {
-        tracing::warn!(
-            target: "audit",
-            backend = backend.name(),
-            "the backend asserted a reserved identity"
-        );
         return Err(SignInError::Account(AccountError::Reserved(
             name.to_lowercase(),
         )));

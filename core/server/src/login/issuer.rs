@@ -10,7 +10,7 @@ use crate::{
     account::{IDENTITIES, IdentityKey},
     id::{LoginId, Uid},
     live::Live,
-    store::{Key, Order, StoreError, Table, Tx},
+    store::{Key, Order, Read, StoreError, Table, Tx},
 };
 
 /// The account of each login that rests on a session at an issuer. An entry outlives its login
@@ -103,29 +103,12 @@ pub fn end_by_issuer(
     Ok(count)
 }
 
-/// Removes entries whose login is gone among the next `budget`, and says where to go on from.
+/// Whether the login of an entry, given by its encoded key and value, is there.
 ///
 /// # Errors
 /// Only of the store.
-pub(crate) fn sweep(
-    tx: &mut Tx<'_>,
-    from: Option<Vec<u8>>,
-    budget: usize,
-) -> Result<Option<Vec<u8>>, StoreError> {
-    let page: Vec<_> = ISSUER_SESSIONS
-        .scan(tx, &[], from.as_deref(), Order::Ascending)
-        .take(budget)
-        .collect::<Result<_, _>>()?;
-    let full = page.len() == budget;
-    let mut last = None;
-    for (entry, uid) in page {
-        let sid = sid_of(&entry)?;
-        if !LOGINS.contains(tx, &(uid, sid))? {
-            ISSUER_SESSIONS.delete_at(tx, &entry)?;
-        }
-        last = Some(entry);
-    }
-    Ok(last.filter(|_| full))
+pub(crate) fn has_login(from: &impl Read, uid: &Uid, entry: &[u8]) -> Result<bool, StoreError> {
+    LOGINS.contains(from, &(*uid, sid_of(entry)?))
 }
 
 fn sid_of(entry: &[u8]) -> Result<LoginId, StoreError> {

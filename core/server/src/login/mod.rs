@@ -10,22 +10,24 @@
 pub mod conversation;
 mod desk;
 pub mod device;
+mod ending;
 mod entry;
+mod guesses;
 mod issuer;
 mod outcome;
+mod record;
 pub mod throttle;
 pub mod ticket;
 
-use serde::{Deserialize, Serialize};
-
 use crate::{
     account::{self, Account, AccountError},
+    audit::{Entry, Event},
     backend::Instance,
     clock::Timestamp,
-    id::{GrantId, LoginId, TokenId, Uid},
+    id::{LoginId, TokenId, Uid},
     live::Live,
     secret::Secret,
-    store::{Order, Read, Record, StoreError, Table, Tx},
+    store::{KnownTable, Order, Read, StoreError, Table, Tx},
     token::{
         Claims, Scopes, TokenUse,
         grant::{self, NewGrant},
@@ -34,35 +36,24 @@ use crate::{
 
 pub(crate) use desk::Waiting;
 pub use desk::{Away, Desk};
+pub use ending::{EndedAll, end_everything};
 pub(crate) use entry::origin;
-pub(crate) use issuer::sweep as sweep_issuer_sessions;
+pub(crate) use issuer::has_login;
 pub use issuer::{ISSUER_SESSIONS, end_by_issuer};
 pub use outcome::{Guest, Progress, ReturnError, SignInError, SignedIn, Visit};
+pub use record::Login;
+pub use throttle::familiar;
 
 /// Logins by account and id.
 pub const LOGINS: Table<(Uid, LoginId), Login> = Table::new(4, "logins");
 
-/// A signed-in stay on one device.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Login {
-    /// When it began.
-    pub created_at: Timestamp,
-    /// When it ends by itself.
-    pub expires_at: Timestamp,
-    /// The backend that vouched (`provider` claim names its plugin).
-    pub backend: String,
-    /// The identity it was vouched for with: issuer and subject.
-    pub identity: (String, String),
-    /// Where from.
-    pub address: String,
-    /// What the client called itself, cut to 256 characters.
-    pub user_agent: String,
-    /// The grant that refreshes it, if the client asked for one.
-    pub grant: Option<GrantId>,
-}
-
-impl Record for Login {
-    const VERSION: u8 = 1;
+/// The tables of this module.
+pub(crate) fn tables() -> Vec<KnownTable> {
+    let mut all = vec![LOGINS.known(), ISSUER_SESSIONS.known()];
+    all.extend(ticket::tables());
+    all.extend(device::tables());
+    all.push(throttle::SAVED.known());
+    all
 }
 
 /// Where a login comes from and who vouched.
@@ -176,6 +167,7 @@ fn begin(
     lifetimes: &Lifetimes,
     now: Timestamp,
 ) -> Result<Established, AccountError> {
+    let client_id = origin.client_id.clone();
     let access = match scope {
         None => lifetimes.access,
         Some(_) => lifetimes.refreshed.min(lifetimes.grant),
@@ -230,8 +222,15 @@ fn begin(
             .take(256)
             .collect(),
         grant,
+        client_id,
     };
     LOGINS.put(tx, &(*uid, sid), &login)?;
+    let accepted = Entry::new(Event::LoginAccepted)
+        .account(*uid, account.name.as_str())
+        .login(&sid)
+        .backend(&login.backend)
+        .by_themselves();
+    live.note(tx, accepted)?;
     Ok(Established {
         account,
         claims,
@@ -247,12 +246,25 @@ pub fn end(live: &Live, tx: &mut Tx<'_>, uid: &Uid, sid: &LoginId) -> Result<boo
     let Some(login) = LOGINS.get(tx, &(*uid, *sid))? else {
         return Ok(false);
     };
+    finish(live, tx, uid, sid, &login)?;
+    let ended = Entry::new(Event::LoginEnded).login(sid);
+    live.note_of(tx, uid, ended.backend(&login.backend))?;
+    Ok(true)
+}
+
+fn finish(
+    live: &Live,
+    tx: &mut Tx<'_>,
+    uid: &Uid,
+    sid: &LoginId,
+    login: &Login,
+) -> Result<(), StoreError> {
     LOGINS.delete(tx, &(*uid, *sid))?;
     live.revoke(tx, *sid.as_bytes(), Some(login.expires_at))?;
     if let Some(grant) = login.grant {
         grant::forget(tx, &grant)?;
     }
-    Ok(true)
+    Ok(())
 }
 
 /// Ends all logins of the account but `keep`. Says how many.
@@ -269,9 +281,13 @@ pub fn end_all(
     let mut ended = 0;
     for (sid, login) in list(tx, uid)? {
         if keep != Some(&sid) {
-            end(live, tx, uid, &sid)?;
+            finish(live, tx, uid, &sid, &login)?;
             ended += usize::from(now < login.expires_at);
         }
+    }
+    if ended > 0 {
+        let all = Entry::new(Event::LoginEnded).count(ended as u64);
+        live.note_of(tx, uid, all)?;
     }
     Ok(ended)
 }
@@ -290,46 +306,10 @@ pub fn list(from: &impl Read, uid: &Uid) -> Result<Vec<(LoginId, Login)>, StoreE
         .collect()
 }
 
-/// Removes expired logins among the next `budget` stored ones, and says where to go on from
-/// (`None`: the end was reached).
-///
-/// # Errors
-/// Only of the store.
-pub fn sweep(
-    tx: &mut Tx<'_>,
-    from: Option<Vec<u8>>,
-    budget: usize,
-    now: Timestamp,
-) -> Result<Option<Vec<u8>>, StoreError> {
-    let page: Vec<_> = LOGINS
-        .scan(tx, &[], from.as_deref(), Order::Ascending)
-        .take(budget)
-        .collect::<Result<_, _>>()?;
-    let full = page.len() == budget;
-    let mut last = None;
-    for (key, login) in page {
-        if login.expires_at <= now {
-            let uid = Uid::from_bytes(first_half(&key)?);
-            LOGINS.delete(tx, &(uid, login_id(&key)?))?;
-            if let Some(grant) = login.grant {
-                grant::forget(tx, &grant)?;
-            }
-        }
-        last = Some(key);
-    }
-    Ok(last.filter(|_| full))
-}
-
 fn login_id(key: &[u8]) -> Result<LoginId, StoreError> {
     let half = key
         .get(16..32)
         .and_then(|half| <[u8; 16]>::try_from(half).ok());
     half.map(LoginId::from_bytes)
-        .ok_or_else(|| LOGINS.corrupt(key))
-}
-
-fn first_half(key: &[u8]) -> Result<[u8; 16], StoreError> {
-    key.first_chunk::<16>()
-        .copied()
         .ok_or_else(|| LOGINS.corrupt(key))
 }

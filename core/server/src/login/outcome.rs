@@ -7,8 +7,10 @@ use omnigent_plugin::Form;
 use super::{conversation::TooMany, throttle::Throttled};
 use crate::{
     account::AccountError,
+    audit::{Scene, Who},
     backend::CallError,
-    id::{ConversationId, LoginId},
+    clock::Timestamp,
+    id::{ConversationId, LoginId, RequestId, Uid},
     secret::Secret,
     store::StoreError,
 };
@@ -22,11 +24,30 @@ pub struct Guest {
     pub user_agent: String,
     /// A client that wants to refresh names itself.
     pub client_id: Option<String>,
+    /// The marks of accounts that this browser signed in to before, as it sent them.
+    pub devices: Option<String>,
+    /// The request they came with.
+    pub request: Option<RequestId>,
+}
+
+impl Guest {
+    /// What happens on behalf of somebody who has not shown yet who they are.
+    pub fn scene(&self, at: Timestamp) -> Scene {
+        Scene {
+            address: Some(self.address),
+            request: self.request,
+            agent: Some(self.user_agent.as_str().into())
+                .filter(|agent: &Box<str>| !agent.is_empty()),
+            ..Scene::system(at).done_by(Who::Nobody)
+        }
+    }
 }
 
 /// A login, ready to be handed out.
 #[derive(Debug)]
 pub struct SignedIn {
+    /// The account.
+    pub uid: Uid,
     /// The account's name.
     pub user_id: String,
     /// May administer.
@@ -39,6 +60,8 @@ pub struct SignedIn {
     pub expires_in: u64,
     /// For clients that asked for one.
     pub refresh_token: Option<Secret<String>>,
+    /// What this browser is to keep of the accounts it signed in to, when that has changed.
+    pub devices: Option<String>,
 }
 
 /// Where a sign-in stands.
@@ -82,6 +105,33 @@ pub enum SignInError {
     /// The store cannot tell.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl SignInError {
+    /// What it is called where sign-ins are counted.
+    pub(super) const fn result(&self) -> &'static str {
+        match self {
+            Self::Denied => "denied",
+            Self::Refused(_) => "refused",
+            Self::Expired => "expired",
+            Self::Throttled(_) => "throttled",
+            Self::Busy => "busy",
+            Self::NoBackend => "no_backend",
+            Self::Unavailable(_) => "unavailable",
+            Self::Account(_) => "not_admitted",
+            Self::Store(_) => "store_error",
+        }
+    }
+
+    /// Why, in a word, of somebody a backend vouches for.
+    pub(crate) const fn word(&self) -> &'static str {
+        match self {
+            Self::Account(error) => error.word(),
+            Self::Denied => "account disabled",
+            Self::Unavailable(_) => "not a sound identity",
+            _ => "cannot tell",
+        }
+    }
 }
 
 impl From<AccountError> for SignInError {

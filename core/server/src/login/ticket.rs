@@ -15,11 +15,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{Origin, throttle::network};
 use crate::{
+    audit::{Entry, Event},
     clock::Timestamp,
     id::Uid,
     live::Live,
     secret::Secret,
-    store::{Order, Read, Record, StoreError, Table, Tx},
+    store::{KnownTable, Order, Read, Record, StoreError, Table, Tx},
     token::hash::{self, Kind},
 };
 
@@ -33,7 +34,12 @@ const AT_MOST: usize = 4096;
 /// Open tickets by the keyed hash of the secret they are polled with.
 pub const TICKETS: Table<[u8; 32], Ticket> = Table::new(26, "tickets");
 /// The ticket of each link code.
-const CODES: Table<[u8; 32], [u8; 32]> = Table::new(27, "ticket-codes");
+pub(super) const CODES: Table<[u8; 32], [u8; 32]> = Table::new(27, "ticket-codes");
+
+/// The tables of this module.
+pub(super) fn tables() -> [KnownTable; 2] {
+    [TICKETS.known(), CODES.known()]
+}
 
 /// A command line that waits for its person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,7 +82,12 @@ impl Record for [u8; 32] {
 impl Ticket {
     /// Whether it is worth nothing any more.
     pub fn is_over(&self, now: Timestamp) -> bool {
-        now >= self.created_at.plus_seconds(LIFETIME)
+        now >= self.ends_at()
+    }
+
+    /// From when on it is worth nothing.
+    pub fn ends_at(&self) -> Timestamp {
+        self.created_at.plus_seconds(LIFETIME)
     }
 
     /// Where a login by it comes from.
@@ -205,6 +216,12 @@ pub fn decide(
         return Ok(false);
     };
     CODES.delete(tx, &ticket.code)?;
+    let event = match approval {
+        Some(_) => Event::CliApproved,
+        None => Event::CliDenied,
+    };
+    let asked = format!("asked for from {}", ticket.address);
+    live.note(tx, Entry::new(event).detail(asked))?;
     if approval.is_some() {
         ticket.approved = approval;
         TICKETS.put(tx, &key, &ticket)?;
@@ -212,6 +229,14 @@ pub fn decide(
         TICKETS.delete(tx, &key)?;
     }
     Ok(true)
+}
+
+/// Deletes what leads from a ticket's link to it.
+///
+/// # Errors
+/// Only of the store.
+pub(crate) fn forget_code(tx: &mut Tx<'_>, ticket: &Ticket) -> Result<(), StoreError> {
+    CODES.delete(tx, &ticket.code).map(drop)
 }
 
 /// What a poll finds.

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     clock::Timestamp,
     id::{AgentId, SessionId, Uid},
-    store::{Order, Read, Record, StoreError, Table, Tx},
+    store::{KnownTable, Order, Read, Record, StoreError, Table, Tx},
 };
 
 pub use list::{Direction, Filter, Page, Query, SortBy, list};
@@ -39,6 +39,17 @@ pub const BY_UPDATE: Table<(Uid, Timestamp, SessionId), ()> = Table::new(22, "se
 pub const SHARED_WITH: Table<(Uid, Timestamp, SessionId), Place> = Table::new(23, "shared-with");
 /// Levels by session and grantee.
 pub const PERMISSIONS: Table<(SessionId, Grantee), u64> = Table::new(24, "permissions");
+
+/// The tables of this module.
+pub(crate) fn tables() -> Vec<KnownTable> {
+    vec![
+        SESSIONS.known(),
+        PLACES.known(),
+        BY_UPDATE.known(),
+        SHARED_WITH.known(),
+        PERMISSIONS.known(),
+    ]
+}
 
 /// A session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -48,6 +48,12 @@ pub enum StoreError {
     /// A backup to be imported is cut short, altered or not one of ours, or the store is not empty.
     #[error("this backup cannot be imported: {0}")]
     Import(String),
+    /// A snapshot is being read already.
+    #[error("a backup or an export is being made already; wait until it is done")]
+    SnapshotTaken,
+    /// So much was written meanwhile that the snapshot cannot be read to its end.
+    #[error("too much was written while the backup was being made; try again, onto a faster disk")]
+    SnapshotLost,
     /// The engine below failed to read or write.
     #[error("the storage engine failed ({0}); check the disk, then restart the server")]
     Engine(String),
@@ -120,4 +126,5 @@ pub enum OpenError {
 }
 
 /// What the operator does about it.
-const RESTORE: &str = "move the directory aside and restore a backup into a new one (docs/operations.md, \"Restore\")";
+const RESTORE: &str = "stop the server and restore a backup with `omnigent restore FILE --force`, which keeps what is there \
+     (docs/operations.md, \"Backup and restore\")";

@@ -16,9 +16,12 @@ use parking_lot::Mutex;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::{
-    OpenError, Reader, StoreError, Tx,
+    Books, Key, OpenError, Reader, Record, StoreError, Table, Tx,
     engine::Engine,
+    ledger::Ledger,
     open::{self, Opened},
+    reserve::Reserve,
+    stats::{Counters, Stats, Writing, disk},
     writer::{self, Job, Writer},
 };
 
@@ -63,6 +66,8 @@ struct Inner {
     threads: Mutex<Vec<JoinHandle<()>>>,
     dir: PathBuf,
     opened_at_size: u64,
+    queue_length: usize,
+    counters: Arc<Counters>,
 }
 
 impl Store {
@@ -80,15 +85,19 @@ impl Store {
         } = open::open(dir, options.cache, options.prove)?;
         let data = Arc::new(data);
         let initialised = Arc::new(AtomicBool::new(ledger.mark.initialised));
-        let writer = Writer {
+        let counters = Counters::new(&ledger);
+        let mut writer = Writer {
             data: Arc::clone(&data),
             ledger,
             high_water,
             initialised: Arc::clone(&initialised),
             dir: dir.into(),
             reserve: options.reserve,
+            set_aside: Reserve::of(dir),
+            counters: Arc::clone(&counters),
             broken: false,
         };
+        writer.room();
         let (queue, jobs) = mpsc::channel();
         let mut threads = vec![spawn(dir, "store-write", move || writer.work(&jobs))?];
         if !proven {
@@ -111,6 +120,8 @@ impl Store {
             threads: Mutex::new(threads),
             dir: dir.into(),
             opened_at_size: size,
+            queue_length: options.queue,
+            counters,
         })))
     }
 
@@ -166,6 +177,34 @@ impl Store {
         answer.recv().map_err(|_| StoreError::Closed)?
     }
 
+    /// The books of `table`, at a moment at which every hook of what they count has run
+    /// ([`Tx::on_commit`]): what memory holds of the table is then all of it.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`], [`StoreError::Closed`].
+    pub async fn books<K: Key + ?Sized, V: Record>(
+        &self,
+        table: Table<K, V>,
+    ) -> Result<Books, StoreError> {
+        let place = Arc::clone(&self.0.places)
+            .try_acquire_owned()
+            .map_err(|_| StoreError::Busy)?;
+        let (reply, answer) = oneshot::channel();
+        let (table, dir) = (table.id(), self.0.dir.clone());
+        let look = move |ledger: &Ledger| {
+            let ids = u16::from_be_bytes([table, 0])..=u16::from_be_bytes([table, u8::MAX]);
+            let tallies = ledger.tallies.range(ids);
+            let tallies = tallies.map(|(id, (tally, _))| (*id, *tally)).collect();
+            drop(reply.send(Books {
+                table,
+                tallies,
+                dir,
+            }));
+        };
+        self.0.enqueue(writer::look(look, place))?;
+        answer.await.map_err(|_| StoreError::Closed)
+    }
+
     /// Runs `f` on a thread that may block.
     ///
     /// # Errors
@@ -192,6 +231,29 @@ impl Store {
     /// Whether somebody has claimed this server: [`Tx::mark_initialised`].
     pub fn initialised(&self) -> bool {
         self.0.initialised.load(Ordering::Acquire)
+    }
+
+    /// Whether it takes writes.
+    pub fn writing(&self) -> Writing {
+        self.0.counters.stats().writing
+    }
+
+    /// How large it is and how it is doing. Asks the file system for the sizes of a few files, and
+    /// walks nothing.
+    pub fn stats(&self) -> Stats {
+        let inner = &*self.0;
+        let waiting = inner
+            .queue_length
+            .saturating_sub(inner.places.available_permits());
+        let free = rustix::fs::statvfs(&inner.dir)
+            .map_or(0, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+        Stats {
+            disk: disk(&inner.dir),
+            free,
+            waiting: u64::try_from(waiting).unwrap_or(u64::MAX),
+            has_snapshot: inner.reader.engine.watch.is_on(),
+            ..inner.counters.stats()
+        }
     }
 
     /// Returns when damage is found in what was still being proven after opening; else never.

@@ -13,6 +13,7 @@
 //! holds database and high-water file together, `verify` proves the records against the books, `load` reads
 //! whole tables for the start, proof included.
 
+mod brief;
 mod engine;
 mod error;
 mod handle;
@@ -24,6 +25,9 @@ mod open;
 mod portable;
 mod read;
 mod record;
+mod reserve;
+mod snapshot;
+mod stats;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -31,11 +35,15 @@ mod tx;
 mod verify;
 mod writer;
 
+pub use brief::Books;
 pub use error::{OpenError, StoreError};
 pub use handle::{Options, Store};
 pub use key::Key;
-pub use portable::{export, import};
+pub use open::{Claim, claim, wait_released};
+pub use portable::{Exporter, Filler, Item, MAX_LINE, Parser, Portable, copy};
 pub use read::{Entry, Order, Read, Reader};
 pub use record::{MAX_KEY, MAX_RECORD, Record};
-pub use table::Table;
+pub use snapshot::Snapshot;
+pub use stats::{FLUSH_BOUNDS, Stats, Writing, disk};
+pub use table::{KnownTable, Table};
 pub use tx::Tx;

@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use rustix::fs::FlockOperation;
+
 use super::{
     engine::{self, DATA, Engine},
     error::OpenError,
@@ -174,6 +176,51 @@ fn high_water(dir: &Path) -> Result<HighWater, OpenError> {
             cause: error.to_string(),
         },
     })
+}
+
+/// Nobody opens the store in this folder while it lives.
+#[derive(Debug)]
+pub struct Claim {
+    _file: fs::File,
+}
+
+/// Keeps everybody from opening the store in `dir`; nothing when there is none.
+///
+/// # Errors
+/// [`OpenError::Locked`] when somebody has it open; [`OpenError::Io`].
+pub fn claim(dir: &Path) -> Result<Option<Claim>, OpenError> {
+    let io = |error: std::io::Error| OpenError::Io {
+        dir: dir.into(),
+        cause: error.to_string(),
+    };
+    let file = match fs::File::open(HighWater::path(dir)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io(error)),
+    };
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(Claim { _file: file })),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::Locked(dir.into())),
+        Err(error) => Err(io(error.into())),
+    }
+}
+
+/// Waits a little until this process has let go of a store that it closed: then its folder can be
+/// moved.
+///
+/// # Errors
+/// [`OpenError::Locked`].
+pub fn wait_released(dir: &Path) -> Result<(), OpenError> {
+    for _ in 0..300 {
+        let Ok(file) = fs::File::open(dir.join(DATA)) else {
+            return Ok(());
+        };
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(Duration::from_millis(10)),
+            _ => return Ok(()),
+        }
+    }
+    Err(OpenError::Locked(dir.into()))
 }
 
 /// Makes the directory, for its owner only.

@@ -1,23 +1,27 @@
-//! The logical backup: JSON lines that any later store, on any engine, can read back.
+//! The logical export: JSON lines that any later store, on any engine, can read back.
 //!
 //! `{"omnigent":"store","schema":1,"initialised":true}`, one `{"table":1,"key":"<hex>",
 //! "version":1,"payload":"<base64>"}` per record, `{"records":2,"digest":"<hex>"}`.
-
-use std::io::{self, BufRead, Seek, Write};
+//!
+//! **Invariant:** what comes out is a [`Snapshot`]; what goes in is checked line by line and as a
+//! whole, and a store that was filled only in part is never opened by a server ([`Filler`]).
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Store, StoreError,
-    highwater::Mark,
-    ledger::{META, SCHEMA, Tally},
+    Snapshot, Store, StoreError,
+    ledger::{SCHEMA, Tally},
     read::{Order, Read},
     record::{self, MAX_KEY, MAX_RECORD, Sound},
 };
 
-/// Records imported per transaction.
-const CHUNK: usize = 500;
+/// Records, and bytes of them, imported per transaction.
+const CHUNK: usize = 4000;
+const CHUNK_BYTES: usize = 4 << 20;
+
+/// The longest line: a record in base64, a key in hexadecimal, and some.
+pub const MAX_LINE: usize = 2 * MAX_RECORD + 2 * MAX_KEY + 1024;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,136 +47,176 @@ struct Trailer {
     digest: String,
 }
 
-/// Writes every record to `out` and returns how many. Consistent when `from` is a transaction
-/// (writes wait meanwhile) or nobody else writes.
-///
-/// # Errors
-/// Those of reading; [`StoreError::Engine`] when `out` fails.
-pub fn export(from: &impl Read, out: &mut impl Write) -> Result<u64, StoreError> {
-    let meta = from.get(&META)?.unwrap_or_default();
-    let mark: Option<Mark> =
-        Sound::check(&META, &meta).and_then(|sound| postcard::from_bytes(sound.payload).ok());
-    let initialised = mark.is_some_and(|mark| mark.initialised);
-    write_line(
-        out,
-        &Header {
-            omnigent: "store".into(),
-            schema: SCHEMA,
-            initialised,
-        },
-    )?;
-    let mut tally = Tally::default();
-    for entry in from.range(vec![1]..vec![u8::MAX], Order::Ascending) {
-        let (key, bytes) = entry?;
-        let (Some((&table, rest)), Some(sound)) = (key.split_first(), Sound::check(&key, &bytes))
+/// A snapshot as lines of text.
+#[derive(Debug)]
+pub struct Exporter {
+    snapshot: Snapshot,
+    without: Vec<u8>,
+    tally: Tally,
+    stage: Stage,
+}
+
+#[derive(Debug, PartialEq)]
+enum Stage {
+    Header,
+    Records,
+    Over,
+}
+
+impl Exporter {
+    /// Of all tables but those in `without`.
+    pub fn new(snapshot: Snapshot, without: &[u8]) -> Self {
+        Self {
+            snapshot,
+            without: without.to_vec(),
+            tally: Tally::default(),
+            stage: Stage::Header,
+        }
+    }
+
+    /// The snapshot it is made of.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// The next lines, nothing after the last. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError::SnapshotLost`], [`StoreError::Corrupt`].
+    pub fn lines(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut out = Vec::new();
+        match self.stage {
+            Stage::Over => return Ok(None),
+            Stage::Header => {
+                let header = Header {
+                    omnigent: "store".into(),
+                    schema: SCHEMA,
+                    initialised: self.snapshot.initialised(),
+                };
+                write_line(&mut out, &header)?;
+                self.stage = Stage::Records;
+            }
+            Stage::Records => match self.snapshot.next()? {
+                Some(records) => {
+                    for (key, bytes) in records {
+                        self.record(&mut out, &key, &bytes)?;
+                    }
+                }
+                None => {
+                    let trailer = Trailer {
+                        records: self.tally.count,
+                        digest: format!("{:016x}", self.tally.digest),
+                    };
+                    write_line(&mut out, &trailer)?;
+                    self.stage = Stage::Over;
+                }
+            },
+        }
+        Ok(Some(out))
+    }
+
+    fn record(&mut self, out: &mut Vec<u8>, key: &[u8], bytes: &[u8]) -> Result<(), StoreError> {
+        let (Some((&table, rest)), Some(sound)) = (key.split_first(), Sound::check(key, bytes))
         else {
             return Err(StoreError::Corrupt {
                 table: "?".into(),
                 key: hex::encode(key),
             });
         };
-        tally.add(sound.sum);
-        let (key, payload) = (hex::encode(rest), STANDARD.encode(sound.payload));
-        write_line(
-            out,
-            &Line {
-                table,
-                key,
-                version: sound.version,
-                payload,
-            },
-        )?;
-    }
-    write_line(
-        out,
-        &Trailer {
-            records: tally.count,
-            digest: format!("{:016x}", tally.digest),
-        },
-    )?;
-    out.flush()
-        .map_err(|error| StoreError::Engine(error.to_string()))?;
-    Ok(tally.count)
-}
-
-/// Reads an export into an empty store and returns the number of records. The whole of `input` is
-/// checked before the first record is written.
-///
-/// # Errors
-/// [`StoreError::Import`], and those of writing.
-pub fn import(store: &Store, input: &mut (impl BufRead + Seek)) -> Result<u64, StoreError> {
-    if store
-        .reader()
-        .range(vec![1]..vec![u8::MAX], Order::Ascending)
-        .next()
-        .is_some()
-    {
-        return Err(StoreError::Import(
-            "the store to import into is not empty".into(),
-        ));
-    }
-    let start = input.stream_position().map_err(|error| bad(&error))?;
-    let (_, records) = walk(input, |_, _| Ok(()))?;
-    input
-        .seek(io::SeekFrom::Start(start))
-        .map_err(|error| bad(&error))?;
-    let mut chunk = Vec::with_capacity(CHUNK);
-    let (initialised, _) = walk(input, |key, bytes| {
-        chunk.push((key, bytes));
-        if chunk.len() < CHUNK {
-            Ok(())
-        } else {
-            put(store, std::mem::take(&mut chunk))
+        if self.without.contains(&table) {
+            return Ok(());
         }
-    })?;
-    put(store, chunk)?;
-    if initialised {
-        store.write_blocking(|tx| {
-            tx.mark_initialised();
-            Ok::<_, StoreError>(())
-        })?;
+        self.tally.add(sound.sum);
+        let line = Line {
+            table,
+            key: hex::encode(rest),
+            version: sound.version,
+            payload: STANDARD.encode(sound.payload),
+        };
+        write_line(out, &line)
     }
-    Ok(records)
 }
 
-fn put(store: &Store, chunk: Vec<(Vec<u8>, Vec<u8>)>) -> Result<(), StoreError> {
-    store.write_blocking(|tx| {
-        chunk
-            .into_iter()
-            .try_for_each(|(key, bytes)| tx.set(key, Some(bytes)).map(|_| ()))
-    })
+/// What a line of an export says.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Item {
+    /// The first one: whether the store was initialised.
+    Begin {
+        /// See [`Store::initialised`].
+        initialised: bool,
+    },
+    /// A record.
+    Record(Portable),
+    /// The last one: everything was there and unaltered.
+    End {
+        /// How many records there were.
+        records: u64,
+    },
 }
 
-/// Shows every record to `take`; returns the header's flag and the number of records.
-fn walk(
-    input: &mut impl BufRead,
-    mut take: impl FnMut(Vec<u8>, Vec<u8>) -> Result<(), StoreError>,
-) -> Result<(bool, u64), StoreError> {
-    let mut lines = input.lines();
-    let mut next = || {
-        lines
-            .next()
-            .ok_or_else(|| bad("it is cut short"))?
-            .map_err(|error| bad(&error))
-    };
-    let header: Header = serde_json::from_str(&next()?)
-        .map_err(|_| bad("it is not an export of an omnigent store"))?;
-    if header.schema > SCHEMA {
-        return Err(bad("it was made by a newer server"));
+/// A record on its way from one store to another.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Portable {
+    key: Vec<u8>,
+    bytes: Vec<u8>,
+}
+
+impl Portable {
+    /// The table it is of.
+    pub fn table(&self) -> u8 {
+        self.key.first().copied().unwrap_or_default()
     }
-    let mut tally = Tally::default();
-    loop {
-        let text = next()?;
-        if let Ok(trailer) = serde_json::from_str::<Trailer>(&text) {
-            let digest = format!("{:016x}", tally.digest);
-            let whole = trailer.records == tally.count && trailer.digest == digest;
-            return if whole {
-                Ok((header.initialised, tally.count))
-            } else {
-                Err(bad("its records do not add up"))
-            };
+
+    /// Whether `table` knows how to read it.
+    pub fn is_of(&self, table: &super::KnownTable) -> bool {
+        table.id == self.table() && (table.decodes)(&self.key, &self.bytes)
+    }
+}
+
+/// Reads an export line by line.
+#[derive(Debug, Default)]
+pub struct Parser {
+    tally: Tally,
+    has_begun: bool,
+    is_over: bool,
+}
+
+impl Parser {
+    /// What the next line says.
+    ///
+    /// # Errors
+    /// [`StoreError::Import`].
+    pub fn line(&mut self, text: &[u8]) -> Result<Item, StoreError> {
+        if self.is_over {
+            return Err(bad("there is more after its end"));
         }
-        let line: Line = serde_json::from_str(&text).map_err(|error| bad(&error))?;
+        if !self.has_begun {
+            let header: Header = serde_json::from_slice(text)
+                .map_err(|_| bad("it is not an export of an omnigent store"))?;
+            if header.omnigent != "store" {
+                return Err(bad("it is not an export of an omnigent store"));
+            }
+            if header.schema > SCHEMA {
+                return Err(bad("it was made by a newer server"));
+            }
+            self.has_begun = true;
+            return Ok(Item::Begin {
+                initialised: header.initialised,
+            });
+        }
+        // The commoner kind first: a record's line is no trailer, and the reverse.
+        if text.starts_with(b"{\"records\"") {
+            let trailer: Trailer = serde_json::from_slice(text).map_err(|error| bad(&error))?;
+            let digest = format!("{:016x}", self.tally.digest);
+            if trailer.records != self.tally.count || trailer.digest != digest {
+                return Err(bad("its records do not add up"));
+            }
+            self.is_over = true;
+            return Ok(Item::End {
+                records: trailer.records,
+            });
+        }
+        let line: Line = serde_json::from_slice(text).map_err(|error| bad(&error))?;
         let mut key = vec![line.table];
         key.extend(hex::decode(&line.key).map_err(bad)?);
         let payload = STANDARD
@@ -182,17 +226,105 @@ fn walk(
         if !(1..u8::MAX).contains(&line.table) || key.len() > MAX_KEY || bytes.len() > MAX_RECORD {
             return Err(bad("a record of it is out of bounds"));
         }
-        tally.add(record::stored_sum(&bytes).unwrap_or_default());
-        take(key, bytes)?;
+        self.tally
+            .add(record::stored_sum(&bytes).unwrap_or_default());
+        Ok(Item::Record(Portable { key, bytes }))
+    }
+
+    /// Whether the last line was the end.
+    pub fn is_over(&self) -> bool {
+        self.is_over
     }
 }
 
-fn write_line(out: &mut impl Write, line: &impl Serialize) -> Result<(), StoreError> {
-    let mut text =
-        serde_json::to_vec(line).map_err(|error| StoreError::Engine(error.to_string()))?;
-    text.push(b'\n');
-    out.write_all(&text)
-        .map_err(|error| StoreError::Engine(error.to_string()))
+/// Fills an empty store. When anything fails, what is there by then is to be thrown away: no
+/// server may open it.
+#[derive(Debug)]
+pub struct Filler<'s> {
+    store: &'s Store,
+    chunk: Vec<Portable>,
+    bytes: usize,
+}
+
+impl<'s> Filler<'s> {
+    /// # Errors
+    /// [`StoreError::Import`] when the store is not empty.
+    pub fn new(store: &'s Store) -> Result<Self, StoreError> {
+        let reader = store.reader();
+        let mut records = reader.range(vec![1]..vec![u8::MAX], Order::Ascending);
+        if records.next().is_some() {
+            return Err(bad("the store to import into is not empty"));
+        }
+        drop(records);
+        Ok(Self {
+            store,
+            chunk: Vec::new(),
+            bytes: 0,
+        })
+    }
+
+    /// Puts a record in, by and by.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn put(&mut self, record: Portable) -> Result<(), StoreError> {
+        self.bytes += record.bytes.len();
+        self.chunk.push(record);
+        if self.chunk.len() >= CHUNK || self.bytes >= CHUNK_BYTES {
+            self.write()?;
+        }
+        Ok(())
+    }
+
+    /// Puts in what is left, and the mark.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn finish(mut self, initialised: bool) -> Result<(), StoreError> {
+        self.write()?;
+        if initialised {
+            self.store.write_blocking(|tx| {
+                tx.mark_initialised();
+                Ok::<_, StoreError>(())
+            })?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self) -> Result<(), StoreError> {
+        self.bytes = 0;
+        let chunk = std::mem::take(&mut self.chunk);
+        self.store.write_blocking(|tx| {
+            let mut put = |record: Portable| tx.set(record.key, Some(record.bytes)).map(drop);
+            chunk.into_iter().try_for_each(&mut put)
+        })
+    }
+}
+
+/// Copies everything of one store into another one that is empty: the way out of a data file that
+/// has grown. Says how many records.
+///
+/// # Errors
+/// Those of reading and writing.
+pub fn copy(from: &Store, to: &Store) -> Result<u64, StoreError> {
+    let mut snapshot = from.snapshot_blocking()?;
+    let mut filler = Filler::new(to)?;
+    let mut records = 0;
+    while let Some(found) = snapshot.next()? {
+        for (key, bytes) in found {
+            records += 1;
+            filler.put(Portable { key, bytes })?;
+        }
+    }
+    filler.finish(snapshot.initialised())?;
+    Ok(records)
+}
+
+fn write_line(out: &mut Vec<u8>, line: &impl Serialize) -> Result<(), StoreError> {
+    serde_json::to_writer(&mut *out, line)
+        .map_err(|error| StoreError::Engine(error.to_string()))?;
+    out.push(b'\n');
+    Ok(())
 }
 
 fn bad(why: impl ToString) -> StoreError {

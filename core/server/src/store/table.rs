@@ -3,6 +3,7 @@
 use std::{fmt, marker::PhantomData, ops::Range};
 
 use super::{
+    brief::Brief,
     error::StoreError,
     key::Key,
     load,
@@ -18,6 +19,23 @@ pub struct Table<K: ?Sized, V> {
     types: PhantomData<fn(&K) -> V>,
 }
 
+/// A table as far as moving its records goes: its id, its name, and whether it can read one.
+#[derive(Clone, Copy)]
+pub struct KnownTable {
+    /// Its id.
+    pub id: u8,
+    /// Its name, for people.
+    pub name: &'static str,
+    /// Whether these stored bytes, under this full key, are a record of it.
+    pub(super) decodes: fn(&[u8], &[u8]) -> bool,
+}
+
+impl fmt::Debug for KnownTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KnownTable({} {})", self.id, self.name)
+    }
+}
+
 impl<K: Key + ?Sized, V: Record> Table<K, V> {
     /// The table `id` (1 to 254, for ever the same; 0 is the store's own). `name` is for messages.
     pub const fn new(id: u8, name: &'static str) -> Self {
@@ -29,12 +47,32 @@ impl<K: Key + ?Sized, V: Record> Table<K, V> {
         }
     }
 
+    /// What whoever moves whole stores needs of it.
+    pub const fn known(&self) -> KnownTable {
+        KnownTable {
+            id: self.id,
+            name: self.name,
+            decodes: |key, bytes| record::decode::<V>(key, bytes).is_some(),
+        }
+    }
+
     /// The record under `key`.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] when it is damaged, and whatever the engine meets.
     pub fn get(&self, from: &impl Read, key: &K) -> Result<Option<V>, StoreError> {
         let key = self.full(key);
+        from.get(&key)?
+            .map(|bytes| self.decode(&key, &bytes))
+            .transpose()
+    }
+
+    /// The record under an encoded key, as [`Table::scan`] gives it.
+    ///
+    /// # Errors
+    /// As [`Table::get`].
+    pub fn get_at(&self, from: &impl Read, key: &[u8]) -> Result<Option<V>, StoreError> {
+        let key = [&[self.id], key].concat();
         from.get(&key)?
             .map(|bytes| self.decode(&key, &bytes))
             .transpose()
@@ -112,7 +150,38 @@ impl<K: Key + ?Sized, V: Record> Table<K, V> {
             let value = self.decode(key, bytes)?;
             read(key.get(1..).unwrap_or_default(), value)
         };
-        load::load(&from.engine, self.id, read, take)
+        load::load(&from.engine, self.id, None, |_| {}, read, take)
+    }
+
+    /// As [`Table::load`], but of what is kept of the table in brief ([`Books::keep`]) where that
+    /// still stands: those entries go to `known`. For start-up, before the first write.
+    ///
+    /// # Errors
+    /// As [`Table::load`].
+    pub fn load_brief<T, const W: usize>(
+        &self,
+        from: &Reader,
+        known: impl Fn([u8; W]) + Sync,
+        read: impl Fn(&[u8], V) -> Result<T, StoreError> + Sync,
+        take: impl Fn(T) + Sync,
+    ) -> Result<(), StoreError> {
+        let brief = Brief::read(from.engine.dir(), self.id, W);
+        let known = |entry: &[u8]| {
+            entry
+                .first_chunk::<W>()
+                .copied()
+                .into_iter()
+                .for_each(&known)
+        };
+        let read = |key: &[u8], bytes: &[u8]| {
+            let value = self.decode(key, bytes)?;
+            read(key.get(1..).unwrap_or_default(), value)
+        };
+        load::load(&from.engine, self.id, brief.as_ref(), known, read, take)
+    }
+
+    pub(super) const fn id(&self) -> u8 {
+        self.id
     }
 
     /// The encoded key, without the table byte: what [`Table::scan`] takes and gives.

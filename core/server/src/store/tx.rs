@@ -29,6 +29,7 @@ pub struct Tx<'a> {
     /// Overlay entries as they were before this transaction, oldest first.
     undo: Vec<(Vec<u8>, Option<Change>)>,
     initialised: bool,
+    is_sign_off: bool,
     hooks: Vec<Hook>,
 }
 
@@ -39,6 +40,10 @@ pub(super) type Hook = Box<dyn FnOnce() + Send>;
 pub(super) struct Finished {
     /// Whether the store is initialised with it.
     pub(super) initialised: bool,
+    /// Whether it takes something away from somebody.
+    pub(super) is_sign_off: bool,
+    /// Whether it changes any record.
+    pub(super) has_changes: bool,
     pub(super) hooks: Vec<Hook>,
 }
 
@@ -50,6 +55,7 @@ impl<'a> Tx<'a> {
             overlay,
             undo: Vec::new(),
             initialised,
+            is_sign_off: false,
             hooks: Vec::new(),
         }
     }
@@ -63,6 +69,12 @@ impl<'a> Tx<'a> {
     /// Whether somebody has claimed this server, earlier transactions included.
     pub fn initialised(&self) -> bool {
         self.initialised
+    }
+
+    /// This transaction takes something away from somebody: a login, a token, a right. It is
+    /// written even when the disk is nearly full, from space that is kept for it.
+    pub fn sign_off(&mut self) {
+        self.is_sign_off = true;
     }
 
     /// Runs `hook` on the writer's thread once the transaction is durable and before its caller
@@ -96,10 +108,12 @@ impl<'a> Tx<'a> {
     }
 
     /// What is left to do.
-    pub(super) fn finish(self) -> Finished {
+    pub(super) fn finish(&mut self) -> Finished {
         Finished {
             initialised: self.initialised,
-            hooks: self.hooks,
+            is_sign_off: self.is_sign_off,
+            has_changes: !self.undo.is_empty(),
+            hooks: std::mem::take(&mut self.hooks),
         }
     }
 

@@ -9,7 +9,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Range,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
@@ -26,6 +26,7 @@ use super::{
     ledger::{Tally, bucket},
     read::{Entry, Order},
     record,
+    snapshot::Watch,
 };
 
 const LOCKS: usize = 64;
@@ -37,8 +38,8 @@ const DAMAGED: u8 = 2;
 /// Records that are surely proven in a millisecond.
 const PER_MILLI: u128 = 500;
 
-/// Logins: many, and not on the way of a request that only needs an account.
-const LATER: u16 = 4;
+/// Logins and the audit trail: many, and not on the way of a request that only needs an account.
+const LATER: [u16; 2] = [4, 60];
 
 /// The engine behind its proof.
 pub(super) struct Verified {
@@ -52,6 +53,10 @@ pub(super) struct Verified {
     expected: Mutex<BTreeMap<u16, Tally>>,
     damage: watch::Sender<Option<Arc<OpenError>>>,
     stop: AtomicBool,
+    /// Anything was written since it was opened.
+    has_changed: AtomicBool,
+    /// Where the writer notes what it changes, while a snapshot is read.
+    pub(super) watch: Arc<Watch>,
     /// Whole tables being loaded.
     pub(super) loading: AtomicUsize,
 }
@@ -66,6 +71,8 @@ impl Verified {
             expected: Mutex::new(expected),
             damage: watch::Sender::new(None),
             stop: AtomicBool::new(false),
+            has_changed: AtomicBool::new(false),
+            watch: Arc::default(),
             loading: AtomicUsize::new(0),
         }
     }
@@ -149,7 +156,11 @@ impl Verified {
             from = id + 1;
         }
         runs.push(from..0x1_0000);
-        runs.sort_by_key(|run| run.start >> 8 == u32::from(LATER));
+        runs.sort_by_key(|run| {
+            LATER
+                .iter()
+                .any(|table| run.start >> 8 == u32::from(*table))
+        });
         runs
     }
 
@@ -208,6 +219,17 @@ impl Verified {
         let ids = u16::from_be_bytes([table, 0])..=u16::from_be_bytes([table, u8::MAX]);
         let expected = self.expected.lock();
         expected.range(ids).map(|(_, tally)| tally.count).sum()
+    }
+
+    /// What the books say of the bucket; nothing once anything has been written.
+    pub(super) fn tally(&self, id: u16) -> Option<Tally> {
+        let tally = self.expected.lock().get(&id).copied().unwrap_or_default();
+        (!self.has_changed.load(Ordering::Acquire)).then_some(tally)
+    }
+
+    /// Where the store is.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     fn state(&self, id: u16) -> u8 {
@@ -287,6 +309,7 @@ impl Verified {
             .into_iter()
             .map(|lock| self.locks[lock].lock())
             .collect();
+        self.has_changed.store(true, Ordering::Release);
         apply()?;
         if !unproven.is_empty() {
             self.expected.lock().extend(unproven.into_iter().copied());

@@ -10,6 +10,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, RecvTimeoutError},
     },
+    time::Instant,
 };
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -18,7 +19,9 @@ use super::{
     error::StoreError,
     highwater::HighWater,
     ledger::{Ledger, Staged},
-    tx::{Overlay, Tx},
+    reserve::{FLOOR, Reserve},
+    stats::Counters,
+    tx::{Finished, Overlay, Tx},
     verify::Verified,
 };
 
@@ -31,9 +34,13 @@ pub(super) type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 /// Runs a transaction and gives the answer still owed, or nothing when it failed and has answered.
 type Run = Box<dyn FnOnce(&mut Tx<'_>) -> Option<Answer> + Send>;
 
+type After = Box<dyn FnOnce(&Ledger) + Send>;
+
 /// A transaction in the queue.
 pub(super) struct Job {
     run: Run,
+    /// What looks at the books once the group is done and memory knows of it.
+    after: Option<After>,
     /// Its place in the queue.
     _place: OwnedSemaphorePermit,
 }
@@ -63,7 +70,41 @@ where
     };
     Job {
         run: Box::new(run),
+        after: None,
         _place: place,
+    }
+}
+
+/// Looks at the books between two groups.
+pub(super) fn look(
+    look: impl FnOnce(&Ledger) + Send + 'static,
+    place: OwnedSemaphorePermit,
+) -> Job {
+    Job {
+        run: Box::new(|_| None),
+        after: Some(Box::new(look)),
+        _place: place,
+    }
+}
+
+/// How much the disk has room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    /// Everything.
+    Plenty,
+    /// Transactions that take something away from somebody.
+    SignOffs,
+    /// Nothing.
+    Nothing,
+}
+
+impl Room {
+    fn takes(self, finished: &Finished) -> bool {
+        match self {
+            Self::Plenty => true,
+            Self::SignOffs => finished.is_sign_off || !finished.has_changes,
+            Self::Nothing => !finished.has_changes,
+        }
     }
 }
 
@@ -76,6 +117,9 @@ pub(super) struct Writer {
     pub(super) dir: PathBuf,
     /// Bytes that must stay free on the disk.
     pub(super) reserve: u64,
+    /// Space for sign-offs on a full disk.
+    pub(super) set_aside: Reserve,
+    pub(super) counters: Arc<Counters>,
     /// A write or sync failed: what is on the platter is unknown, so nothing is written any more.
     pub(super) broken: bool,
 }
@@ -87,12 +131,20 @@ impl Writer {
             let mut overlay = Overlay::new();
             let mut answers = Vec::new();
             let mut hooks = Vec::new();
+            let mut looks = Vec::new();
             let mut initialised = self.ledger.mark.initialised;
+            let room = self.room();
             for job in std::iter::once(first).chain(queue.try_iter()).take(GROUP) {
+                looks.extend(job.after);
                 let mut tx = Tx::new(&self.data, &mut overlay, initialised);
                 match (job.run)(&mut tx) {
                     Some(answer) => {
                         let finished = tx.finish();
+                        if !room.takes(&finished) {
+                            tx.roll_back();
+                            answer(Err(StoreError::Full));
+                            continue;
+                        }
                         initialised = finished.initialised;
                         hooks.extend(finished.hooks);
                         answers.push(answer);
@@ -100,7 +152,7 @@ impl Writer {
                     None => tx.roll_back(),
                 }
             }
-            let fate = self.commit(overlay, initialised);
+            let fate = self.commit(overlay, initialised, answers.len());
             if fate.is_ok() {
                 for hook in hooks {
                     // A hook that panics is a bug, but the writes go on.
@@ -109,6 +161,9 @@ impl Writer {
             }
             for answer in answers {
                 answer(fate.clone());
+            }
+            for look in looks {
+                look(&self.ledger);
             }
         }
         if !self.broken && self.high_water.due().is_some() {
@@ -132,7 +187,12 @@ impl Writer {
         queue.recv().ok()
     }
 
-    fn commit(&mut self, overlay: Overlay, initialise: bool) -> Result<(), StoreError> {
+    fn commit(
+        &mut self,
+        overlay: Overlay,
+        initialise: bool,
+        transactions: usize,
+    ) -> Result<(), StoreError> {
         let initialise = initialise && !self.ledger.mark.initialised;
         if overlay.is_empty() && !initialise {
             return Ok(());
@@ -140,19 +200,28 @@ impl Writer {
         if self.broken || self.data.is_damaged() {
             return Err(StoreError::ReadOnly);
         }
-        if self.free() < self.reserve {
-            return Err(StoreError::Full);
-        }
+        self.data
+            .watch
+            .note(&overlay, |key| self.data.get_unproven(key));
         let mut staged = self.ledger.stage(&overlay, initialise);
         let books = std::mem::take(&mut staged.records);
         let changes = overlay
             .into_iter()
             .map(|(key, change)| (key, change.value))
             .chain(books);
+        let began = Instant::now();
         if let Err(cause) = self.make_durable(&staged, changes) {
             self.break_off(&cause);
             return Err(StoreError::ReadOnly);
         }
+        for (bucket, tally) in staged.touched() {
+            let [table, _] = bucket.to_be_bytes();
+            let was = self.ledger.tallies.get(&bucket);
+            let was = was.map_or(0, |(tally, _)| tally.count);
+            self.counters.moved(table, was, tally.count);
+        }
+        self.counters
+            .flushed(staged.mark.sequence, transactions, began.elapsed());
         self.ledger.adopt(staged);
         self.initialised
             .store(self.ledger.mark.initialised, Ordering::Release);
@@ -162,6 +231,7 @@ impl Writer {
     fn break_off(&mut self, cause: &dyn Display) {
         tracing::error!(%cause, "a write failed: the store is read-only until the server is restarted");
         self.broken = true;
+        self.counters.broke();
     }
 
     /// The order matters: the high-water file must never be ahead of the database.
@@ -177,6 +247,27 @@ impl Writer {
         self.high_water
             .advance(staged.mark)
             .map_err(|error| StoreError::Engine(error.to_string()))
+    }
+
+    /// What there is room for; makes the reserve or gives it up as need be.
+    pub(super) fn room(&mut self) -> Room {
+        let mut free = self.free();
+        // Without room for a sign-off: from what was set aside for it.
+        if free < FLOOR.min(self.reserve) && self.set_aside.give_up() {
+            free = self.free();
+        }
+        self.set_aside.make(free, self.reserve);
+        let room = match free {
+            free if free >= self.reserve => Room::Plenty,
+            free if free >= FLOOR => Room::SignOffs,
+            _ => Room::Nothing,
+        };
+        self.counters.has_room(room);
+        let is_set_aside = self.set_aside.is_there();
+        self.counters
+            .has_reserve
+            .store(is_set_aside, Ordering::Relaxed);
+        room
     }
 
     /// Bytes free on the disk for us; the engine must never meet a full one.

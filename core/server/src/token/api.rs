@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Scopes;
 use crate::{
+    audit::{Entry, Event},
     clock::Timestamp,
     id::{LoginId, Uid},
     live::Live,
@@ -43,10 +44,40 @@ pub struct ApiToken {
     pub last_used_at: Option<Timestamp>,
     /// From where.
     pub last_used_ip: Option<String>,
+    /// The key that signed it; nothing where it was not noted.
+    pub kid: Option<String>,
 }
 
 impl Record for ApiToken {
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
+
+    fn upgrade(version: u8, payload: &[u8]) -> Option<Self> {
+        /// Before the key was noted.
+        #[derive(Deserialize)]
+        struct First {
+            name: String,
+            scope: Option<String>,
+            provider: String,
+            created_at: Timestamp,
+            expires_at: Option<Timestamp>,
+            last_used_at: Option<Timestamp>,
+            last_used_ip: Option<String>,
+        }
+        if version != 1 {
+            return None;
+        }
+        let first: First = postcard::from_bytes(payload).ok()?;
+        Some(Self {
+            name: first.name,
+            scope: first.scope,
+            provider: first.provider,
+            created_at: first.created_at,
+            expires_at: first.expires_at,
+            last_used_at: first.last_used_at,
+            last_used_ip: first.last_used_ip,
+            kid: None,
+        })
+    }
 }
 
 impl ApiToken {
@@ -104,11 +135,23 @@ pub fn revoke(live: &Live, tx: &mut Tx<'_>, uid: &Uid, id: &LoginId) -> Result<b
     let Some(token) = API_TOKENS.get(tx, &(*uid, *id))? else {
         return Ok(false);
     };
+    finish(live, tx, uid, id, &token)?;
+    live.note_of(tx, uid, Entry::new(Event::TokenRevoked).login(id))?;
+    Ok(true)
+}
+
+fn finish(
+    live: &Live,
+    tx: &mut Tx<'_>,
+    uid: &Uid,
+    id: &LoginId,
+    token: &ApiToken,
+) -> Result<(), StoreError> {
     API_TOKENS.delete(tx, &(*uid, *id))?;
     live.revoke(tx, *id.as_bytes(), token.expires_at)?;
     let (retiring, id) = (Arc::clone(&live.retiring), *id);
     tx.on_commit(move || retiring.forget(&id));
-    Ok(true)
+    Ok(())
 }
 
 /// Ends all API tokens of the account.
@@ -116,8 +159,13 @@ pub fn revoke(live: &Live, tx: &mut Tx<'_>, uid: &Uid, id: &LoginId) -> Result<b
 /// # Errors
 /// Only of the store.
 pub fn revoke_all(live: &Live, tx: &mut Tx<'_>, uid: &Uid) -> Result<(), StoreError> {
-    for (id, _) in list(tx, uid)? {
-        revoke(live, tx, uid, &id)?;
+    let all = list(tx, uid)?;
+    for (id, token) in &all {
+        finish(live, tx, uid, id, token)?;
+    }
+    if !all.is_empty() {
+        let revoked = Entry::new(Event::TokenRevoked).count(all.len() as u64);
+        live.note_of(tx, uid, revoked)?;
     }
     Ok(())
 }

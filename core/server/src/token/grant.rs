@@ -16,6 +16,7 @@ use super::{
     hash::{Hasher, Kind},
 };
 use crate::{
+    audit::{Entry, Event},
     clock::Timestamp,
     id::{GrantId, LoginId, Uid},
     live::Live,
@@ -202,6 +203,8 @@ pub fn redeem(
             GRANTS.put(tx, &id, &grant)?;
         }
     } else if !is_repeat {
+        let reused = Entry::new(Event::GrantReused).login(&grant.sid);
+        live.note_of(tx, &grant.uid, reused)?;
         login::end(live, tx, &grant.uid, &grant.sid)?;
         return Ok(Err(Refused::Reused));
     }
@@ -226,7 +229,7 @@ fn render(hasher: &Hasher, id: &GrantId, generation: u32) -> Secret<String> {
     Secret::new(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-fn parse(hasher: &Hasher, token: &str) -> Option<(GrantId, u32)> {
+pub(super) fn parse(hasher: &Hasher, token: &str) -> Option<(GrantId, u32)> {
     if token.len() > 2 * LENGTH {
         return None;
     }

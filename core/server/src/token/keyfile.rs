@@ -2,7 +2,8 @@
 //!
 //! **Invariants:** a file that anybody but its owner could read or write, that is not a regular
 //! file, or that does not say exactly what we write, is refused and never replaced: a new one would
-//! end every login. A reader sees the old file or the new one, whole, also after a power cut.
+//! end every login. A reader sees the old file or the new one, whole, also after a power cut. What
+//! a killed writer left beside it is removed at the next start, for it holds secrets.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -13,33 +14,57 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::keyring::KeyringError;
-use crate::id::random_bytes;
+use super::{algorithm::Algorithm, keyring::KeyringError, signing};
+use crate::{clock::Timestamp, id::random_bytes, secret::Secret};
 
 /// Name of the file within the data directory.
 pub(super) const NAME: &str = "keyring.json";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const MAX_BYTES: u64 = 256 * 1024;
 
+/// Retired keys that are remembered by name.
+const REMEMBERED: usize = 32;
+
 /// What the file says.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Contents {
     version: u32,
     /// 32 bytes in hexadecimal: keys [`super::hash`].
     pub(super) hash_key: String,
-    /// Signing keys, the one that signs first.
+    /// What this server calls itself in `iss`, and what it did before: the newest first.
+    pub(super) issuers: Vec<String>,
+    /// Signing keys, the newest first.
     pub(super) keys: Vec<StoredKey>,
 }
 
 /// A signing key as stored. The algorithm stands with the key (RFC 8725 section 3.1).
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StoredKey {
     pub(super) kid: String,
-    pub(super) alg: String,
-    /// In hexadecimal.
-    pub(super) secret: String,
+    pub(super) alg: Algorithm,
+    /// When it was made; absent for keys older than this format. In milliseconds, as all times here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) created: Option<Timestamp>,
+    pub(super) state: State,
+    /// Seconds the longest-lived token could have that it signed, API tokens aside.
+    pub(super) longest: u64,
+    /// In hexadecimal: the bytes of HS256, PKCS#8 of the others. Gone once it is retired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) secret: Option<String>,
+}
+
+/// What a stored key is for.
+#[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub(super) enum State {
+    /// It signs, unless a configured secret does.
+    Signing,
+    /// It signed until then, and verifies.
+    Verifying { since: Timestamp },
+    /// It has done nothing since then.
+    Retired { at: Timestamp },
 }
 
 impl Contents {
@@ -48,24 +73,129 @@ impl Contents {
         Self {
             version: VERSION,
             hash_key: hex::encode(random_bytes::<32>()),
+            issuers: Vec::new(),
             keys: Vec::new(),
         }
     }
+
+    /// The key that signs, if one of the file does.
+    pub(super) fn signing(&mut self) -> Option<&mut StoredKey> {
+        let mut keys = self.keys.iter_mut();
+        keys.find(|key| key.state == State::Signing)
+    }
+
+    /// From now on a new key signs; the one that did verifies.
+    pub(super) fn renew(&mut self, alg: Algorithm, longest: u64, now: Timestamp) {
+        self.stop_signing(now);
+        let new = StoredKey {
+            kid: hex::encode(random_bytes::<8>()),
+            alg,
+            created: Some(now),
+            state: State::Signing,
+            longest,
+            secret: Some(hex::encode(signing::generate(alg))),
+        };
+        self.keys.insert(0, new);
+    }
+
+    /// From now on the key that signed only verifies.
+    pub(super) fn stop_signing(&mut self, now: Timestamp) {
+        if let Some(old) = self.signing() {
+            old.state = State::Verifying { since: now };
+        }
+    }
+
+    /// Takes the key's secret away and remembers its name. The oldest such names are forgotten.
+    pub(super) fn retire(&mut self, kid: &str, now: Timestamp) {
+        for key in self.keys.iter_mut().filter(|key| key.kid == kid) {
+            key.state = State::Retired { at: now };
+            key.secret = None;
+        }
+        let mut retired = 0;
+        self.keys.retain(|key| {
+            let is_retired = matches!(key.state, State::Retired { .. });
+            retired += usize::from(is_retired);
+            !is_retired || retired <= REMEMBERED
+        });
+    }
 }
 
-impl StoredKey {
-    /// A new random HS256 key.
-    pub(super) fn random() -> Self {
-        Self {
-            kid: hex::encode(random_bytes::<8>()),
-            alg: "HS256".into(),
-            secret: hex::encode(random_bytes::<32>()),
+/// The file before keys had a state: the first one signs.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct First {
+    #[serde(rename = "version")]
+    _version: u32,
+    hash_key: String,
+    keys: Vec<FirstKey>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FirstKey {
+    kid: String,
+    alg: Algorithm,
+    secret: String,
+}
+
+/// What that server called itself.
+const FIRST_ISSUER: &str = "omnigent";
+
+impl First {
+    /// `longest` as in [`StoredKey`]: what was configured then is what is configured now.
+    fn upgrade(self, longest: u64, now: Timestamp) -> Contents {
+        let key = |(at, key): (usize, FirstKey)| StoredKey {
+            kid: key.kid,
+            alg: key.alg,
+            created: None,
+            state: match at {
+                0 => State::Signing,
+                _ => State::Verifying { since: now },
+            },
+            longest,
+            secret: Some(key.secret),
+        };
+        Contents {
+            version: VERSION,
+            hash_key: self.hash_key,
+            issuers: vec![FIRST_ISSUER.to_owned()],
+            keys: self.keys.into_iter().enumerate().map(key).collect(),
         }
     }
 }
 
-/// Reads the file, or nothing when there is none.
-pub(super) fn read(dir: &Path) -> Result<Option<Contents>, KeyringError> {
+/// Removes what a killed writer left. The caller holds the store's lock: no other writer lives.
+pub(super) fn tidy(dir: &Path) -> Result<(), KeyringError> {
+    let tidied = || -> io::Result<()> {
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if name.to_string_lossy().starts_with(&format!(".{NAME}.")) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    };
+    tidied().map_err(|error| KeyringError::Io(dir.to_owned(), error))
+}
+
+/// Reads the file, or nothing when there is none. One of the first format comes as of the newest:
+/// `longest` and `now` stand in for what it does not say.
+pub(super) fn read(
+    dir: &Path,
+    longest: u64,
+    now: Timestamp,
+) -> Result<Option<Contents>, KeyringError> {
+    let Some(bytes) = read_bytes(dir)? else {
+        return Ok(None);
+    };
+    parse(bytes.expose(), longest, now)
+        .map(Some)
+        .ok_or_else(|| KeyringError::Damaged(dir.join(NAME)))
+}
+
+/// The file's bytes, unread, or nothing when there is none.
+pub(super) fn read_bytes(dir: &Path) -> Result<Option<Secret<Vec<u8>>>, KeyringError> {
     let path = dir.join(NAME);
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
     let opened = OpenOptions::new()
@@ -88,10 +218,23 @@ pub(super) fn read(dir: &Path) -> Result<Option<Contents>, KeyringError> {
     if length as u64 > MAX_BYTES {
         return Err(KeyringError::Damaged(path));
     }
-    // The parser's own message could quote a secret.
-    match serde_json::from_slice::<Contents>(&bytes) {
-        Ok(contents) if contents.version == VERSION => Ok(Some(contents)),
-        _ => Err(KeyringError::Damaged(path)),
+    Ok(Some(Secret::new(bytes)))
+}
+
+/// What the bytes say. Nothing else is told: the parser's own message could quote a secret.
+pub(super) fn parse(bytes: &[u8], longest: u64, now: Timestamp) -> Option<Contents> {
+    #[derive(Deserialize)]
+    struct Any {
+        version: u32,
+    }
+    let any: Any = serde_json::from_slice(bytes).ok()?;
+    match any.version {
+        1 => {
+            let first: First = serde_json::from_slice(bytes).ok()?;
+            Some(first.upgrade(longest, now))
+        }
+        VERSION => serde_json::from_slice(bytes).ok(),
+        _ => None,
     }
 }
 
@@ -114,8 +257,16 @@ fn check(file: &File, path: &Path) -> Result<(), KeyringError> {
 
 /// Replaces the file: a new one beside it, synced, renamed over it, the directory synced.
 pub(super) fn write(dir: &Path, contents: &Contents) -> Result<(), KeyringError> {
+    let mut text = serde_json::to_vec_pretty(contents)
+        .map_err(|error| KeyringError::Io(dir.join(NAME), error.into()))?;
+    text.push(b'\n');
+    write_bytes(dir, &text)
+}
+
+/// The same with what the file is to say already in bytes.
+pub(super) fn write_bytes(dir: &Path, text: &[u8]) -> Result<(), KeyringError> {
     let temporary = dir.join(format!(".{NAME}.{}", hex::encode(random_bytes::<8>())));
-    let written = write_new(&temporary, contents).and_then(|()| {
+    let written = write_new(&temporary, text).and_then(|()| {
         fs::rename(&temporary, dir.join(NAME))?;
         File::open(dir)?.sync_all()
     });
@@ -126,14 +277,12 @@ pub(super) fn write(dir: &Path, contents: &Contents) -> Result<(), KeyringError>
     })
 }
 
-fn write_new(path: &Path, contents: &Contents) -> io::Result<()> {
+fn write_new(path: &Path, text: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(path)?;
-    let mut text = serde_json::to_vec_pretty(contents)?;
-    text.push(b'\n');
-    file.write_all(&text)?;
+    file.write_all(text)?;
     file.sync_all()
 }

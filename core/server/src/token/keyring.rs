@@ -1,39 +1,41 @@
 //! The signing keys, and the key of keyed hashes.
 //!
-//! Owns: which key signs, which ones verify, under which `kid`. Does not: read claims.
+//! Owns: which key signs, which ones verify, under which `kid`; what the configuration makes of
+//! them. Does not: read claims, know which tokens still live (`keys` does).
 //!
 //! **Invariants:** a key has one algorithm, chosen when it was made; the `kid` of a token is a
-//! name looked up in a list and nothing else. Configured secrets are never written down.
+//! name looked up in a list and nothing else; a change is on disk before it is in force.
+//! Configured secrets are never written down, and keyed hashes have a key of their own, which is
+//! never rotated: refresh tokens, invites and tickets outlive every signing key.
 //!
-//! | configured secret | signs | verifies |
+//! | configured | signs | verifies |
 //! |---|---|---|
-//! | no | the file's first key, made at the first start | all keys of the file |
-//! | yes | the configured one, its `kid` derived from it | it, and all keys of the file |
+//! | nothing | the file's signing key, made at the first start | all keys of the file |
+//! | an algorithm | the same; a new key when it is of another algorithm | all keys of the file |
+//! | a secret, and no algorithm or HS256 | the secret, its `kid` derived from it | it, and all keys of the file |
+//! | a secret, and another algorithm | the file's signing key | the secret, and all keys of the file |
 //!
-//! Rotation: [`Keyring::rotate`], and [`Keyring::forget`] once no token of the old key is left.
-//! Nobody is logged out in between.
+//! A configured previous secret verifies.
 
 use std::{
     fmt, io,
     path::{Path, PathBuf},
 };
 
-use aws_lc_rs::hmac;
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::{EncodingKey, Header};
-
 use super::{
+    algorithm::Algorithm,
     claims::Claims,
     codec,
     hash::Hasher,
-    keyfile::{self, Contents, StoredKey},
+    keyfile::{self, Contents, State},
     parse::{self, Segments},
+    signing::SigningKey,
     strength::{self, WeakSecret},
     verify::Refusal,
 };
-use crate::secret::Secret;
+use crate::{clock::Timestamp, secret::Secret};
 
-/// Why there is no keyring. No message holds a secret.
+/// Why there is no keyring, or not the one asked for. No message holds a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyringError {
     /// The configured secret.
@@ -54,15 +56,102 @@ pub enum KeyringError {
         .0.display()
     )]
     Damaged(PathBuf),
+    /// The store was in use with a keyring that is gone.
+    #[error(
+        "{} is missing, and the store beside it was in use: restore it from a backup; if it is lost for good, \
+         `omnigent data export` and `data import` into a new directory begin with a new one, and everybody signs \
+         in again",
+        .0.display()
+    )]
+    Missing(PathBuf),
+    /// Of another data directory.
+    #[error(
+        "{} belongs to another installation than the store beside it: put back the one that was here",
+        .0.display()
+    )]
+    OtherInstallation(PathBuf),
     /// Reading or writing failed.
     #[error("{path}: {cause}", path = .0.display(), cause = .1)]
     Io(PathBuf, #[source] io::Error),
     /// Rotating a key that is configured.
-    #[error("the signing secret is configured; to rotate it, change the configuration")]
+    #[error(
+        "tokens.secret signs; to rotate it, move it to tokens.previous_secret, configure a new one and reload"
+    )]
     Configured,
-    /// Forgetting the key that signs, or one that is not there.
-    #[error("no such key, or it is the one that signs; rotate first")]
-    NotForgettable,
+    /// Rotating to another algorithm than the configured one.
+    #[error("tokens.algorithm is {0} in the configuration; change it there and reload")]
+    OtherAlgorithm(Algorithm),
+    /// More keys than anybody needs.
+    #[error("there are {MAX_KEYS} keys that verify; retire some first")]
+    TooMany,
+    /// No key of this name.
+    #[error("no such key")]
+    Unknown,
+    /// Retiring the key that signs.
+    #[error("this key signs; rotate first")]
+    Signs,
+    /// Retiring a key that is configured.
+    #[error("this key is a secret of the configuration; take it out there and reload")]
+    Secret,
+    /// Retiring a retired key.
+    #[error("this key is retired already")]
+    Retired,
+}
+
+/// Most keys that sign or verify at once.
+pub const MAX_KEYS: usize = 32;
+
+/// Names this server has had, in `iss`, that are remembered.
+const MAX_ISSUERS: usize = 64;
+
+/// What the configuration says of keys.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct KeySettings {
+    /// Signs in place of a key of the file, or verifies; see the module.
+    pub secret: Option<Secret<Vec<u8>>>,
+    /// Verifies.
+    pub previous_secret: Option<Secret<Vec<u8>>>,
+    /// Of the key that signs. Absent: that of the key that does.
+    pub algorithm: Option<Algorithm>,
+    /// Seconds a token may live at most, API tokens aside.
+    pub longest: u64,
+    /// `iss` of new tokens.
+    pub issuer: Box<str>,
+}
+
+impl KeySettings {
+    fn secret_signs(&self) -> bool {
+        let algorithm = self.algorithm.unwrap_or(Algorithm::Hs256);
+        self.secret.is_some() && algorithm == Algorithm::Hs256
+    }
+}
+
+/// What people are told of a key. Nothing of it is secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyInfo {
+    /// Its name.
+    pub kid: String,
+    /// How it signs.
+    pub algorithm: Algorithm,
+    /// What it is for.
+    pub state: KeyState,
+    /// Whether it is a secret of the configuration.
+    pub is_configured: bool,
+    /// When it was made, where that is known.
+    pub created: Option<Timestamp>,
+    /// Seconds the longest-lived token could have that it signed, API tokens aside.
+    pub longest: u64,
+}
+
+/// What a key is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyState {
+    /// It signs.
+    Signing,
+    /// It signed until then, where that is known, and verifies.
+    Verifying(Option<Timestamp>),
+    /// It has done nothing since then.
+    Retired(Timestamp),
 }
 
 /// All keys. Changing them makes a new keyring: hand it to `Verifier::replace_keyring`.
@@ -70,63 +159,105 @@ pub struct Keyring {
     active: SigningKey,
     others: Vec<SigningKey>,
     hash_key: Secret<[u8; 32]>,
-    is_configured: bool,
+    settings: KeySettings,
     contents: Contents,
 }
 
 impl Keyring {
-    /// The keyring in `dir`, made when there is none. A `configured` secret signs in place of the
-    /// file's first key. Two processes must not do this at once: hold the store's lock.
+    /// The keyring in `dir`, made when there is none, as the settings want it. Two processes must
+    /// not do this at once: hold the store's lock.
     ///
     /// # Errors
     /// See [`KeyringError`]; the server must not start then.
     pub fn load_or_create(
         dir: &Path,
-        configured: Option<Secret<Vec<u8>>>,
+        settings: &KeySettings,
+        now: Timestamp,
     ) -> Result<Self, KeyringError> {
-        if let Some(secret) = &configured {
-            strength::check(secret.expose())?;
+        for secret in [&settings.secret, &settings.previous_secret] {
+            secret
+                .iter()
+                .try_for_each(|s| strength::check(s.expose()))?;
         }
-        let stored = keyfile::read(dir)?;
-        let is_new = stored.is_none();
-        let mut contents = stored.unwrap_or_else(Contents::new);
-        let needs_key = configured.is_none() && contents.keys.is_empty();
-        if needs_key {
-            contents.keys.push(StoredKey::random());
-        }
-        let keyring = Self::of(contents, configured.as_ref(), dir)?;
-        if is_new || needs_key {
-            keyfile::write(dir, &keyring.contents)?;
-        }
-        Ok(keyring)
+        let stored = keyfile::read(dir, settings.longest, now)?;
+        keyfile::tidy(dir)?;
+        let contents = stored.clone().unwrap_or_else(Contents::new);
+        Self::settled(contents, stored.as_ref(), settings.clone(), dir, now)
     }
 
-    /// Puts a new key first, in the file and in the keyring returned; the others still verify.
+    /// The same keys by other settings.
     ///
     /// # Errors
-    /// [`KeyringError::Configured`], and those of writing.
-    pub fn rotate(&self, dir: &Path) -> Result<Self, KeyringError> {
-        if self.is_configured {
+    /// Those of writing; then nothing has changed.
+    pub fn reconfigured(
+        &self,
+        dir: &Path,
+        settings: KeySettings,
+        now: Timestamp,
+    ) -> Result<Self, KeyringError> {
+        let contents = self.contents.clone();
+        Self::settled(contents, Some(&self.contents), settings, dir, now)
+    }
+
+    /// Makes a new key sign, in the file and in the keyring returned; the others still verify.
+    /// Without an algorithm it has the one of the key before.
+    ///
+    /// # Errors
+    /// [`KeyringError::Configured`], [`KeyringError::OtherAlgorithm`], [`KeyringError::TooMany`],
+    /// and those of writing.
+    pub fn rotate(
+        &self,
+        dir: &Path,
+        algorithm: Option<Algorithm>,
+        now: Timestamp,
+    ) -> Result<Self, KeyringError> {
+        if self.settings.secret_signs() {
             return Err(KeyringError::Configured);
         }
+        let pinned = self.settings.algorithm;
+        let algorithm = algorithm.or(pinned).unwrap_or(self.active.algorithm());
+        if let Some(pinned) = pinned.filter(|pinned| *pinned != algorithm) {
+            return Err(KeyringError::OtherAlgorithm(pinned));
+        }
         let mut contents = self.contents.clone();
-        contents.keys.insert(0, StoredKey::random());
-        let keyring = Self::of(contents, None, dir)?;
+        contents.renew(algorithm, self.settings.longest, now);
+        let keyring = Self::of(contents, self.settings.clone(), dir)?;
         keyfile::write(dir, &keyring.contents)?;
         Ok(keyring)
     }
 
-    /// Removes the key `kid` from the file and from the keyring returned: its tokens end.
+    /// Takes the key `kid` out of the file and of the keyring returned: its tokens end.
     ///
     /// # Errors
-    /// [`KeyringError::NotForgettable`], and those of writing.
-    pub fn forget(mut self, dir: &Path, kid: &str) -> Result<Self, KeyringError> {
-        let at = self.others.iter().position(|key| *key.kid == *kid);
-        let at = at.ok_or(KeyringError::NotForgettable)?;
-        self.others.remove(at);
-        self.contents.keys.retain(|key| key.kid != kid);
-        keyfile::write(dir, &self.contents)?;
-        Ok(self)
+    /// [`KeyringError::Unknown`], [`KeyringError::Signs`], [`KeyringError::Secret`],
+    /// [`KeyringError::Retired`], and those of writing.
+    pub fn retire(&self, dir: &Path, kid: &str, now: Timestamp) -> Result<Self, KeyringError> {
+        self.may_retire(kid)?;
+        let mut contents = self.contents.clone();
+        contents.retire(kid, now);
+        let keyring = Self::of(contents, self.settings.clone(), dir)?;
+        keyfile::write(dir, &keyring.contents)?;
+        Ok(keyring)
+    }
+
+    /// The key, if it can be retired.
+    ///
+    /// # Errors
+    /// As [`Keyring::retire`].
+    pub fn may_retire(&self, kid: &str) -> Result<KeyInfo, KeyringError> {
+        let key = self.infos().find(|key| key.kid == kid);
+        let key = key.ok_or(KeyringError::Unknown)?;
+        match key.state {
+            KeyState::Signing => Err(KeyringError::Signs),
+            KeyState::Retired(_) => Err(KeyringError::Retired),
+            KeyState::Verifying(_) if key.is_configured => Err(KeyringError::Secret),
+            KeyState::Verifying(_) => Ok(key),
+        }
+    }
+
+    /// What the configuration says.
+    pub(super) fn settings(&self) -> &KeySettings {
+        &self.settings
     }
 
     /// The keyed hashes of this server. The same for the life of the data directory.
@@ -139,36 +270,102 @@ impl Keyring {
         &self.active.kid
     }
 
+    /// The algorithm of the key that signs.
+    pub fn algorithm(&self) -> Algorithm {
+        self.active.algorithm()
+    }
+
     /// The `kid` of each key that verifies, the one that signs first.
     pub fn kids(&self) -> impl Iterator<Item = &str> {
         self.keys().map(|key| &*key.kid)
     }
 
-    /// The token of these claims.
-    pub(super) fn sign(&self, claims: &Claims) -> Secret<String> {
-        codec::sign(&self.active.header, &self.active.signing, claims)
+    /// The public halves of the keys that have one (RFC 7517 section 5), the one that signs first.
+    pub fn public(&self) -> impl Iterator<Item = serde_json::Value> {
+        self.keys().filter_map(SigningKey::public)
+    }
+
+    /// Whether any key has a public half.
+    pub fn has_public(&self) -> bool {
+        self.keys().any(|key| key.algorithm().is_asymmetric())
+    }
+
+    /// What this server calls itself, and what it did before.
+    pub fn issuers(&self) -> impl Iterator<Item = &str> {
+        self.contents.issuers.iter().map(String::as_str)
+    }
+
+    /// All keys, those that are retired last.
+    pub fn infos(&self) -> impl Iterator<Item = KeyInfo> {
+        let configured = self.keys().filter_map(|key| {
+            let is_stored = self
+                .contents
+                .keys
+                .iter()
+                .any(|stored| *stored.kid == *key.kid);
+            let is_active = key.kid == self.active.kid;
+            (!is_stored).then(|| KeyInfo {
+                kid: key.kid.to_string(),
+                algorithm: key.algorithm(),
+                state: match is_active {
+                    true => KeyState::Signing,
+                    false => KeyState::Verifying(None),
+                },
+                is_configured: true,
+                created: None,
+                longest: self.settings.longest,
+            })
+        });
+        let stored = self.contents.keys.iter().map(|key| KeyInfo {
+            kid: key.kid.clone(),
+            algorithm: key.alg,
+            state: match key.state {
+                State::Signing => KeyState::Signing,
+                State::Verifying { since } => KeyState::Verifying(Some(since)),
+                State::Retired { at } => KeyState::Retired(at),
+            },
+            is_configured: false,
+            created: key.created,
+            longest: key.longest,
+        });
+        let mut infos: Vec<_> = configured.chain(stored).collect();
+        infos.sort_by_key(|key| match key.state {
+            KeyState::Signing => 0,
+            KeyState::Verifying(_) => 1,
+            KeyState::Retired(_) => 2,
+        });
+        infos.into_iter()
+    }
+
+    /// The token of these claims. Does not check them.
+    pub fn sign(&self, claims: &Claims) -> Secret<String> {
+        codec::sign(&self.active, claims)
     }
 
     /// Checks the header and the signature.
     pub(super) fn check(&self, segments: &Segments<'_>) -> Result<(), Refusal> {
         // Headers of ours are known by heart; only a stranger's order or spelling is parsed.
-        let known = self.keys().find(|key| *key.header_text == *segments.header);
+        let known = self
+            .keys()
+            .find(|key| key.header.as_bytes() == segments.header);
         let key = match known {
             Some(key) => key,
             None => parse::header(segments.header, |alg, kid| self.find(alg, kid))?,
         };
-        // Constant-time, and the tag has the one right length by its type.
-        hmac::verify(&key.verifying, segments.signed, &segments.signature)
-            .map_err(|_| Refusal::Signature)
+        if key.check.holds(segments.signed, &segments.signature) {
+            Ok(())
+        } else {
+            Err(Refusal::Signature)
+        }
     }
 
     fn find(&self, alg: &str, kid: &str) -> Result<&SigningKey, Refusal> {
-        if self.keys().all(|key| key.algorithm.as_str() != alg) {
+        if self.keys().all(|key| key.algorithm().as_str() != alg) {
             return Err(Refusal::Algorithm);
         }
         let key = self.keys().find(|key| *key.kid == *kid);
         let key = key.ok_or(Refusal::UnknownKey)?;
-        if key.algorithm.as_str() == alg {
+        if key.algorithm().as_str() == alg {
             Ok(key)
         } else {
             Err(Refusal::Algorithm)
@@ -179,101 +376,123 @@ impl Keyring {
         std::iter::once(&self.active).chain(&self.others)
     }
 
-    fn of(
-        contents: Contents,
-        configured: Option<&Secret<Vec<u8>>>,
+    /// The keyring of `contents` once they are as the settings want them; written if that is not
+    /// what is `stored`.
+    fn settled(
+        mut contents: Contents,
+        stored: Option<&Contents>,
+        settings: KeySettings,
         dir: &Path,
+        now: Timestamp,
     ) -> Result<Self, KeyringError> {
+        settle(&mut contents, &settings, now);
+        let keyring = Self::of(contents, settings, dir)?;
+        if stored != Some(&keyring.contents) {
+            keyfile::write(dir, &keyring.contents)?;
+        }
+        Ok(keyring)
+    }
+
+    /// Whether a keyring can be made of `contents`, by some settings.
+    pub(super) fn is_sound(mut contents: Contents) -> bool {
+        let settings = KeySettings::default();
+        settle(&mut contents, &settings, Timestamp::default());
+        Self::of(contents, settings, Path::new("")).is_ok()
+    }
+
+    fn of(contents: Contents, settings: KeySettings, dir: &Path) -> Result<Self, KeyringError> {
         let damaged = || KeyringError::Damaged(dir.join(keyfile::NAME));
         let mut hash_key = [0; 32];
         hex::decode_to_slice(&contents.hash_key, &mut hash_key).map_err(|_| damaged())?;
         strength::check(&hash_key).map_err(|_| damaged())?;
-        let mut keys = Vec::new();
-        if let Some(secret) = configured {
-            keys.push(SigningKey::configured(secret.expose()));
+        let (mut active, mut others) = (None, Vec::new());
+        if let Some(secret) = &settings.secret {
+            let key = SigningKey::configured(secret.expose());
+            match settings.secret_signs() {
+                true => active = Some(key),
+                false => others.push(key),
+            }
+        }
+        if let Some(secret) = &settings.previous_secret {
+            let key = SigningKey::configured(secret.expose());
+            let is_new = |known: &SigningKey| known.kid != key.kid;
+            if active.iter().chain(&others).all(is_new) {
+                others.push(key);
+            }
         }
         for stored in &contents.keys {
-            let key = SigningKey::stored(stored).ok_or_else(damaged)?;
-            if keys.iter().any(|known: &SigningKey| known.kid == key.kid) {
-                return Err(damaged());
+            let is_retired = matches!(stored.state, State::Retired { .. });
+            let secret = match &stored.secret {
+                None if is_retired => continue,
+                Some(secret) if !is_retired => hex::decode(secret).map_err(|_| damaged())?,
+                _ => return Err(damaged()),
+            };
+            let key = SigningKey::stored(&stored.kid, stored.alg, &secret).ok_or_else(damaged)?;
+            match stored.state {
+                State::Signing if active.is_none() => active = Some(key),
+                State::Signing => return Err(damaged()),
+                _ => others.push(key),
             }
-            keys.push(key);
         }
-        if keys.is_empty() {
+        let active = active.ok_or_else(damaged)?;
+        let keyring = Self {
+            active,
+            others,
+            hash_key: Secret::new(hash_key),
+            settings,
+            contents,
+        };
+        let retired = keyring
+            .contents
+            .keys
+            .iter()
+            .filter(|key| key.secret.is_none());
+        let retired = retired.map(|key| key.kid.as_str());
+        let mut kids: Vec<_> = keyring.kids().chain(retired).collect();
+        kids.sort_unstable();
+        if kids.windows(2).any(|pair| pair[0] == pair[1]) {
             return Err(damaged());
         }
-        let active = keys.remove(0);
-        Ok(Self {
-            active,
-            others: keys,
-            hash_key: Secret::new(hash_key),
-            is_configured: configured.is_some(),
-            contents,
-        })
+        match keyring.keys().count() {
+            ..=MAX_KEYS => Ok(keyring),
+            _ => Err(KeyringError::TooMany),
+        }
+    }
+}
+
+/// Makes `contents` what the settings want: one key signs, of the right algorithm.
+fn settle(contents: &mut Contents, settings: &KeySettings, now: Timestamp) {
+    let is_wanted = |algorithm| settings.algorithm.is_none_or(|wanted| wanted == algorithm);
+    if settings.secret_signs() {
+        contents.stop_signing(now);
+    } else if let Some(key) = contents.signing().filter(|key| is_wanted(key.alg)) {
+        key.longest = key.longest.max(settings.longest);
+    } else {
+        // A configured secret signed until now. The key before it has tokens out anyway.
+        let has_signing = contents.signing().is_some();
+        let is_spare = |state| matches!(state, State::Verifying { .. });
+        let newest = contents.keys.iter_mut().find(|key| is_spare(key.state));
+        match newest.filter(|key| !has_signing && is_wanted(key.alg)) {
+            Some(key) => {
+                key.state = State::Signing;
+                key.longest = key.longest.max(settings.longest);
+            }
+            None => {
+                let algorithm = settings.algorithm.unwrap_or(Algorithm::Hs256);
+                contents.renew(algorithm, settings.longest, now);
+            }
+        }
+    }
+    let issuer = &*settings.issuer;
+    if !issuer.is_empty() && contents.issuers.first().is_none_or(|first| first != issuer) {
+        contents.issuers.retain(|known| known != issuer);
+        contents.issuers.insert(0, issuer.to_owned());
+        contents.issuers.truncate(MAX_ISSUERS);
     }
 }
 
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.kids()).finish()
-    }
-}
-
-/// What a key signs with. Asymmetric ones will stand here too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Algorithm {
-    Hs256,
-}
-
-impl Algorithm {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Hs256 => "HS256",
-        }
-    }
-}
-
-struct SigningKey {
-    kid: Box<str>,
-    algorithm: Algorithm,
-    header: Header,
-    // The first segment of every token this key signs.
-    header_text: Box<[u8]>,
-    signing: EncodingKey,
-    verifying: hmac::Key,
-}
-
-impl SigningKey {
-    /// The configured secret. Its `kid` tells nothing about it and is the same on every start.
-    fn configured(secret: &[u8]) -> Self {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
-        let digest = hmac::sign(&key, b"omnigent signing key id");
-        let kid = digest.as_ref().first_chunk::<8>().map(hex::encode);
-        Self::hs256(&kid.unwrap_or_default(), secret)
-    }
-
-    fn stored(stored: &StoredKey) -> Option<Self> {
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        let secret = hex::decode(&stored.secret).ok()?;
-        let is_sound = stored.alg == Algorithm::Hs256.as_str()
-            && (1..=64).contains(&stored.kid.len())
-            && stored.kid.bytes().all(is_plain)
-            && strength::check(&secret).is_ok();
-        is_sound.then(|| Self::hs256(&stored.kid, &secret))
-    }
-
-    fn hs256(kid: &str, secret: &[u8]) -> Self {
-        let mut header = Header::new(jsonwebtoken::Algorithm::HS256);
-        header.kid = Some(kid.to_owned());
-        // A text that does not come out like jsonwebtoken's own only costs a parse per token.
-        let json = serde_json::to_vec(&header).unwrap_or_default();
-        Self {
-            kid: kid.into(),
-            algorithm: Algorithm::Hs256,
-            header,
-            header_text: URL_SAFE_NO_PAD.encode(json).into_bytes().into(),
-            signing: EncodingKey::from_secret(secret),
-            verifying: hmac::Key::new(hmac::HMAC_SHA256, secret),
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! Tokens: the claim format, the keys, issuing, verifying, revoking.
 //!
-//! Owns: what a token says ([`Claims`], [`Scopes`]), the signing keys ([`Keyring`]), the decision
+//! Owns: what a token says ([`Claims`], [`Scopes`]), the signing keys ([`Keyring`], [`Keys`]), the decision
 //! whether a bearer counts ([`Verifier`]), what that decision looks up ([`AccountIndex`],
 //! [`RevocationIndex`]) and the keyed hashes of everything secret that is stored ([`hash`]).
 //! Does not: know HTTP, read the clock, decide what an account may do.
@@ -13,30 +13,57 @@
 //!   whoever asked for it, in that order; from the insertion on no token with that id counts,
 //!   cached or not.
 
+mod algorithm;
 pub mod api;
 mod cache;
 mod canonical;
+mod checking;
 mod claims;
 mod codec;
 pub mod grant;
 pub mod hash;
 mod index;
+pub mod installation;
+pub mod keycopy;
 mod keyfile;
 mod keyring;
+mod keys;
+mod overlap;
 mod parse;
 mod revocation;
 mod scope;
+mod signing;
+mod steady;
 mod strength;
 mod verify;
 
 #[cfg(test)]
 mod tests;
 
+use crate::store::KnownTable;
+
+pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use claims::{Claims, TokenUse, UnknownTokenUse};
 pub use index::{AccountIndex, AccountState};
-pub use keyring::{Keyring, KeyringError};
+pub use keyring::{KeyInfo, KeySettings, KeyState, Keyring, KeyringError, MAX_KEYS};
+pub use keys::Keys;
+pub use overlap::{Overlap, Rest, rests};
 pub use parse::MAX_LENGTH;
 pub use revocation::{REVOCATIONS, Revocation, RevocationIndex, load, revoke, sweep};
+pub(crate) use revocation::{is_past, keep};
 pub use scope::{Scope, Scopes, UnknownScope};
+pub use steady::{Steady, SteadyGrants};
 pub use strength::{WeakSecret, check as check_strength};
 pub use verify::{Refusal, VerifiedToken, Verifier};
+
+/// The tables of this module.
+pub(crate) fn tables() -> Vec<KnownTable> {
+    vec![
+        REVOCATIONS.known(),
+        grant::GRANTS.known(),
+        api::API_TOKENS.known(),
+        revocation::PROGRESS.known(),
+        api::RETIREMENTS.known(),
+        installation::INSTALLATION.known(),
+    ]
+}

@@ -14,8 +14,19 @@ use super::verify::Refusal;
 /// Longest token looked at, in bytes. Ours have a few hundred.
 pub const MAX_LENGTH: usize = 8 * 1024;
 
-/// Length of a signature: 32 bytes in base64url.
-const SIGNATURE: usize = 43;
+/// A signature, of one of the two lengths there are. Which one a key wants is the key's to say.
+#[derive(Debug)]
+pub(super) enum Signature {
+    /// An HMAC-SHA256 tag.
+    Short([u8; 32]),
+    /// Ed25519, or `r` and `s` of ECDSA on P-256 (RFC 7518 section 3.4): never DER.
+    Long([u8; 64]),
+}
+
+/// Length of 32 bytes in base64url.
+const SHORT: usize = 43;
+/// Length of 64 bytes in base64url.
+const LONG: usize = 86;
 
 /// A token's segments, of which only the signature has been decoded.
 #[derive(Debug)]
@@ -26,8 +37,8 @@ pub(super) struct Segments<'a> {
     pub(super) payload: &'a [u8],
     /// What is signed: header, dot, claims.
     pub(super) signed: &'a [u8],
-    /// The HMAC-SHA256 tag.
-    pub(super) signature: [u8; 32],
+    /// What is said to be its signature.
+    pub(super) signature: Signature,
 }
 
 /// Takes `token` apart.
@@ -36,8 +47,11 @@ pub(super) fn split(token: &[u8]) -> Result<Segments<'_>, Refusal> {
         return Err(Refusal::Malformed);
     }
     // From both ends: a further dot would be in the payload, where it is no base64.
-    let at = token.len().wrapping_sub(SIGNATURE + 1);
-    let cut = (token.get(at) == Some(&b'.')).then(|| token.split_at(at));
+    let cut_at = |length: usize| {
+        let at = token.len().wrapping_sub(length + 1);
+        (token.get(at) == Some(&b'.')).then(|| token.split_at(at))
+    };
+    let cut = cut_at(SHORT).or_else(|| cut_at(LONG));
     let (signed, signature) = cut.ok_or_else(|| malformed(token))?;
     let header_ends = signed.iter().position(|byte| *byte == b'.');
     let (header, payload) = header_ends
@@ -46,18 +60,26 @@ pub(super) fn split(token: &[u8]) -> Result<Segments<'_>, Refusal> {
     if header.is_empty() || payload.is_empty() {
         return Err(Refusal::Malformed);
     }
-    // The decoder wants room for its estimate.
-    let mut bytes = [0; 36];
-    if URL_SAFE_NO_PAD.decode_slice(&signature[1..], &mut bytes) != Ok(32) {
-        return Err(Refusal::Signature);
-    }
-    let signature = *bytes.first_chunk().ok_or(Refusal::Signature)?;
+    let signature = Signature::decode(&signature[1..]).ok_or(Refusal::Signature)?;
     Ok(Segments {
         header,
         payload,
         signed,
         signature,
     })
+}
+
+impl Signature {
+    /// Strictly, and of no other length.
+    pub(super) fn decode(text: &[u8]) -> Option<Self> {
+        // The decoder wants room for its estimate.
+        let mut bytes = [0; 66];
+        match URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) {
+            Ok(32) => bytes.first_chunk().copied().map(Self::Short),
+            Ok(64) => bytes.first_chunk().copied().map(Self::Long),
+            _ => None,
+        }
+    }
 }
 
 /// What to call a token that does not end in a signature of the right length.

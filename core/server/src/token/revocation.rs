@@ -1,6 +1,6 @@
 //! Ids that no longer count: in memory for every request, in the store for the next start.
 //!
-//! Owns: table 5 and its face in memory. Does not: know whose ids they are (a login's or API
+//! Owns: table 5, its face in memory, and the copy of that which makes a start quick. Does not: know whose ids they are (a login's or API
 //! token's `sid`, a `grant_id`, a `jti`: all random, so one set holds them).
 //!
 //! **Invariants:**
@@ -27,14 +27,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::Timestamp,
-    store::{Order, Reader, Record, StoreError, Table, Tx},
+    store::{Reader, Record, Store, StoreError, Table, Tx},
 };
 
 /// Revoked ids.
 pub const REVOCATIONS: Table<[u8; 16], Revocation> = Table::new(5, "revocations");
 
 /// How far forgetting has come; one record in the table of single facts.
-const PROGRESS: Table<str, Progress> = Table::new(12, "meta");
+pub(super) const PROGRESS: Table<str, Progress> = Table::new(12, "meta");
 const PROGRESS_KEY: &str = "revocations";
 
 /// What is kept of a revoked id.
@@ -49,7 +49,7 @@ impl Record for Revocation {
 }
 
 #[derive(Clone, Copy, Default, Serialize, Deserialize)]
-struct Progress {
+pub(super) struct Progress {
     trusted: Timestamp,
     floor: Timestamp,
 }
@@ -70,6 +70,11 @@ const SHARDS: usize = 256;
 const SHARDS_PER_PURGE: usize = 8;
 const FOREVER: u32 = u32::MAX;
 
+/// An id and the second from which it may be forgotten, kept in brief.
+const ENTRY: usize = 16 + 4;
+/// With fewer ids a start reads them from the store.
+const MANY: usize = 20_000;
+
 /// Every revoked id that a token could still carry, in memory.
 pub struct RevocationIndex {
     // Per id the second from which it may be forgotten, rounded up. 20 bytes an id.
@@ -78,6 +83,8 @@ pub struct RevocationIndex {
     trusted: AtomicU64,
     floor: AtomicU64,
     cursor: AtomicUsize,
+    /// The generation that is kept in brief.
+    kept: AtomicU64,
 }
 
 impl RevocationIndex {
@@ -101,6 +108,25 @@ impl RevocationIndex {
         self.generation.fetch_add(1, Ordering::SeqCst);
     }
 
+    /// Takes in an entry of the index kept in brief.
+    fn recall(&self, entry: [u8; ENTRY]) {
+        let (id, until) = entry.split_at(16);
+        if let (Some(id), Some(until)) = (id.first_chunk::<16>(), until.first_chunk::<4>()) {
+            let until = u32::from_le_bytes(*until);
+            self.shard(id).write().insert(Id(*id), until);
+        }
+    }
+
+    /// Gives all entries of a shard, as [`RevocationIndex::recall`] takes them.
+    fn tell(&self, shard: u8, put: &mut dyn FnMut([u8; ENTRY])) {
+        for (id, until) in &*self.shards[usize::from(shard)].read() {
+            let mut entry = [0; ENTRY];
+            entry[..16].copy_from_slice(&id.0);
+            entry[16..].copy_from_slice(&until.to_le_bytes());
+            put(entry);
+        }
+    }
+
     /// A number that grows with each insertion. Read before looking ids up, it tells later
     /// whether the look-up still stands.
     pub fn generation(&self) -> u64 {
@@ -121,6 +147,12 @@ impl RevocationIndex {
         (start..start.saturating_add(SHARDS_PER_PURGE))
             .map(|at| self.purge_shard(at % SHARDS, trusted))
             .sum()
+    }
+
+    /// The time that forgetting goes by: follows the clock by at most [`MAX_STEP`] a call of
+    /// [`RevocationIndex::purge`], and never back. What is deleted for its age goes by it.
+    pub fn trusted(&self) -> Timestamp {
+        Timestamp::from_millis(self.trusted.load(Ordering::SeqCst))
     }
 
     /// How many ids are remembered.
@@ -168,8 +200,9 @@ impl RevocationIndex {
         self.floor.fetch_max(floor.millis(), Ordering::SeqCst);
     }
 
+    /// Shards are the store's buckets: by the first byte.
     fn shard(&self, id: &[u8; 16]) -> &RwLock<HashMap<Id, u32, IdHash>> {
-        &self.shards[usize::from(id[15]) % SHARDS]
+        &self.shards[usize::from(id[0])]
     }
 }
 
@@ -181,6 +214,7 @@ impl Default for RevocationIndex {
             trusted: AtomicU64::new(0),
             floor: AtomicU64::new(0),
             cursor: AtomicUsize::new(0),
+            kept: AtomicU64::new(0),
         }
     }
 }
@@ -232,60 +266,87 @@ pub fn load(from: &Reader, now: Timestamp) -> Result<RevocationIndex, StoreError
         let id = key.try_into().map_err(|_| REVOCATIONS.corrupt(key))?;
         Ok((id, revocation.expires_at))
     };
-    REVOCATIONS.load(from, read, |(id, expires_at)| index.insert(id, expires_at))?;
+    REVOCATIONS.load_brief(
+        from,
+        |entry| index.recall(entry),
+        read,
+        |(id, expires_at)| index.insert(id, expires_at),
+    )?;
     Ok(index)
 }
 
-/// Deletes stored revocations whose end is long past, looking at up to `budget` records from the
-/// one after `from`. Goes by the time that [`RevocationIndex::purge`] has come to. Returns where
-/// to go on, or nothing at the end.
+/// Keeps the index in brief beside the store, for the next start, if it is large and has changed.
+///
+/// # Errors
+/// Those of the store and of the file; what was kept before stays.
+pub(crate) async fn keep(index: &Arc<RevocationIndex>, store: &Store) -> Result<(), StoreError> {
+    let generation = index.generation();
+    if index.kept.load(Ordering::Relaxed) == generation || index.len() < MANY {
+        return Ok(());
+    }
+    let books = store.books(REVOCATIONS).await?;
+    let source = Arc::clone(index);
+    let write = move || books.keep(|first, put| source.tell(first, put));
+    tokio::task::spawn_blocking(write)
+        .await
+        .map_err(|_| StoreError::Panicked)?
+        .map_err(|error| StoreError::Engine(error.to_string()))?;
+    index.kept.store(generation, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Whether a stored revocation may be deleted: no token that carries its id counts, whatever the
+/// clock says. Goes by the time that [`RevocationIndex::purge`] has come to.
+pub(crate) fn is_past(revocation: &Revocation, trusted: Timestamp) -> bool {
+    revocation
+        .expires_at
+        .is_some_and(|end| is_forgettable(end, trusted))
+}
+
+/// Deletes those of the stored revocations under `keys` that [`is_past`] holds for. Says how many.
 ///
 /// # Errors
 /// Only of the store.
 pub fn sweep(
     index: &Arc<RevocationIndex>,
     tx: &mut Tx<'_>,
-    from: Option<Vec<u8>>,
-    budget: usize,
-) -> Result<Option<Vec<u8>>, StoreError> {
-    let trusted = Timestamp::from_millis(index.trusted.load(Ordering::SeqCst));
-    let page: Vec<_> = REVOCATIONS
-        .scan(tx, &[], from.as_deref(), Order::Ascending)
-        .take(budget)
-        .collect::<Result<_, _>>()?;
-    let is_full = page.len() == budget;
+    keys: &[Vec<u8>],
+) -> Result<usize, StoreError> {
+    let trusted = index.trusted();
     let stored = PROGRESS.get(tx, PROGRESS_KEY)?.unwrap_or_default();
     let mut floor = stored.floor.max(index.floor());
-    let mut last = None;
-    let mut has_deleted = false;
-    for (key, revocation) in page {
+    let mut deleted = 0;
+    for key in keys {
+        let id = key.as_slice().try_into();
+        let id = id.map_err(|_| REVOCATIONS.corrupt(key))?;
+        let Some(revocation) = REVOCATIONS.get(tx, &id)? else {
+            continue;
+        };
         if let Some(end) = revocation
             .expires_at
-            .filter(|end| is_forgettable(*end, trusted))
+            .filter(|_| is_past(&revocation, trusted))
         {
-            let id = key.as_slice().try_into();
-            REVOCATIONS.delete(tx, &id.map_err(|_| REVOCATIONS.corrupt(&key))?)?;
+            REVOCATIONS.delete(tx, &id)?;
             floor = floor.max(end);
-            has_deleted = true;
+            deleted += 1;
         }
-        last = Some(key);
     }
-    if has_deleted || trusted.millis_since(stored.trusted) >= MAX_UNSAVED {
+    if deleted > 0 || trusted.millis_since(stored.trusted) >= MAX_UNSAVED {
         // In the same commit as the deletions: after a restart the floor stands in for them.
         PROGRESS.put(tx, PROGRESS_KEY, &Progress { trusted, floor })?;
         let index = Arc::clone(index);
         tx.on_commit(move || index.raise_floor(floor));
     }
-    Ok(last.filter(|_| is_full))
+    Ok(deleted)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Id([u8; 16]);
 
-// Ids are random already: eight of their bytes are their hash.
+// Ids are random already: eight of their bytes are their hash, not those that choose the shard.
 impl Hash for Id {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        let [.., a, b, c, d, e, f, g, h] = self.0;
         state.write_u64(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
     }
 }

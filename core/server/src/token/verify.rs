@@ -26,7 +26,7 @@ use super::{
     parse,
     revocation::RevocationIndex,
 };
-use crate::{clock::Timestamp, secret::Secret};
+use crate::{clock::Timestamp, metrics::Counter, secret::Secret};
 
 /// How far ahead of ours a clock that stamped a token may be, in seconds.
 const LEEWAY: u64 = 60;
@@ -72,6 +72,44 @@ pub enum Refusal {
     Disabled,
 }
 
+/// What the verifier has decided so far.
+#[derive(Debug, Default)]
+pub(crate) struct Meter {
+    /// Tokens found in the cache that still count.
+    pub(crate) hits: Counter,
+    /// Tokens looked at from the beginning.
+    pub(crate) misses: Counter,
+    refused: [AtomicU64; REFUSALS.len()],
+}
+
+/// Every reason, in the order of its declaration.
+const REFUSALS: [Refusal; 12] = [
+    Refusal::Malformed,
+    Refusal::Algorithm,
+    Refusal::UnknownKey,
+    Refusal::Signature,
+    Refusal::Expired,
+    Refusal::NotYetValid,
+    Refusal::Issuer,
+    Refusal::Audience,
+    Refusal::Claims,
+    Refusal::Revoked,
+    Refusal::NoAccount,
+    Refusal::Disabled,
+];
+
+impl Meter {
+    /// How many tokens were refused for each reason that there was.
+    pub(crate) fn refused(&self) -> impl Iterator<Item = (String, u64)> {
+        let counts = self
+            .refused
+            .iter()
+            .map(|count| count.load(Ordering::Relaxed));
+        let reasons = REFUSALS.iter().map(ToString::to_string);
+        reasons.zip(counts).filter(|(_, count)| *count > 0)
+    }
+}
+
 /// A token that counted when it was handed out. Only [`Verifier::verify`] makes one.
 pub struct VerifiedToken {
     claims: Claims,
@@ -113,10 +151,12 @@ pub struct Verifier {
     accounts: Arc<AccountIndex>,
     revocations: Arc<RevocationIndex>,
     cache: Cache,
+    meter: Meter,
 }
 
 impl Verifier {
-    /// A verifier of tokens with exactly this `iss` and `aud`.
+    /// A verifier of tokens with exactly this `aud`, and exactly this `iss` or one of those that
+    /// the keyring says this server has had.
     pub fn new(
         keyring: Keyring,
         issuer: impl Into<Box<str>>,
@@ -133,6 +173,7 @@ impl Verifier {
             accounts,
             revocations,
             cache: Cache::new(),
+            meter: Meter::default(),
         }
     }
 
@@ -159,16 +200,28 @@ impl Verifier {
         if let Some(verified) = &cached
             && self.still_counts(verified, now)
         {
+            self.meter.hits.add_one();
             return cached.ok_or(Refusal::Malformed);
         }
         // Whatever changed about a cached one, the whole decision is made anew.
         let decided = self.verify_anew(token, now);
+        self.meter.misses.add_one();
+        if let Err(refusal) = &decided
+            && let Some(count) = self.meter.refused.get(*refusal as usize)
+        {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
         match &decided {
             Ok(verified) => self.cache.insert(token, Arc::clone(verified)),
             Err(_) if cached.is_some() => self.cache.remove(token),
             Err(_) => {}
         }
         decided
+    }
+
+    /// What it has decided so far.
+    pub(crate) const fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     /// The keyring in use.
@@ -194,9 +247,10 @@ impl Verifier {
     fn verify_anew(&self, token: &[u8], now: Timestamp) -> Result<Arc<VerifiedToken>, Refusal> {
         let segments = parse::split(token)?;
         let epoch = self.epoch.load(Ordering::SeqCst);
-        self.keyring.load().check(&segments)?;
+        let keyring = self.keyring.load();
+        keyring.check(&segments)?;
         let claims = parse::decoded(segments.payload, Claims::parse)?;
-        self.check_claims(&claims)?;
+        self.check_claims(&claims, &keyring)?;
         let account = self.accounts.get(&claims.uid).ok_or(Refusal::NoAccount)?;
         if account.is_deleted() || account.id != claims.subject {
             return Err(Refusal::NoAccount);
@@ -218,8 +272,9 @@ impl Verifier {
         Ok(Arc::new(verified))
     }
 
-    fn check_claims(&self, claims: &Claims) -> Result<(), Refusal> {
-        if claims.issuer != self.issuer {
+    fn check_claims(&self, claims: &Claims, keyring: &Keyring) -> Result<(), Refusal> {
+        let is_ours = |issuer: &str| keyring.issuers().any(|ours| ours == issuer);
+        if claims.issuer != self.issuer && !is_ours(&claims.issuer) {
             return Err(Refusal::Issuer);
         }
         if claims.audience != self.audience {

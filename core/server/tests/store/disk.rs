@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, process::Command};
 
-use omnigent_server::store::{Options, Store, StoreError, Table};
+use omnigent_server::store::{Options, Store, StoreError, Table, Writing};
 
 const FILL: Table<u64, Vec<u8>> = Table::new(1, "fill");
 
@@ -55,4 +55,75 @@ fn full_disk_refuses_writes_serves_reads_and_heals_by_itself() {
     store.close();
     let store = Store::open(&data, &options).unwrap();
     assert!(FILL.contains(&store.reader(), &stopped).unwrap());
+}
+
+/// Takes all of the disk but `left` bytes.
+fn fill(at: &Path, left: u64) {
+    let disk = free(at);
+    fs::write(
+        at,
+        vec![1; usize::try_from(disk.saturating_sub(left)).unwrap()],
+    )
+    .unwrap_or(());
+}
+
+fn free(at: &Path) -> u64 {
+    let folder = at.parent().unwrap();
+    let said = Command::new("df")
+        .args(["--output=avail", "-B1"])
+        .arg(folder)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(said.stdout).unwrap();
+    said.lines().nth(1).unwrap().trim().parse().unwrap()
+}
+
+#[test]
+fn sign_offs_are_written_on_a_disk_that_others_filled_to_the_last_byte() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(_disk) = Small::mount(dir.path()) else {
+        return;
+    };
+    let options = Options {
+        reserve: 12 << 20,
+        ..Options::default()
+    };
+    let (data, ballast) = (dir.path().join("data"), dir.path().join("ballast"));
+    let store = Store::open(&data, &options).unwrap();
+    let write = |number: u64, is_sign_off: bool| {
+        store.write_blocking(move |tx| {
+            if is_sign_off {
+                tx.sign_off();
+            }
+            FILL.put(tx, &number, &vec![7; 100])
+        })
+    };
+    write(0, false).unwrap();
+    assert!(store.stats().has_reserve);
+    for round in 0..3 {
+        fill(&ballast, 0);
+        assert_eq!(write(1, false), Err(StoreError::Full), "round {round}");
+        for number in 0..2000 {
+            write(round * 10_000 + number + 10, true).unwrap();
+        }
+        assert_eq!(write(1, false), Err(StoreError::Full));
+        assert!(!store.stats().has_reserve, "it is in use");
+        assert_eq!(store.stats().writing, Writing::SignOffsOnly);
+        fs::remove_file(&ballast).unwrap();
+        write(2, false).unwrap();
+        write(2, false).unwrap();
+        assert!(store.stats().has_reserve, "it is made anew");
+        assert_eq!(store.stats().writing, Writing::Open);
+    }
+    // Past the reserve nothing is written, and nothing breaks.
+    fill(&ballast, 0);
+    let full = (0..1_000_000).find_map(|number| write(100_000 + number, true).err());
+    assert_eq!(full, Some(StoreError::Full));
+    assert_eq!(store.stats().writing, Writing::Full);
+    assert!(FILL.contains(&store.reader(), &20_010).unwrap());
+    fs::remove_file(&ballast).unwrap();
+    write(3, false).unwrap();
+    store.close();
+    let store = Store::open(&data, &options).unwrap();
+    assert!(FILL.contains(&store.reader(), &20_010).unwrap());
 }

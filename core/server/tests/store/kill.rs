@@ -10,11 +10,11 @@ use omnigent_server::{
 use crate::child::{assert_none_lost, start};
 
 #[test]
-fn fifty_kills_lose_no_acknowledged_write_and_leave_none_half_there() {
+fn kills_lose_no_acknowledged_write_and_leave_none_half_there() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let mut acked = BTreeMap::new();
-    for _ in 0..50 {
+    for _ in 0..omnigent_tests::kills(50) {
         let mut child = start(&data, None, None);
         assert_none_lost(&acked, &child.opening().unwrap());
         let [a, b] = random_bytes::<2>();

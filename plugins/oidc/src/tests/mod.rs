@@ -19,6 +19,7 @@ mod sign_in;
 mod signer;
 mod site;
 mod userinfo;
+mod wycheproof;
 
 use serde_json::Value;
 

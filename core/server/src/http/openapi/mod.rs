@@ -7,6 +7,7 @@
 //! together.
 
 mod account;
+mod keys;
 mod operation;
 mod operator;
 mod pages;
@@ -16,6 +17,7 @@ mod server;
 mod sessions;
 mod settings;
 mod sign_in;
+mod throttle;
 
 use std::sync::LazyLock;
 
@@ -56,6 +58,8 @@ fn operations() -> Vec<Operation> {
         pages::operations(),
         settings::operations(),
         operator::operations(),
+        throttle::operations(),
+        keys::operations(),
     ];
     features.into_iter().flatten().collect()
 }

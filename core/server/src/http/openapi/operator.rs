@@ -12,7 +12,8 @@ pub(super) fn operations() -> Vec<Operation> {
     let maybe = || json!({"type": ["string", "null"]});
     let any = || json!({"type": "object"});
     let identities = "/auth/users/{id}/identities";
-    vec![
+    let mut all = data(&op);
+    all.extend(vec![
         op(
             Method::POST,
             "/auth/operator/reload",
@@ -49,6 +50,27 @@ pub(super) fn operations() -> Vec<Operation> {
         ))
         .answers(200, "A page of what is expected", any()),
         op(
+            Method::GET,
+            "/auth/operator/audit/verify",
+            "verify_audit",
+            "Prove the audit trail, a hundred thousand entries at a time",
+        )
+        .query("from", json!({"type": "integer", "minimum": 0}))
+        .answers(
+            200,
+            "What was proven, and what does not fit",
+            object(
+                &[
+                    ("first", json!({"type": "integer"})),
+                    ("last", json!({"type": "integer"})),
+                    ("hash", string()),
+                    ("next", json!({"type": ["integer", "null"]})),
+                    ("fault", json!({"type": ["object", "null"]})),
+                ],
+                &[],
+            ),
+        ),
+        op(
             Method::POST,
             "/auth/users/{id}/reset-link",
             "make_reset_link",
@@ -78,5 +100,70 @@ pub(super) fn operations() -> Vec<Operation> {
             "Take a backend's identities from an account",
         )
         .empty(204, "Unlinked"),
+    ]);
+    all
+}
+
+/// What concerns the data as a whole.
+fn data(
+    op: &impl Fn(Method, &'static str, &'static str, &'static str) -> Operation,
+) -> Vec<Operation> {
+    let integer = || json!({"type": "integer"});
+    let string = || json!({"type": "string"});
+    vec![
+        op(
+            Method::GET,
+            "/auth/operator/store",
+            "store_status",
+            "How large the store is and how it is doing",
+        )
+        .answers(
+            200,
+            "Its state",
+            object(
+                &[
+                    ("writing", string()),
+                    ("disk_bytes", integer()),
+                    ("free_bytes", integer()),
+                    ("sequence", integer()),
+                    ("records", integer()),
+                    ("tables", json!({"type": "array"})),
+                ],
+                &[(
+                    "last_flush_seconds_ago",
+                    json!({"type": ["number", "null"]}),
+                )],
+            ),
+        ),
+        op(
+            Method::POST,
+            "/auth/operator/archive",
+            "begin_archive",
+            "Take a consistent picture of all data, to be read in pieces",
+        )
+        .takes(object(
+            &[(
+                "kind",
+                json!({"type": "string", "enum": ["backup", "export"]}),
+            )],
+            &[],
+        ))
+        .answers(
+            200,
+            "By which id it is read",
+            object(
+                &[("id", string()), ("head", json!({"type": "object"}))],
+                &[],
+            ),
+        )
+        .refuses(&[409]),
+        op(
+            Method::POST,
+            "/auth/operator/archive/{id}",
+            "read_archive",
+            "The next lines of an archive: 200 with some, 204 at the end",
+        )
+        .answers(200, "Lines of JSON", json!({"type": "string"}))
+        .empty(204, "That was all"),
     ]
 }

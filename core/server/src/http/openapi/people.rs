@@ -4,6 +4,7 @@ use http::Method;
 use serde_json::json;
 
 use super::operation::{Operation, object, of, schema};
+use crate::audit::Event;
 
 pub(super) fn operations() -> Vec<Operation> {
     let op = of("people");
@@ -44,6 +45,7 @@ pub(super) fn operations() -> Vec<Operation> {
                 json!({"type": "string", "minLength": 1, "maxLength": 254}),
             )
             .answers(200, "A page of people", listed),
+        audit(),
         op(Method::POST, "/auth/users", "add_person", "Add somebody")
             .takes(add)
             .answers(201, "Added", schema("Person"))
@@ -107,4 +109,62 @@ pub(super) fn operations() -> Vec<Operation> {
         )
         .empty(204, "Ended"),
     ]
+}
+
+fn audit() -> Operation {
+    let string = || json!({"type": "string"});
+    let number = || json!({"type": "integer", "minimum": 0, "maximum": 9_007_199_254_740_991_u64});
+    let events: Vec<_> = Event::ALL.iter().map(|event| event.name()).collect();
+    let entry = object(
+        &[
+            ("seq", json!({"type": "integer", "minimum": 1})),
+            ("at", json!({"type": "string", "format": "date-time"})),
+            ("event", json!({"type": "string", "enum": events})),
+            (
+                "result",
+                json!({"type": "string", "enum": ["done", "denied"]}),
+            ),
+            ("actor", string()),
+            ("prev", string()),
+            ("hash", string()),
+        ],
+        &[
+            ("by", string()),
+            ("by_uid", string()),
+            ("by_login", string()),
+            ("account", string()),
+            ("account_uid", string()),
+            ("target", string()),
+            ("backend", string()),
+            ("address", string()),
+            ("agent", string()),
+            ("request_id", string()),
+            ("reason", string()),
+            ("detail", string()),
+            ("count", json!({"type": "integer", "minimum": 1})),
+        ],
+    );
+    let page = object(
+        &[
+            ("entries", json!({"type": "array", "items": entry})),
+            ("next", json!({"type": ["integer", "null"]})),
+        ],
+        &[],
+    );
+    let limit = json!({"type": "integer", "minimum": 1, "maximum": 1000});
+    let name = json!({"type": "string", "minLength": 1, "maxLength": 254});
+    of("people")(
+        Method::GET,
+        "/auth/audit",
+        "list_audit",
+        "Who did what: newest first, or oldest first after a number",
+    )
+    .query("limit", limit)
+    .query("before", number())
+    .query("after", number())
+    .query("event", json!({"type": "string", "enum": events}))
+    .query("account", name)
+    .query("since", number())
+    .query("until", number())
+    .answers(200, "A page of entries", page)
 }

@@ -47,30 +47,29 @@ pub(super) fn operations() -> Vec<Operation> {
             ("token_endpoint", string()),
             ("revocation_endpoint", string()),
             ("introspection_endpoint", string()),
-            ("jwks_uri", string()),
             (
                 "grant_types_supported",
                 json!({"type": "array", "items": {"type": "string"}}),
             ),
         ],
-        &[("device_authorization_endpoint", string())],
+        &[
+            ("device_authorization_endpoint", string()),
+            ("jwks_uri", string()),
+        ],
     );
     let health = object(&[("status", json!({"const": "ok"}))], &[("session", any())]);
     let ready = object(
         &[
-            ("status", json!({"enum": ["ok", "degraded"]})),
+            (
+                "status",
+                json!({"enum": ["ok", "degraded", "draining", "unready"]}),
+            ),
+            ("store", json!({"enum": ["writable", "full", "read-only"]})),
             (
                 "backends",
                 json!({"type": "array", "items": {"type": "object"}}),
             ),
         ],
-        &[],
-    );
-    let keys = object(
-        &[(
-            "keys",
-            json!({"type": "array", "items": {"type": "object"}}),
-        )],
         &[],
     );
     vec![
@@ -109,9 +108,10 @@ pub(super) fn operations() -> Vec<Operation> {
             Method::GET,
             "/healthz/ready",
             "ready",
-            "The state of each backend",
+            "The state of the store and of each backend",
         )
-        .answers(200, "Their states", ready),
+        .answers(200, "Ready, perhaps degraded", ready.clone())
+        .answers(503, "Stopping, or the store takes no writes", ready),
         op(
             Method::GET,
             "/api/version",
@@ -126,13 +126,6 @@ pub(super) fn operations() -> Vec<Operation> {
             "What desktop clients ask first",
         )
         .answers(200, "Versions", any()),
-        op(
-            Method::GET,
-            "/.well-known/jwks.json",
-            "jwks",
-            "Public keys (RFC 7517); none with HS256",
-        )
-        .answers(200, "The key set", keys),
         op(
             Method::GET,
             "/.well-known/oauth-authorization-server",

@@ -8,7 +8,7 @@ use super::operation::{Operation, object, of};
 /// Path, id, what it is.
 type Row = (&'static str, &'static str, &'static str);
 
-const PAGES: [Row; 15] = [
+const PAGES: [Row; 16] = [
     ("/settings/tokens", "tokens_page", "One's API tokens"),
     ("/settings/tokens/new", "new_token_page", "Ask for a token"),
     (
@@ -42,6 +42,7 @@ const PAGES: [Row; 15] = [
     ),
     ("/admin/invite", "invite_page", "Ask before inviting"),
     ("/admin/backends", "backends_page", "How each is doing"),
+    ("/admin/audit", "audit_page", "Who did what"),
     ("/admin/config", "config_page", "What is in force"),
     ("/assets/page.js", "script", "What copies"),
 ];

@@ -46,7 +46,7 @@ async fn ask(app: Arc<App>, request: Request) -> Outcome {
 
 async fn make(app: Arc<App>, request: Request) -> Outcome {
     let is_admin = field(&request, "is_admin") == "on";
-    let invited = make_invite(&app, request.user()?, is_admin, request.now).await?;
+    let invited = make_invite(&app, &request, is_admin).await?;
     let expires = When::new(invited.expires_at, request.now).words;
     let shown = ShownOnce {
         shell: Shell::at(&app, &request, PLACE, "Invite link").await?,

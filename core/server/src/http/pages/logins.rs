@@ -39,6 +39,8 @@ const PLACE: &str = "/settings/logins";
 pub(super) struct Row {
     pub(super) id: LoginId,
     pub(super) device: String,
+    /// The client that refreshes it, when it names itself.
+    pub(super) client: Option<String>,
     pub(super) address: String,
     pub(super) backend: String,
     pub(super) began: When,
@@ -52,6 +54,7 @@ impl Row {
         Self {
             id,
             device: device(&login.user_agent),
+            client: login.client_id,
             began: When::new(login.created_at, now),
             ends: When::new(login.expires_at, now),
             backend: match (backend, login.backend.as_str()) {
@@ -140,14 +143,20 @@ async fn list(app: Arc<App>, request: Request) -> Outcome {
 }
 
 async fn end(app: Arc<App>, request: Request) -> Outcome {
-    logins::end(&app, request.user()?.account.uid, request.param("id")).await?;
+    logins::end(
+        &app,
+        &request,
+        request.user()?.account.uid,
+        request.param("id"),
+    )
+    .await?;
     Ok(redirect("/settings/logins?done=ended"))
 }
 
 async fn end_others(app: Arc<App>, request: Request) -> Outcome {
     let principal = request.user()?;
     let keep = principal.token().map(|token| token.sid);
-    logins::end_all(&app, principal.account.uid, keep, request.now).await?;
+    logins::end_all(&app, &request, principal.account.uid, keep).await?;
     Ok(redirect("/settings/logins?done=others"))
 }
 

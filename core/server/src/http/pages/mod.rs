@@ -14,9 +14,10 @@
 //! | `guard`, `error`, `assets` | who gets in, what others see, style and script |
 //! | `sign_in`, `home` | on the way in, and the way out |
 //! | `tokens`, `logins`, `password`, `identities` | below `/settings` |
-//! | `people`, `person`, `invite`, `backends`, `config` | below `/admin` |
+//! | `people`, `person`, `invite`, `backends`, `config`, `audit` | below `/admin` |
 
 mod assets;
+mod audit;
 mod backends;
 mod config;
 mod confirm;
@@ -63,6 +64,7 @@ pub(super) fn routes() -> Vec<Route> {
         invite::routes(),
         backends::routes(),
         config::routes(),
+        audit::routes(),
     ];
     features.into_iter().flatten().collect()
 }

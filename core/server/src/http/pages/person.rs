@@ -129,8 +129,7 @@ async fn change(app: Arc<App>, request: Request) -> Outcome {
     let is_admin = fields.optional_boolean("is_admin");
     let disabled = fields.optional_boolean("disabled");
     fields.finish()?;
-    let (by, name) = (request.user()?, request.param("id"));
-    change_account(&app, by, name, is_admin, disabled, request.now).await?;
+    change_account(&app, &request, is_admin, disabled).await?;
     let done = match (is_admin, disabled) {
         (Some(true), _) => "promoted",
         (Some(false), _) => "demoted",
@@ -168,10 +167,7 @@ async fn ask_reset(app: Arc<App>, request: Request) -> Outcome {
 
 async fn reset(app: Arc<App>, request: Request) -> Outcome {
     let name = request.param("id");
-    let password = app
-        .office
-        .reset_password(request.user()?.person(), name, request.now)
-        .await?;
+    let password = app.office.reset_password(request.scene(), name).await?;
     // Whoever resets their own has just ended the login this page would be shown to.
     let is_self = *request.user()?.account.id == *name;
     let shown = ShownOnce {
@@ -212,24 +208,24 @@ async fn ask_delete(app: Arc<App>, request: Request) -> Outcome {
 }
 
 async fn delete(app: Arc<App>, request: Request) -> Outcome {
-    remove(&app, request.user()?, request.param("id"), request.now).await?;
+    remove(&app, &request).await?;
     Ok(redirect("/admin/people?done=deleted"))
 }
 
 async fn end_all(app: Arc<App>, request: Request) -> Outcome {
     let uid = found(&app, &request).await?.uid;
-    logins::end_all(&app, uid, None, request.now).await?;
+    logins::end_all(&app, &request, uid, None).await?;
     back(&request, "all-ended")
 }
 
 async fn end(app: Arc<App>, request: Request) -> Outcome {
     let uid = found(&app, &request).await?.uid;
-    logins::end(&app, uid, request.param("lid")).await?;
+    logins::end(&app, &request, uid, request.param("lid")).await?;
     back(&request, "ended")
 }
 
 async fn revoke(app: Arc<App>, request: Request) -> Outcome {
     let uid = found(&app, &request).await?.uid;
-    tokens::revoke(&app, uid, request.param("tid")).await?;
+    tokens::revoke(&app, &request, uid, request.param("tid")).await?;
     back(&request, "revoked")
 }

@@ -133,6 +133,7 @@ impl Shell {
         if self.user.as_ref().is_some_and(|user| user.is_admin) {
             let admin = vec![
                 ("/admin/people", "People"),
+                ("/admin/audit", "Audit"),
                 ("/admin/backends", "Backends"),
                 ("/admin/config", "Configuration"),
             ];

@@ -277,7 +277,7 @@ async fn make(app: Arc<App>, request: Request) -> Outcome {
             return ask(&app, &request, status, Some(problem.to_owned())).await;
         }
     };
-    match tokens::make(&app, request.user()?, wanted, request.now).await {
+    match tokens::make(&app, &request, wanted).await {
         Ok(made) => show(&app, &request, &made).await,
         Err(error) if error.status().is_client_error() => {
             let problem = Some(sentence(error.text()));
@@ -358,8 +358,7 @@ async fn rotate(app: Arc<App>, request: Request) -> Outcome {
         let text = "choose for how long the old token works";
         return Err(ApiError::auth(StatusCode::BAD_REQUEST, text));
     };
-    let (principal, id) = (request.user()?, request.param("id"));
-    let made = tokens::succeed(&app, principal, id, overlap, request.now).await?;
+    let made = tokens::succeed(&app, &request, overlap).await?;
     show(&app, &request, &made).await
 }
 
@@ -381,6 +380,12 @@ async fn ask_revoke(app: Arc<App>, request: Request) -> Outcome {
 }
 
 async fn revoke(app: Arc<App>, request: Request) -> Outcome {
-    tokens::revoke(&app, request.user()?.account.uid, request.param("id")).await?;
+    tokens::revoke(
+        &app,
+        &request,
+        request.user()?.account.uid,
+        request.param("id"),
+    )
+    .await?;
     Ok(redirect("/settings/tokens?done=revoked"))
 }

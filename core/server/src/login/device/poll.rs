@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use super::{AT_MOST, DEVICES, Decision, Device, INTERVAL, device_key};
 use crate::{
     account::AccountError,
+    audit::Scene,
     clock::Timestamp,
     live::Live,
     login::{Desk, Established, Lifetimes, Origin, SignedIn, delegate, ticket::Approval},
@@ -137,9 +138,10 @@ impl Desk {
         &self,
         device_code: String,
         client_id: Option<String>,
-        now: Timestamp,
+        scene: Scene,
     ) -> Result<Result<SignedIn, Polled>, StoreError> {
-        let (live, lifetimes) = (self.live.clone(), self.lifetimes.clone());
+        let now = scene.at;
+        let (live, lifetimes) = (self.live.by(scene), self.lifetimes.clone());
         let exchanged = self
             .store
             .write(move |tx| {

@@ -139,7 +139,10 @@ fn what_is_over_is_neither_approved_nor_exchanged() {
     assert_eq!(house.exchange(&late, end).unwrap_err(), Polled::Expired);
     assert_eq!(house.approve(&never.user_code, end, end), Decided::Unknown);
     assert_eq!(house.poll(&never, None, end), Polled::Expired);
-    house.write(move |_, tx| sweep(tx, 100, end.plus_seconds(LIFETIME)));
+    house.write(move |_, tx| {
+        let past = look(tx, None, 100, end.plus_seconds(LIFETIME))?.past;
+        forget(tx, &past, end.plus_seconds(LIFETIME)).map(drop)
+    });
     assert_eq!(house.poll(&never, None, end), Polled::Unknown);
 }
 

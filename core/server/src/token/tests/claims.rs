@@ -352,7 +352,8 @@ fn only_api_tokens_may_be_endless_and_only_if_allowed() {
     assert!(payload(&api).get("exp").is_none());
     world.refuse(&access, BadClaims);
     world.refuse(&api, BadClaims);
-    world.verifier = world.verifier.allow_endless_api_tokens(true);
+    let verifier = Arc::into_inner(world.verifier).unwrap();
+    world.verifier = Arc::new(verifier.allow_endless_api_tokens(true));
     world.refuse(&access, BadClaims);
     assert!(world.verify(&api).is_ok());
     world.revocations.insert(*claims.sid.as_bytes(), None);

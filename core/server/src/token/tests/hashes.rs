@@ -42,7 +42,7 @@ fn hash_key_is_kept_and_is_every_servers_own() {
         .keyring()
         .hasher()
         .hash(Kind::Refresh, b"text");
-    let again = Keyring::load_or_create(world.dir.path(), None).unwrap();
+    let again = Keyring::load_or_create(world.dir.path(), &KeySettings::default(), NOW).unwrap();
     assert_eq!(again.hasher().hash(Kind::Refresh, b"text"), hash);
     let other = World::new()
         .verifier

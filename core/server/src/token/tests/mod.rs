@@ -2,7 +2,7 @@
 //!
 //! | row | where |
 //! |---|---|
-//! | J1, J3, J4, J6, J7, J8 | `attacks` |
+//! | J1, J3, J4, J6, J7, J8 | `attacks`, `asymmetric`, `wycheproof` |
 //! | J2, J5 | `claims` |
 //! | J9 | `keys` |
 //! | J10 | `revocation`, `threads` |
@@ -17,16 +17,21 @@
 )]
 
 mod accounts;
+mod asymmetric;
 mod attacks;
 mod canonical;
 mod claims;
 mod hashes;
 mod interop;
 mod keys;
+mod model;
+
 mod properties;
 mod revocation;
+mod rotation;
 mod scopes;
 mod threads;
+mod wycheproof;
 
 use std::sync::Arc;
 
@@ -50,7 +55,7 @@ const KEY: [u8; 32] = *b"\x8f\x1e\x02\xc4\x77\xa9\x5b\xd0\x3e\x64\xf2\x19\xbb\x4
                          \x26\x91\x0c\x5f\xd8\x73\xae\x35\xc9\x12\x68\xfb\x84\x4d\xe0\x57";
 
 struct World {
-    verifier: Verifier,
+    verifier: Arc<Verifier>,
     accounts: Arc<AccountIndex>,
     revocations: Arc<RevocationIndex>,
     alice: Uid,
@@ -60,7 +65,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let keyring = Keyring::load_or_create(dir.path(), Some(Secret::new(KEY.to_vec()))).unwrap();
+        let keyring = Keyring::load_or_create(dir.path(), &secret(&KEY), NOW).unwrap();
         Self::with(keyring, dir)
     }
 
@@ -71,7 +76,7 @@ impl World {
         accounts.insert(AccountState::new(alice, "alice", false, false));
         let (all, revoked) = (Arc::clone(&accounts), Arc::clone(&revocations));
         Self {
-            verifier: Verifier::new(keyring, ISSUER, AUDIENCE, all, revoked),
+            verifier: Arc::new(Verifier::new(keyring, ISSUER, AUDIENCE, all, revoked)),
             accounts,
             revocations,
             alice,
@@ -144,6 +149,14 @@ impl World {
             "{refusal:?} and not {why:?}: {text}"
         );
         assert_eq!(self.verify(token).unwrap_err(), refusal, "the same twice");
+    }
+}
+
+/// A configured secret and nothing else.
+fn secret(secret: &[u8]) -> KeySettings {
+    KeySettings {
+        secret: Some(Secret::new(secret.to_vec())),
+        ..KeySettings::default()
     }
 }
 

@@ -219,6 +219,75 @@ fn sweeping_deletes_what_is_past_and_leaves_a_floor() {
     store.close();
 }
 
+#[tokio::test]
+async fn many_are_kept_in_brief_and_none_of_them_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let id = |n: u32| {
+        let mut id = [0; 16];
+        id[0] = n as u8;
+        id[8..12].copy_from_slice(&n.to_be_bytes());
+        id
+    };
+    let end = |n: u32| (n % 10 > 0).then(|| NOW.plus_seconds(u64::from(n % 60)));
+    let many = 20_000;
+    {
+        let store = Store::open(dir.path(), &Options::default()).unwrap();
+        let index = Arc::new(load(&store.reader(), NOW).unwrap());
+        write(&store, move |tx| {
+            (0..many).try_for_each(|n| revoke(tx, id(n), end(n)))
+        });
+        (0..many).for_each(|n| index.insert(id(n), end(n)));
+        keep(&index, &store).await.unwrap();
+        store.close();
+    }
+    let file = dir.path().join("brief-5");
+    let brief = std::fs::read(&file).unwrap();
+    for (what, late) in [("as it was kept", 0), ("with some more", 3)] {
+        let store = reopened(dir.path());
+        let index = load(&store.reader(), NOW).unwrap();
+        assert_eq!(index.len(), many as usize, "{what}");
+        assert!((0..many).all(|n| index.contains(&id(n))), "{what}");
+        write(&store, move |tx| {
+            (many..many + late).try_for_each(|n| revoke(tx, id(n), end(n)))
+        });
+        // In the middle of its life it is not asked.
+        assert_eq!(
+            load(&store.reader(), NOW).unwrap().len(),
+            (many + late) as usize
+        );
+        store.close();
+    }
+    let store = reopened(dir.path());
+    let index = load(&store.reader(), NOW).unwrap();
+    assert!((0..many + 3).all(|n| index.contains(&id(n))));
+    // What is for ever stays so, and what ends is forgotten at its end.
+    for _ in 0..4 {
+        purge_all(&index, NOW.plus_seconds(1_000_000));
+    }
+    assert_eq!(index.len(), many as usize / 10 + 1);
+    store.close();
+    // A brief from elsewhere, or damaged, is passed over.
+    for bad in [&brief[..100], &[], &[0; 6000]] {
+        std::fs::write(&file, bad).unwrap();
+        let store = reopened(dir.path());
+        assert_eq!(load(&store.reader(), NOW).unwrap().len(), many as usize + 3);
+        store.close();
+    }
+}
+
+fn reopened(dir: &std::path::Path) -> Store {
+    for _ in 0..500 {
+        match Store::open(dir, &Options::default()) {
+            Ok(store) => return store,
+            Err(crate::store::OpenError::Locked(_)) => {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    panic!("the store stays locked");
+}
+
 fn purge_all(index: &RevocationIndex, now: Timestamp) -> usize {
     (0..32).map(|_| index.purge(now)).sum()
 }
@@ -231,14 +300,11 @@ fn write(
 }
 
 fn sweep_all(store: &Store, index: &Arc<RevocationIndex>) {
-    let mut from = None;
-    loop {
-        let (index, start) = (Arc::clone(index), from.take());
-        from = store
-            .write_blocking(move |tx| sweep(&index, tx, start, 3))
-            .unwrap();
-        if from.is_none() {
-            return;
-        }
-    }
+    let index = Arc::clone(index);
+    let forget = move |tx: &mut crate::store::Tx<'_>| {
+        let all = REVOCATIONS.scan(tx, &[], None, crate::store::Order::Ascending);
+        let keys: Vec<_> = all.map(|entry| entry.unwrap().0).collect();
+        sweep(&index, tx, &keys)
+    };
+    store.write_blocking(forget).unwrap();
 }

@@ -56,7 +56,8 @@ fn deletion_beats_the_cache_under_threads() {
 #[test]
 fn forgotten_key_beats_the_cache_under_threads() {
     race(|world, _| {
-        let keyring = Keyring::load_or_create(world.dir.path(), None).unwrap();
+        let keyring =
+            Keyring::load_or_create(world.dir.path(), &KeySettings::default(), NOW).unwrap();
         world.verifier.replace_keyring(keyring);
     });
 }

@@ -1,0 +1,147 @@
+//! What is whole is read, and nothing else.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::path::Path;
+
+use super::*;
+use crate::{
+    account::ACCOUNTS,
+    clock::Timestamp,
+    config::{Config, Env, Overrides},
+    id::Uid,
+    store::{Options, Store, StoreError},
+    token::{KeySettings, Keyring, REVOCATIONS, revoke},
+};
+
+const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+fn about() -> About {
+    let env: Env = [("HOME", "/home/someone")].into_iter().collect();
+    let config = Config::parse("", Path::new("/"), &env, &Overrides::default()).unwrap();
+    About::new(&config, NOW)
+}
+
+/// A data directory with a few records.
+fn data_dir() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&dir.path().join("store"), &Options::default()).unwrap();
+    Keyring::load_or_create(dir.path(), &KeySettings::default(), NOW).unwrap();
+    let fill = |tx: &mut crate::store::Tx<'_>| {
+        tx.mark_initialised();
+        (0..20).try_for_each(|n| revoke(tx, [n; 16], Some(NOW)))
+    };
+    store.write_blocking(fill).unwrap();
+    store.close();
+    crate::store::wait_released(&dir.path().join("store")).unwrap();
+    dir
+}
+
+fn archive(dir: &Path, kind: Kind) -> Vec<u8> {
+    let store = Store::open(&dir.join("store"), &Options::default()).unwrap();
+    let snapshot = store.snapshot_blocking().unwrap();
+    let mut source = Source::new(kind, snapshot, dir, about()).unwrap();
+    let mut sealer = Sealer::new(Vec::new());
+    while let Some(lines) = source.lines().unwrap() {
+        sealer.write(&lines).unwrap();
+    }
+    drop(source);
+    store.close();
+    crate::store::wait_released(&dir.join("store")).unwrap();
+    sealer.finish().unwrap()
+}
+
+const HOW: How = How {
+    kind: Kind::Backup,
+    replace: false,
+    end_logins: false,
+    now: NOW,
+};
+
+#[test]
+fn what_was_put_in_comes_out() {
+    let (from, into) = (data_dir(), tempfile::tempdir().unwrap());
+    let backup = archive(from.path(), Kind::Backup);
+    let seen = read(&backup[..], &mut ()).unwrap();
+    assert_eq!(
+        (seen.records, seen.initialised, seen.has_keyring),
+        (20, true, true)
+    );
+    let data = into.path().join("data");
+    restore(&backup[..], &data, &HOW).unwrap();
+    // All but the sequence number and the checksum: the new store counts for itself.
+    let middle = |archive: &[u8]| {
+        let text = String::from_utf8(archive.to_vec()).unwrap();
+        let lines: Vec<_> = text.lines().map(str::to_owned).collect();
+        lines[1..lines.len() - 1].to_vec()
+    };
+    assert!(middle(&archive(&data, Kind::Backup)) == middle(&backup));
+    let again = restore(&backup[..], &data, &HOW).unwrap_err();
+    assert!(matches!(again, ArchiveError::NotEmpty(_)), "{again}");
+}
+
+#[test]
+fn any_byte_that_is_changed_cut_or_added_is_noticed() {
+    let dir = data_dir();
+    let backup = archive(dir.path(), Kind::Backup);
+    read(&backup[..], &mut ()).unwrap();
+    for place in 0..backup.len() {
+        for flip in [1_u8, 0x20, 0x80] {
+            let mut bad = backup.clone();
+            bad[place] ^= flip;
+            assert!(read(&bad[..], &mut ()).is_err(), "byte {place} ^ {flip}");
+        }
+        assert!(read(&backup[..place], &mut ()).is_err(), "cut to {place}");
+    }
+    for more in [&b"\n"[..], b" ", b"{}\n", &backup] {
+        let bad = [&backup[..], more].concat();
+        assert!(read(&bad[..], &mut ()).is_err());
+    }
+}
+
+#[test]
+fn what_this_server_does_not_know_is_refused() {
+    let dir = data_dir();
+    let text = String::from_utf8(archive(dir.path(), Kind::Export)).unwrap();
+    let refused = |old: &str, new: &str| {
+        let changed = text.replacen(old, new, 1);
+        assert_ne!(changed, text);
+        read(changed.as_bytes(), &mut ()).unwrap_err()
+    };
+    let newer = refused("\"format\":1", "\"format\":2");
+    assert!(matches!(newer, ArchiveError::Newer { found: 2 }), "{newer}");
+    let newer = refused("\"schema\":1", "\"schema\":2");
+    assert!(newer.to_string().contains("newer server"), "{newer}");
+    let unknown = refused("\"table\":5,", "\"table\":250,");
+    assert!(
+        unknown.to_string().contains("table 250 is not known"),
+        "{unknown}"
+    );
+    let odd = refused("\"version\":1", "\"version\":9");
+    assert!(odd.to_string().contains("cannot be read"), "{odd}");
+    let other = refused("\"export\"", "\"photo\"");
+    assert!(matches!(other, ArchiveError::NotOurs), "{other}");
+    for noise in ["", "\n", "hello\n", "{}\n", "null\n", "[[[[\n"] {
+        assert!(matches!(read(noise.as_bytes(), &mut ()), Err(_)));
+    }
+    let endless = vec![b'{'; 4 << 20];
+    assert!(read(&endless[..], &mut ()).is_err());
+}
+
+#[test]
+fn ending_everything_revokes_and_takes_new_keys() {
+    let (from, into) = (data_dir(), tempfile::tempdir().unwrap());
+    let backup = archive(from.path(), Kind::Backup);
+    let how = How {
+        end_logins: true,
+        ..HOW
+    };
+    restore(&backup[..], into.path(), &how).unwrap();
+    let old = Keyring::load_or_create(from.path(), &KeySettings::default(), NOW).unwrap();
+    let new = Keyring::load_or_create(into.path(), &KeySettings::default(), NOW).unwrap();
+    assert!(new.kids().all(|kid| old.kids().all(|old| old != kid)));
+    let store = Store::open(&into.path().join("store"), &Options::default()).unwrap();
+    assert!(REVOCATIONS.contains(&store.reader(), &[7; 16]).unwrap());
+    let nobody = ACCOUNTS.contains(&store.reader(), &Uid::random());
+    assert_eq!(nobody, Ok::<_, StoreError>(false));
+}

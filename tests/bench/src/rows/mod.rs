@@ -1,0 +1,213 @@
+//! What is measured, row by row.
+
+mod bearer;
+mod growth;
+mod lists;
+mod logins;
+mod start;
+mod writes;
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    Plan,
+    fill::{Scale, fill},
+    load::{self, request},
+    process,
+    server::{Outcome, Process},
+};
+
+pub use bearer::bearer;
+pub use growth::growth;
+pub use lists::lists;
+pub use logins::logins;
+pub use start::start;
+pub use writes::writes;
+
+const PASSWORD: &str = "tidal-Orchid-77-lantern";
+const CONFIG: &str = r#"
+[auth]
+backends = ["local"]
+[backend.local]
+plugin = "accounts"
+[throttle]
+account_failures = 10000
+writes_per_minute = 60000
+address_failures = 100000
+[[agent]]
+name = "reviewer"
+"#;
+
+const HEADER: &str = r#"
+[server]
+trusted_proxies = ["127.0.0.1"]
+[auth]
+backends = ["proxy"]
+[backend.proxy]
+plugin = "header"
+"#;
+
+/// In this time a server has proven what it opened.
+const SETTLED: Duration = Duration::from_secs(8);
+
+/// A claimed data directory, and a token of its admin.
+struct House {
+    dir: TempDir,
+    server: Option<Process>,
+}
+
+impl House {
+    fn new() -> Outcome<Self> {
+        let dir = tempfile::tempdir()?;
+        let server = Process::omnigent(&dir.path().join("data"), CONFIG)?;
+        post(
+            server.port,
+            "/auth/setup",
+            None,
+            json!({"username": "admin", "password": PASSWORD}),
+        )?;
+        Ok(Self {
+            dir,
+            server: Some(server),
+        })
+    }
+
+    fn data(&self) -> std::path::PathBuf {
+        self.dir.path().join("data")
+    }
+
+    fn fill(&mut self, scale: Scale, tokens: usize) -> Outcome<Vec<String>> {
+        if let Some(server) = self.server.take() {
+            server.stop()?;
+        }
+        let tokens = fill(&self.data(), scale, "admin", tokens)?;
+        self.server = Some(Process::omnigent(&self.data(), CONFIG)?);
+        Ok(tokens)
+    }
+
+    fn server(&self) -> Outcome<&Process> {
+        self.server.as_ref().ok_or_else(|| "no server runs".into())
+    }
+}
+
+fn post(port: u16, path: &str, token: Option<&str>, body: Value) -> Outcome<Value> {
+    let mut request = ureq::post(format!("http://127.0.0.1:{port}{path}"))
+        .header("content-type", "application/json");
+    if let Some(token) = token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    let text = request
+        .send(body.to_string())?
+        .body_mut()
+        .read_to_string()?;
+    Ok(serde_json::from_str(&text)?)
+}
+
+fn login(port: u16) -> Outcome<Value> {
+    let body = json!({"username": "admin", "password": PASSWORD, "client_id": "omnigent-cli"});
+    post(port, "/auth/login", None, body)
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// The command line's refresh.
+fn refresh(token: &str) -> Vec<u8> {
+    let form = format!("grant_type=refresh_token&refresh_token={token}");
+    format!(
+        "POST /oauth/token HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{form}",
+        form.len()
+    )
+    .into_bytes()
+}
+
+fn with_token(token: &str) -> Vec<u8> {
+    request(
+        "GET",
+        "/v1/me",
+        &[("authorization", &format!("Bearer {token}"))],
+        "",
+    )
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+struct Contender<'a> {
+    name: &'static str,
+    process: &'a Process,
+    requests: Arc<Vec<Vec<u8>>>,
+    micros: Vec<f64>,
+    ratios: Vec<f64>,
+    per_second: Vec<f64>,
+    p99: Vec<f64>,
+}
+
+impl<'a> Contender<'a> {
+    fn new(name: &'static str, process: &'a Process, requests: Vec<Vec<u8>>) -> Self {
+        let requests = Arc::new(requests);
+        Self {
+            name,
+            process,
+            requests,
+            micros: vec![],
+            ratios: vec![],
+            per_second: vec![],
+            p99: vec![],
+        }
+    }
+
+    async fn round(&mut self, plan: Plan, bare: Option<f64>) -> Outcome<f64> {
+        let before = process::cpu(self.process.pid());
+        let outcome = load::run(
+            self.process.port,
+            plan.connections,
+            plan.round,
+            Arc::clone(&self.requests),
+        )
+        .await?;
+        let used = process::cpu(self.process.pid()).saturating_sub(before);
+        if outcome.bad > 0 {
+            return Err(format!("{}: {} bad answers", self.name, outcome.bad).into());
+        }
+        let micros = used.as_secs_f64() * 1e6 / outcome.good.max(1) as f64;
+        self.micros.push(micros);
+        self.ratios.extend(bare.map(|bare| micros / bare));
+        self.per_second.push(outcome.per_second());
+        self.p99.push(outcome.quantile(0.99).as_secs_f64() * 1e3);
+        Ok(micros)
+    }
+
+    fn print(self) {
+        let ratio = if self.ratios.is_empty() {
+            1.0
+        } else {
+            median(self.ratios)
+        };
+        println!(
+            "| {} | {:.2} µs | {ratio:.2} | {:.0} | {:.2} ms |",
+            self.name,
+            median(self.micros),
+            median(self.per_second),
+            median(self.p99)
+        );
+    }
+}
+
+/// The request that makes a session.
+fn create_session(port: u16) -> Outcome<Vec<u8>> {
+    let bearer = format!("Bearer {}", text(&login(port)?["token"]));
+    let agents = ureq::get(format!("http://127.0.0.1:{port}/v1/agents"))
+        .header("authorization", &bearer)
+        .call()?;
+    let agents: Value = serde_json::from_str(&agents.into_body().read_to_string()?)?;
+    let body = json!({"agent_id": agents["data"][0]["id"]}).to_string();
+    let bearer = [("authorization", bearer.as_str())];
+    Ok(request("POST", "/v1/sessions", &bearer, &body))
+}

@@ -1,0 +1,138 @@
+//! A full disk, a small real one: writes are refused, people read and sign out, and everything goes
+//! on by itself once there is room.
+
+use std::{fs, path::Path, process::Command, sync::Arc};
+
+use omnigent_tests::{PASSWORD, ServerBuilder};
+use serde_json::json;
+use tempfile::TempDir;
+
+/// A mounted file system of its own, gone when dropped.
+struct Disk(Arc<TempDir>);
+
+impl Disk {
+    fn mount(size: &str) -> Option<Self> {
+        let dir = TempDir::new().expect("a folder");
+        let done = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(dir.path())
+            .output();
+        done.is_ok_and(|done| done.status.success())
+            .then(|| Self(Arc::new(dir)))
+    }
+
+    /// Takes everything but about `left` bytes.
+    fn fill(&self, left: u64) {
+        let free = rest(self.0.path());
+        let file = fs::File::create(self.0.path().join("filler")).expect("a file");
+        let size = free.saturating_sub(left);
+        let mut bytes = std::io::Read::take(std::io::repeat(7), size);
+        let mut file = std::io::BufWriter::new(file);
+        // The last bytes may not fit.
+        let _ = std::io::copy(&mut bytes, &mut file);
+    }
+
+    fn empty(&self) {
+        fs::remove_file(self.0.path().join("filler")).expect("it is there");
+    }
+}
+
+fn rest(path: &Path) -> u64 {
+    let said = Command::new("df")
+        .args(["--output=avail", "-B1"])
+        .arg(path)
+        .output();
+    let said = String::from_utf8(said.expect("df runs").stdout).expect("text");
+    said.lines()
+        .nth(1)
+        .and_then(|line| line.trim().parse().ok())
+        .expect("a number")
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn on_a_full_disk_people_read_and_sign_out_and_all_goes_on_by_itself() {
+    // Without the right to mount, the store's own tests have to do.
+    let Some(disk) = Disk::mount("160m") else {
+        return;
+    };
+    let server = ServerBuilder::accounts().on(&disk.0).start();
+    let admin = server.claim();
+    let token = |name: &str| {
+        let made = admin
+            .post("/auth/tokens", json!({"name": name}))
+            .expect(201)
+            .json();
+        (
+            made["id"].as_str().unwrap_or_default().to_owned(),
+            made["token"].as_str().unwrap_or_default().to_owned(),
+        )
+    };
+    let (first, second) = (token("first"), token("second"));
+    let leaving = server.login("admin", PASSWORD);
+    let login = json!({"username": "admin", "password": PASSWORD});
+    for left in [16 << 20, 0] {
+        disk.fill(left);
+        // Refused in words, not lost; twice, because the first may be what notices.
+        for _ in 0..2 {
+            server
+                .client()
+                .post("/auth/login", login.clone())
+                .expect(503);
+            admin.post("/auth/invite", json!({})).expect(503);
+        }
+        admin.get("/v1/me").expect(200);
+        admin.get("/auth/tokens").expect(200);
+        let (id, dead) = if left == 0 { &second } else { &first };
+        admin.delete(&format!("/auth/tokens/{id}")).expect(204);
+        server.client().bearer(dead).get("/v1/me").expect(401);
+        if left == 0 {
+            leaving.post("/auth/logout", json!({})).expect(204);
+            leaving.get("/v1/me").expect(401);
+        }
+        disk.empty();
+        server
+            .client()
+            .post("/auth/login", login.clone())
+            .expect(200);
+        admin.post("/auth/invite", json!({})).expect(200);
+    }
+    // The same process all along; and what it acknowledged on the full disk is on it.
+    let server = server.kill_and_restart();
+    for (_, dead) in [&first, &second] {
+        server.client().bearer(dead).get("/v1/me").expect(401);
+    }
+    server.login("admin", PASSWORD).get("/v1/me").expect(200);
+}
+
+#[test]
+fn a_disk_that_is_full_at_the_start_still_serves_reads_and_sign_offs() {
+    let Some(disk) = Disk::mount("160m") else {
+        return;
+    };
+    let server = ServerBuilder::accounts().on(&disk.0).start();
+    let admin = server.claim();
+    let made = admin
+        .post("/auth/tokens", json!({"name": "ci"}))
+        .expect(201)
+        .json();
+    let (_, builder) = server.stop();
+    disk.fill(4 << 20);
+    let server = builder.start();
+    let admin = server
+        .client()
+        .bearer(made["token"].as_str().unwrap_or_default());
+    admin.get("/v1/me").expect(200);
+    let login = json!({"username": "admin", "password": PASSWORD});
+    server
+        .client()
+        .post("/auth/login", login.clone())
+        .expect(503);
+    disk.empty();
+    server.client().post("/auth/login", login).expect(200);
+}
