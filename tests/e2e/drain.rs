@@ -128,7 +128,10 @@ fn a_drain_under_load_over_http_2_loses_no_request() {
                             "200 0" => asked.fetch_add(1, Ordering::Relaxed),
                             // It could not connect: 7.
                             "000 7" => 0,
-                            _ => lost.fetch_add(1, Ordering::Relaxed),
+                            _ => {
+                                eprintln!("LOST {line}");
+                                lost.fetch_add(1, Ordering::Relaxed)
+                            }
                         };
                     }
                 }

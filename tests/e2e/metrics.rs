@@ -95,11 +95,12 @@ fn metrics_count_what_was_done() {
     assert_eq!(hashed, 5.0);
     assert_eq!(value(&page, "omnigent_hashing_queue_length"), 0.0);
 
-    let commits = grew(&|page| value(page, "omnigent_store_commit_duration_seconds_count"));
-    assert!(commits >= 3.0, "each login is committed: {commits}");
-    let together = grew(&|page| value(page, "omnigent_store_commit_transactions_sum"));
-    assert!(together >= commits, "{together}");
-    assert_eq!(value(&page, "omnigent_store_writable"), 1.0);
+    let flushes = grew(&|page| value(page, "omnigent_store_flush_duration_seconds_count"));
+    assert!(flushes >= 3.0, "each login is committed: {flushes}");
+    let together = grew(&|page| value(page, "omnigent_store_transactions_total"));
+    assert!(together >= flushes, "{together}");
+    assert_eq!(value(&page, "omnigent_store_writing{state=\"open\"}"), 1.0);
+    assert_eq!(value(&page, "omnigent_store_writing{state=\"full\"}"), 0.0);
     assert!(value(&page, "omnigent_store_size_bytes") > 1000.0);
     assert!(value(&page, "omnigent_store_disk_free_bytes") > 1000.0);
 

@@ -91,9 +91,4 @@ impl Findings {
             }
         }
     }
-
-    #[cfg(test)]
-    pub(super) fn states(&self) -> Vec<(&'static str, State)> {
-        self.0.iter().map(|one| (one.check, one.state)).collect()
-    }
 }

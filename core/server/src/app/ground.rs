@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
-use super::{StartError, parts};
+use super::{StartError, data_dir, parts};
 use crate::{
     archive::{self, Held},
     audit::Audit,
@@ -47,7 +47,7 @@ impl Ground {
         clock: Clock,
     ) -> Result<Self, StartError> {
         let data_dir = config.server.data_dir.clone();
-        parts::make_private(&data_dir)?;
+        data_dir::prepare(&data_dir)?;
         archive::refuse_unfinished(&data_dir)
             .map_err(|error| StartError::Damaged(error.to_string()))?;
         let folder = data_dir.join("store");
@@ -72,10 +72,13 @@ impl Ground {
         let (accounts, revocations) = (Arc::clone(&live.accounts), Arc::clone(&live.revocations));
         let verifier = Verifier::new(keyring, settings.issuer, audience, accounts, revocations)
             .allow_endless_api_tokens(config.tokens.api_allow_unlimited);
+        let hasher = Arc::clone(&live.hasher);
+        let throttle = Arc::new(Throttle::new(parts::limits(config), hasher));
+        throttle.restore(&store.reader(), now)?;
         let verifier = Arc::new(verifier);
         Ok(Self {
             services: parts::services(config, &store, &clock)?,
-            throttle: Arc::new(Throttle::new(parts::limits(config))),
+            throttle,
             conversations: Arc::default(),
             uses: Uses::default(),
             meters: Arc::new(Meters::new(

@@ -148,6 +148,7 @@ impl Running {
 
     fn swap(&self, new: App) {
         let new = Arc::new(new);
+        new.keep_limits();
         let old = self.current.swap(Arc::clone(&new));
         tokio::spawn(async move {
             let until = Instant::now() + LINGER;
@@ -209,6 +210,7 @@ impl Running {
         }
         let app = self.current();
         app.flush_uses().await;
+        app.save_throttle().await;
         if let Err(error) = token::keep(&app.live.revocations, &app.store).await {
             tracing::debug!(%error, "the next start will take longer");
         }

@@ -81,8 +81,8 @@ impl Meter {
     fn new() -> Self {
         Self {
             waiting: AtomicU64::new(0),
-            waits: Histogram::of_times(),
-            works: Histogram::of_times(),
+            waits: Histogram::default(),
+            works: Histogram::default(),
             refused: Counter::default(),
         }
     }

@@ -130,7 +130,7 @@ pub(super) async fn read(stream: &mut TcpStream, balancer: IpAddr) -> std::io::R
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
 
     fn source(bytes: &[u8]) -> Option<String> {

@@ -2,7 +2,7 @@
 //!
 //! Ready is who answers as it should. A backend that is down makes a server degraded and not
 //! unready: the tokens of everybody who is signed in still count, and taking the server away would
-//! end that too. A server that stops, or whose store no longer takes writes, is not ready.
+//! end that too. A server that stops, or whose store takes no new logins, is not ready.
 
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -26,13 +26,13 @@ pub(super) fn readiness(app: &App, is_draining: bool) -> Response {
     let failures = app.backends.failures().iter();
     let failed = failures.map(|failure| (failure.name.as_str(), "failed"));
     let backends: Vec<_> = open.chain(failed).collect();
-    let store = match app.store.writing() {
+    let writing = app.store.writing();
+    let store = match writing {
         Writing::Open => "writable",
-        Writing::SignOffsOnly => "nearly full",
-        Writing::Full => "full",
+        Writing::SignOffsOnly | Writing::Full => "full",
         Writing::ReadOnly => "read-only",
     };
-    let is_ready = !is_draining && store == "writable";
+    let is_ready = !is_draining && writing == Writing::Open;
     let status = if is_draining {
         "draining"
     } else if !is_ready {

@@ -5,10 +5,8 @@
 //! address; a drain ends at its deadline, and refuses nobody who was let in.
 
 use std::{
-    future::poll_fn,
     net::{IpAddr, SocketAddr},
     sync::Arc,
-    task::Poll,
     time::Duration,
 };
 
@@ -101,36 +99,65 @@ pub async fn serve(
         }
     }
     drain.begin();
-    if let Some(tcp) = listeners.tcp.as_ref().filter(|tcp| !tcp.is_shared) {
-        empty(&house, &drain, &tcp.listener).await;
-    }
-    drop(listeners);
-    drop(house);
-    if tokio::time::timeout(within, drain.end()).await.is_err() {
+    let gone = async {
+        if let Some(tcp) = listeners.tcp.filter(|tcp| !tcp.is_shared)
+            && let Err(error) = close(&house, &drain, tcp.listener).await
+        {
+            tracing::warn!(%error, "a connection was not accepted");
+        }
+        drop((listeners.unix, listeners.operator));
+        drop(house);
+        drain.end().await;
+    };
+    if tokio::time::timeout(within, gone).await.is_err() {
         tracing::warn!("some requests did not end in time");
     }
     Ok(())
 }
 
-/// Lets in whoever the kernel has let in already, and nobody after: closing the listener resets whom
-/// it finds waiting. From the first step on the kernel hears nobody new knock; they knock again, and
-/// hear that nobody is there.
-async fn empty(house: &Arc<House>, drain: &Drain, listener: &TcpListener) {
-    // One instruction: return 0 bytes of every packet.
-    let nothing = [SockFilter::new(0x06, 0, 0, 0)];
-    if let Err(error) = SockRef::from(listener).attach_filter(&nothing) {
+/// How long a client has that knocked just before the door was closed: the kernel has told it that it
+/// is in, and must hear that it knows.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// Lets in whoever knocked, and nobody after: closing a listener resets whom it finds waiting. The
+/// kernel no longer hears anybody new; they knock again, and hear that nobody is there.
+async fn close(house: &Arc<House>, drain: &Drain, listener: TcpListener) -> std::io::Result<()> {
+    if let Err(error) = SockRef::from(&listener).attach_filter(&DEAF_TO_SYN) {
         tracing::debug!(%error, "who connects right now may be reset");
     }
-    poll_fn(|cx| {
-        while let Poll::Ready(Ok((stream, from))) = listener.poll_accept(cx) {
-            // It may have been born deaf.
-            let _ = SockRef::from(&stream).detach_filter();
-            welcome(house, drain, stream, from);
+    let let_in = |stream: TcpStream, from| {
+        // It may have inherited the filter.
+        let _ = SockRef::from(&stream).detach_filter();
+        welcome(house, drain, stream, from);
+    };
+    let more = async {
+        while let Ok((stream, from)) = listener.accept().await {
+            let_in(stream, from);
         }
-        Poll::Ready(())
-    })
-    .await;
+    };
+    let _ = tokio::time::timeout(LINGER, more).await;
+    // tokio knows of who waits only when it has looked: the kernel itself is asked.
+    let listener = listener.into_std()?;
+    loop {
+        match listener.accept() {
+            Ok((stream, from)) => {
+                stream.set_nonblocking(true)?;
+                let_in(TcpStream::from_std(stream)?, from);
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
 }
+
+/// A packet filter (`socket(7)`) that drops what begins a connection and lets all else through.
+const DEAF_TO_SYN: [SockFilter; 4] = [
+    SockFilter::new(0x30, 0, 0, 13),   // load the flags of the TCP header
+    SockFilter::new(0x45, 0, 1, 0x02), // unless SYN is among them, pass over the next
+    SockFilter::new(0x06, 0, 0, 0),    // keep nothing of the packet
+    SockFilter::new(0x06, 0, 0, u32::MAX), // keep all of it
+];
 
 /// Past a limit the connection is closed at once.
 fn welcome(house: &Arc<House>, drain: &Drain, stream: TcpStream, from: SocketAddr) {

@@ -67,7 +67,7 @@ impl Default for Calls {
     fn default() -> Self {
         Self(std::array::from_fn(|_| Method {
             fates: Default::default(),
-            times: Histogram::of_times(),
+            times: Histogram::default(),
         }))
     }
 }

@@ -1,12 +1,12 @@
-//! How often a value lay below each of a few bounds.
+//! How often something took less time than each of a few bounds.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
-/// Bounds for what a network or a plugin takes, in nanoseconds.
-pub(crate) const TIMES: &[u64] = &[
+/// Bounds for what a processor, a disk, a network or a plugin takes, in nanoseconds.
+pub(super) const TIMES: &[u64] = &[
     100_000,
     250_000,
     500_000,
@@ -24,78 +24,52 @@ pub(crate) const TIMES: &[u64] = &[
     10_000_000_000,
 ];
 
-/// Bounds for how much goes together.
-const SIZES: &[u64] = &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
-
-/// A histogram of times or sizes.
+/// A histogram of times, from a tenth of a millisecond to ten seconds.
 #[derive(Debug)]
 pub struct Histogram {
-    bounds: &'static [u64],
-    /// What a raw value is multiplied by to be of its unit.
-    unit: f64,
-    buckets: Box<[AtomicU64]>,
-    sum: AtomicU64,
+    buckets: [AtomicU64; TIMES.len() + 1],
+    nanos: AtomicU64,
+}
+
+impl Default for Histogram {
+    /// Nothing yet.
+    fn default() -> Self {
+        Self {
+            buckets: [const { AtomicU64::new(0) }; TIMES.len() + 1],
+            nanos: AtomicU64::new(0),
+        }
+    }
 }
 
 impl Histogram {
-    /// Of times, from a tenth of a millisecond to ten seconds.
-    pub fn of_times() -> Self {
-        Self::new(TIMES, NANO)
-    }
-
-    /// Of sizes, from one to 512.
-    pub fn of_sizes() -> Self {
-        Self::new(SIZES, 1.0)
-    }
-
-    fn new(bounds: &'static [u64], unit: f64) -> Self {
-        Self {
-            bounds,
-            unit,
-            buckets: (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect(),
-            sum: AtomicU64::new(0),
-        }
-    }
-
     /// Something took so long.
     pub fn took(&self, time: Duration) {
-        self.observe(nanos(time));
-    }
-
-    /// There was a value: nanoseconds in a histogram of times.
-    pub fn observe(&self, value: u64) {
-        if let Some(bucket) = self.buckets.get(bucket_of(self.bounds, value)) {
+        let nanos = nanos(time);
+        if let Some(bucket) = self.buckets.get(bucket_of(nanos)) {
             bucket.fetch_add(1, Ordering::Relaxed);
-            self.sum.fetch_add(value, Ordering::Relaxed);
+            self.nanos.fetch_add(nanos, Ordering::Relaxed);
         }
     }
 
     /// How it stands.
     pub(super) fn reading(&self) -> Reading {
         let counts = self.buckets.iter();
-        Reading::new(
-            self.bounds,
-            self.unit,
-            counts.map(|bucket| bucket.load(Ordering::Relaxed)),
-            self.sum.load(Ordering::Relaxed),
-        )
+        let counts = counts.map(|bucket| bucket.load(Ordering::Relaxed));
+        Reading::new(TIMES, counts, self.nanos.load(Ordering::Relaxed))
     }
 }
-
-/// Seconds in a nanosecond.
-pub(super) const NANO: f64 = 1e-9;
 
 pub(super) fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The place of `value` among the buckets of these bounds: the last one has none.
-pub(super) fn bucket_of(bounds: &[u64], value: u64) -> usize {
-    let fits = |bound: &u64| value <= *bound;
-    bounds.iter().position(fits).unwrap_or(bounds.len())
+/// The place of a time among the buckets of [`TIMES`]: the last one has no bound.
+pub(super) fn bucket_of(nanos: u64) -> usize {
+    let fits = |bound: &u64| nanos <= *bound;
+    TIMES.iter().position(fits).unwrap_or(TIMES.len())
 }
 
-/// What a histogram held at a moment.
+/// What a histogram held at a moment, in seconds.
 #[derive(Debug, PartialEq)]
 pub(super) struct Reading {
     /// Upper bound and how many lay at or below it.
@@ -105,37 +79,28 @@ pub(super) struct Reading {
 }
 
 impl Reading {
+    /// Of bounds in nanoseconds, how many lay in each bucket (one more than there are bounds), and
+    /// the nanoseconds of all together.
     #[allow(
         clippy::cast_precision_loss,
         reason = "2^53 ns are a hundred days: close enough for a sum"
     )]
-    pub(super) fn new(
-        bounds: &[u64],
-        unit: f64,
-        counts: impl Iterator<Item = u64>,
-        sum: u64,
-    ) -> Self {
+    pub(super) fn new(bounds: &[u64], counts: impl Iterator<Item = u64>, nanos: u64) -> Self {
         let mut count = 0;
-        let mut buckets = Vec::with_capacity(bounds.len() + 1);
-        let tops = bounds.iter().map(|bound| of_unit(*bound, unit));
-        for (top, more) in tops.chain([f64::INFINITY]).zip(counts) {
+        let mut buckets = Vec::with_capacity(bounds.len());
+        let mut bounds = bounds.iter();
+        for more in counts {
             count += more;
-            buckets.push((top, count));
+            if let Some(bound) = bounds.next() {
+                buckets.push((*bound as f64 / 1e9, count));
+            }
         }
-        // The last bucket has no bound: it is the count.
-        buckets.truncate(bounds.len());
         Self {
             buckets,
             count,
-            sum: sum as f64 * unit,
+            sum: nanos as f64 / 1e9,
         }
     }
-}
-
-/// `value` times `unit`, written as people would: 0.0025 and not 0.0025000000000000001.
-#[allow(clippy::cast_precision_loss, reason = "bounds are small")]
-fn of_unit(value: u64, unit: f64) -> f64 {
-    value as f64 / (1.0 / unit).round()
 }
 
 #[cfg(test)]
@@ -143,35 +108,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_lie_at_or_below_their_bound() {
-        let sizes = Histogram::of_sizes();
-        for size in [1, 2, 3, 512, 513] {
-            sizes.observe(size);
-        }
-        let reading = sizes.reading();
-        let below = |top: f64| reading.buckets.iter().find(|(at, _)| *at == top);
-        assert_eq!(below(1.0), Some(&(1.0, 1)));
-        assert_eq!(below(2.0), Some(&(2.0, 2)));
-        assert_eq!(below(4.0), Some(&(4.0, 3)));
-        assert_eq!(below(512.0), Some(&(512.0, 4)));
-        assert_eq!((reading.count, reading.sum), (5, 1031.0));
-    }
-
-    #[test]
-    fn times_are_told_in_seconds() {
-        let times = Histogram::of_times();
+    fn times_lie_at_or_below_their_bound_and_are_told_in_seconds() {
+        let times = Histogram::default();
         times.took(Duration::from_micros(2500));
+        times.took(Duration::from_nanos(2_500_001));
         times.took(Duration::from_secs(60));
         let reading = times.reading();
+        assert_eq!(reading.buckets.len(), TIMES.len());
+        assert_eq!(reading.buckets[3], (0.001, 0));
         assert_eq!(reading.buckets[4], (0.0025, 1));
-        assert_eq!(reading.buckets.last(), Some(&(10.0, 1)));
-        assert_eq!(reading.count, 2);
-        assert!((reading.sum - 60.0025).abs() < 1e-6);
-        let texts: Vec<_> = reading
-            .buckets
-            .iter()
-            .map(|(top, _)| top.to_string())
-            .collect();
-        assert!(texts.iter().all(|text| text.len() <= 7), "{texts:?}");
+        assert_eq!(reading.buckets[5], (0.005, 2));
+        assert_eq!(reading.buckets.last(), Some(&(10.0, 2)));
+        assert_eq!(reading.count, 3);
+        assert!((reading.sum - 60.005).abs() < 1e-6);
+        let bounds = reading.buckets.iter();
+        let longest = bounds.map(|(bound, _)| bound.to_string().len()).max();
+        assert!(longest <= Some(7), "written as people would: {longest:?}");
     }
 }

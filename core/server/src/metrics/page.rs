@@ -7,13 +7,15 @@ use std::sync::Arc;
 use super::{
     Counter, Door,
     family::{Families, Samples},
+    histogram::{self, Reading},
     process,
 };
 use crate::{
     app::App,
     backend::Instance,
     http::VERSION,
-    store::{Store, Writing},
+    store::{FLUSH_BOUNDS, Store, Writing},
+    tables,
 };
 
 /// All metrics in the text format. Blocks: it looks at files.
@@ -244,39 +246,38 @@ fn hashing(families: &mut Families, app: &App) {
 }
 
 fn store(families: &mut Families, store: &Store) {
-    let (meter, stats) = (store.counters(), store.stats());
+    let stats = store.stats();
+    let bounds = FLUSH_BOUNDS.map(histogram::nanos);
+    let counts = stats.flush_times.iter().copied();
+    let flushes = Reading::new(&bounds, counts, histogram::nanos(stats.flushing));
     families
         .histogram(
-            "omnigent_store_commit_duration_seconds",
+            "omnigent_store_flush_duration_seconds",
             "Time a group of transactions took to be on the platter.",
         )
-        .reading(&[], &meter.commits.reading());
-    families
-        .histogram(
-            "omnigent_store_commit_transactions",
-            "Transactions committed together.",
-        )
-        .reading(&[], &meter.groups.reading());
+        .reading(&[], &flushes);
     families
         .counter(
-            "omnigent_store_commits_failed_total",
-            "Groups of transactions that were not committed.",
+            "omnigent_store_transactions_total",
+            "Transactions committed; over the count of flushes: how many share one.",
         )
-        .count(&[], meter.failed.count());
+        .count(&[], stats.transactions);
     families
         .gauge(
             "omnigent_store_queue_length",
             "Transactions that wait for the writer.",
         )
         .count(&[], stats.waiting);
+    let mut writing = families.gauge(
+        "omnigent_store_writing",
+        "1 for the kind of writes that are taken.",
+    );
+    for (kind, word) in WRITING {
+        writing = writing.count(&[("state", word)], u64::from(stats.writing == kind));
+    }
+    drop(writing);
     families
-        .gauge(
-            "omnigent_store_writable",
-            "0 while the store does not take every write.",
-        )
-        .count(&[], u64::from(stats.writing == Writing::Open));
-    families
-        .gauge("omnigent_store_size_bytes", "The store's files, in bytes.")
+        .gauge("omnigent_store_size_bytes", "The store's files on disk.")
         .count(&[], stats.disk);
     families
         .gauge(
@@ -284,11 +285,19 @@ fn store(families: &mut Families, store: &Store) {
             "Bytes free on the disk of the store.",
         )
         .count(&[], stats.free);
-    let mut rows = families.gauge("omnigent_store_records", "Records in the store, by table.");
-    for (table, count) in &stats.by_table {
-        rows = rows.count(&[("table", crate::tables::name(*table))], *count);
+    let mut records = families.gauge("omnigent_store_records", "Records, by table.");
+    for (id, count) in &stats.by_table {
+        records = records.count(&[("table", tables::name(*id))], *count);
     }
 }
+
+/// The kinds of writes that may be taken.
+const WRITING: [(Writing, &str); 4] = [
+    (Writing::Open, "open"),
+    (Writing::SignOffsOnly, "sign_offs_only"),
+    (Writing::Full, "full"),
+    (Writing::ReadOnly, "read_only"),
+];
 
 fn runtime(families: &mut Families, app: &App) {
     let runtime = app.runtime().metrics();

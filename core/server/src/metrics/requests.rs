@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     counter::{Counter, SHARDS, shard},
-    histogram::{NANO, Reading, TIMES, bucket_of, nanos},
+    histogram::{Reading, TIMES, bucket_of, nanos},
 };
 
 /// The place of requests that no route answers.
@@ -81,7 +81,7 @@ impl Requests {
         };
         let nanos = nanos(took);
         let class = usize::from(status / 100).wrapping_sub(1);
-        let bucket = bucket_of(TIMES, nanos);
+        let bucket = bucket_of(nanos);
         if let (Some(class), Some(bucket)) = (cell.classes.get(class), cell.buckets.get(bucket)) {
             class.fetch_add(1, Ordering::Relaxed);
             bucket.fetch_add(1, Ordering::Relaxed);
@@ -116,7 +116,7 @@ impl Requests {
                 .filter(|(_, count)| *count > 0)
                 .collect();
             let counts = (0..=TIMES.len()).map(|i| sum(&|cell| &cell.buckets[i]));
-            let times = Reading::new(TIMES, NANO, counts, sum(&|cell| &cell.nanos));
+            let times = Reading::new(TIMES, counts, sum(&|cell| &cell.nanos));
             (!classes.is_empty()).then(|| OfRoute {
                 method,
                 path,

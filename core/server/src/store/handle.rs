@@ -233,8 +233,13 @@ impl Store {
         self.0.initialised.load(Ordering::Acquire)
     }
 
+    /// Whether it takes writes.
+    pub fn writing(&self) -> Writing {
+        self.0.counters.stats().writing
+    }
+
     /// How large it is and how it is doing. Asks the file system for the sizes of a few files, and
-    /// walks nothing. Blocks.
+    /// walks nothing.
     pub fn stats(&self) -> Stats {
         let inner = &*self.0;
         let waiting = inner
@@ -249,16 +254,6 @@ impl Store {
             has_snapshot: inner.reader.engine.watch.is_on(),
             ..inner.counters.stats()
         }
-    }
-
-    /// Whether it takes writes.
-    pub fn writing(&self) -> Writing {
-        self.0.counters.writing()
-    }
-
-    /// What its writer has done so far.
-    pub(crate) fn counters(&self) -> &Counters {
-        &self.0.counters
     }
 
     /// Returns when damage is found in what was still being proven after opening; else never.

@@ -16,6 +16,8 @@
 mod brief;
 mod engine;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod handle;
 mod highwater;
 mod key;
@@ -44,6 +46,6 @@ pub use portable::{Exporter, Filler, Item, MAX_LINE, Parser, Portable, copy};
 pub use read::{Entry, Order, Read, Reader};
 pub use record::{MAX_KEY, MAX_RECORD, Record};
 pub use snapshot::Snapshot;
-pub use stats::{Stats, Writing, disk};
+pub use stats::{FLUSH_BOUNDS, Stats, Writing, disk};
 pub use table::{KnownTable, Table};
 pub use tx::Tx;

@@ -11,7 +11,22 @@ use std::{
 };
 
 use super::{ledger::Ledger, writer::Room};
-use crate::metrics::{Counter, Histogram};
+
+/// Upper bounds of the buckets that flushes are counted in.
+pub const FLUSH_BOUNDS: [Duration; 12] = [
+    Duration::from_micros(100),
+    Duration::from_micros(250),
+    Duration::from_micros(500),
+    Duration::from_millis(1),
+    Duration::from_micros(2500),
+    Duration::from_millis(5),
+    Duration::from_millis(10),
+    Duration::from_millis(25),
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(500),
+    Duration::from_secs(2),
+];
 
 /// Whether writes are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,8 +64,13 @@ pub struct Stats {
     pub flushes: u64,
     /// Transactions written since it was opened.
     pub transactions: u64,
+    /// Time all these flushes took.
+    pub flushing: Duration,
     /// The longest of them.
     pub longest: Duration,
+    /// How many took no longer than each of [`FLUSH_BOUNDS`], each counted once, in the first that
+    /// fits; the last one counts those beyond all.
+    pub flush_times: [u64; FLUSH_BOUNDS.len() + 1],
     /// How long ago the last one was.
     pub since_flush: Option<Duration>,
     /// Whether a snapshot is being read.
@@ -59,19 +79,15 @@ pub struct Stats {
 
 /// What the writer keeps for it.
 #[derive(Debug)]
-pub(crate) struct Counters {
+pub(super) struct Counters {
     opened: Instant,
     rows: [AtomicU64; 256],
     sequence: AtomicU64,
     flushes: AtomicU64,
     transactions: AtomicU64,
-    /// How long groups of transactions took to be on the platter.
-    pub(crate) commits: Histogram,
-    /// How many transactions were in each.
-    pub(crate) groups: Histogram,
-    /// Groups that did not get there.
-    pub(crate) failed: Counter,
+    nanos: AtomicU64,
     longest: AtomicU64,
+    times: [AtomicU64; FLUSH_BOUNDS.len() + 1],
     /// Nanoseconds after `opened`; zero: never.
     last: AtomicU64,
     is_broken: AtomicBool,
@@ -88,10 +104,9 @@ impl Counters {
             sequence: zero(),
             flushes: zero(),
             transactions: zero(),
-            commits: Histogram::of_times(),
-            groups: Histogram::of_sizes(),
-            failed: Counter::default(),
+            nanos: zero(),
             longest: zero(),
+            times: std::array::from_fn(|_| zero()),
             last: zero(),
             is_broken: AtomicBool::new(false),
             room: zero(),
@@ -126,9 +141,10 @@ impl Counters {
         self.flushes.fetch_add(1, Ordering::Relaxed);
         let transactions = u64::try_from(transactions).unwrap_or(0);
         self.transactions.fetch_add(transactions, Ordering::Relaxed);
-        self.commits.took(took);
-        self.groups.observe(transactions);
+        self.nanos.fetch_add(nanos, Ordering::Relaxed);
         self.longest.fetch_max(nanos, Ordering::Relaxed);
+        let place = FLUSH_BOUNDS.iter().position(|bound| took <= *bound);
+        self.times[place.unwrap_or(FLUSH_BOUNDS.len())].fetch_add(1, Ordering::Relaxed);
         let last = u64::try_from(self.opened.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.last.store(last.max(1), Ordering::Relaxed);
     }
@@ -139,16 +155,6 @@ impl Counters {
 
     pub(super) fn has_room(&self, room: Room) {
         self.room.store(room as u64, Ordering::Relaxed);
-    }
-
-    pub(super) fn writing(&self) -> Writing {
-        let room = self.room.load(Ordering::Relaxed);
-        match self.is_broken.load(Ordering::Relaxed) {
-            true => Writing::ReadOnly,
-            _ if room == Room::Plenty as u64 => Writing::Open,
-            _ if room == Room::SignOffs as u64 => Writing::SignOffsOnly,
-            _ => Writing::Full,
-        }
     }
 
     /// All but what the disk and the queue say.
@@ -164,14 +170,21 @@ impl Counters {
             disk: 0,
             free: 0,
             has_reserve: self.has_reserve.load(Ordering::Relaxed),
-            writing: self.writing(),
+            writing: match (self.is_broken.load(Ordering::Relaxed), load(&self.room)) {
+                (true, _) => Writing::ReadOnly,
+                (_, room) if room == Room::Plenty as u64 => Writing::Open,
+                (_, room) if room == Room::SignOffs as u64 => Writing::SignOffsOnly,
+                _ => Writing::Full,
+            },
             sequence: load(&self.sequence),
             records: by_table.iter().map(|(_, count)| count).sum(),
             by_table,
             waiting: 0,
             flushes: load(&self.flushes),
             transactions: load(&self.transactions),
+            flushing: Duration::from_nanos(load(&self.nanos)),
             longest: Duration::from_nanos(load(&self.longest)),
+            flush_times: std::array::from_fn(|place| load(&self.times[place])),
             since_flush: last.map(|last| {
                 self.opened
                     .elapsed()

@@ -64,7 +64,7 @@ pub(super) fn operations() -> Vec<Operation> {
                 "status",
                 json!({"enum": ["ok", "degraded", "draining", "unready"]}),
             ),
-            ("store", json!({"enum": ["writable", "read-only"]})),
+            ("store", json!({"enum": ["writable", "full", "read-only"]})),
             (
                 "backends",
                 json!({"type": "array", "items": {"type": "object"}}),
