@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::{
     KeySettings, Keyring,
+    keyerror::KeyringError,
     keyfile::{self, Contents, State, StoredKey},
-    keyring::KeyringError,
 };
 use crate::{clock::Timestamp, id::random_bytes, secret::Secret};
 
