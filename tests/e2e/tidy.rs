@@ -45,6 +45,8 @@ fn each_dependency_has_one_home() {
         ("libloading::", "backend/"),
         ("jsonwebtoken::", "token/"),
         ("toml::", "config/"),
+        ("prometheus::", "metrics/"),
+        ("rustls::", "tls.rs"),
         ("SystemTime::now", "clock.rs"),
         ("reqwest::", "webhook.rs"),
     ];

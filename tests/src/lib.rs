@@ -4,7 +4,9 @@
 //! `cargo build --workspace` (`scripts/test` does).
 
 pub mod browser;
+pub mod certificate;
 mod client;
+pub mod fuzz;
 pub mod idp;
 pub mod proxy;
 pub mod rogue;

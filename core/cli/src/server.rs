@@ -9,6 +9,7 @@ use omnigent_server::{
     config::Config,
 };
 use tokio::{
+    net::TcpListener,
     runtime::{Builder, Runtime},
     signal::unix::{SignalKind, signal},
 };
@@ -39,6 +40,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let config = args.settings.load(args.listen.as_deref())?;
     logging::start(&config.server);
+    crate::dumps::switch_off();
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -54,6 +56,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 async fn serve(config: Config, load: Loader) -> Result<(), Failure> {
     let listeners = listeners::open(&config).await?;
     let listening = listeners.address;
+    let metrics = metrics_listener(&config).await?;
     let stop = stop_signal()?;
     let app = App::open(&config, listening, Clock::system()).await?;
     let operator = app.operator_socket()?;
@@ -66,6 +69,11 @@ async fn serve(config: Config, load: Loader) -> Result<(), Failure> {
     };
     let running = Running::new(app, load);
     reload_on_hangup(&running)?;
+    if let Some(metrics) = metrics {
+        let address = metrics.local_addr().unwrap_or(listening);
+        tracing::info!("metrics on http://{address}/metrics");
+        running.show_metrics(metrics);
+    }
     output::say(banner(&config, listening, &claim));
     if config.is_no_auth() {
         tracing::warn!("no-auth mode: everybody who reaches this server is an admin");
@@ -120,6 +128,16 @@ fn runtime() -> Result<Runtime, Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::Failed(format!("cannot start threads: {error}")))
+}
+
+/// Where Prometheus and health checks come in, if anywhere.
+async fn metrics_listener(config: &Config) -> Result<Option<TcpListener>, Failure> {
+    let Some(address) = config.metrics.listen else {
+        return Ok(None);
+    };
+    let bound = TcpListener::bind(address).await;
+    let failed = |error| Failure::Failed(format!("[metrics]: cannot listen on {address}: {error}"));
+    bound.map(Some).map_err(failed)
 }
 
 /// Ends at the first SIGTERM or SIGINT.

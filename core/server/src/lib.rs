@@ -13,11 +13,14 @@ pub mod audit;
 pub mod backend;
 pub mod clock;
 pub mod config;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod http;
 pub mod id;
 mod known;
 pub mod live;
 pub mod login;
+pub mod metrics;
 pub mod secret;
 mod secret_file;
 pub mod session;

@@ -2,15 +2,17 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
-use super::{StartError, parts};
+use super::{StartError, data_dir, parts};
 use crate::{
     archive::{self, Held},
     audit::Audit,
     backend::Services,
     clock::{Clock, Timestamp},
     config::Config,
+    http,
     live::Live,
     login::{Waiting, conversation::Conversations, device, throttle::Throttle},
+    metrics::Meters,
     store::{Options, Store},
     token::{Keyring, Keys, Verifier, installation},
     uses::Uses,
@@ -27,6 +29,7 @@ pub(super) struct Ground {
     pub(super) throttle: Arc<Throttle>,
     pub(super) conversations: Arc<Conversations<Waiting>>,
     pub(super) uses: Uses,
+    pub(super) meters: Arc<Meters>,
     pub(super) device_pace: device::Pace,
     /// The archive an operator is reading.
     pub(super) held: Held,
@@ -44,7 +47,7 @@ impl Ground {
         clock: Clock,
     ) -> Result<Self, StartError> {
         let data_dir = config.server.data_dir.clone();
-        parts::make_private(&data_dir)?;
+        data_dir::prepare(&data_dir)?;
         archive::refuse_unfinished(&data_dir)
             .map_err(|error| StartError::Damaged(error.to_string()))?;
         let folder = data_dir.join("store");
@@ -69,12 +72,20 @@ impl Ground {
         let (accounts, revocations) = (Arc::clone(&live.accounts), Arc::clone(&live.revocations));
         let verifier = Verifier::new(keyring, settings.issuer, audience, accounts, revocations)
             .allow_endless_api_tokens(config.tokens.api_allow_unlimited);
+        let hasher = Arc::clone(&live.hasher);
+        let throttle = Arc::new(Throttle::new(parts::limits(config), hasher));
+        throttle.restore(&store.reader(), now)?;
         let verifier = Arc::new(verifier);
         Ok(Self {
             services: parts::services(config, &store, &clock)?,
-            throttle: Arc::new(Throttle::new(parts::limits(config))),
+            throttle,
             conversations: Arc::default(),
             uses: Uses::default(),
+            meters: Arc::new(Meters::new(
+                http::routes()
+                    .iter()
+                    .map(|route| (route.method.to_string(), route.path)),
+            )),
             device_pace: device::Pace::default(),
             held: Held::default(),
             audience: audience.into(),

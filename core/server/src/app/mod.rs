@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** everything that can be wrong is found before anything is served.
 
+mod data_dir;
 mod ground;
 mod parts;
 mod running;
@@ -20,13 +21,14 @@ use tokio::net::UnixListener;
 use crate::{
     account::{Office, OfficeError},
     archive::Held,
-    backend::Backends,
+    backend::{Backends, Hashing},
     clock::{Clock, Timestamp},
     config::Config,
     http::Settings,
     id::{AgentId, Uid},
     live::Live,
-    login::{Desk, Lifetimes, device},
+    login::{Desk, Lifetimes, device, throttle},
+    metrics::Meters,
     secret::Secret,
     store::{self, Store, StoreError},
     tls::Terminator,
@@ -37,6 +39,7 @@ use crate::{
 };
 
 use ground::Ground;
+pub use parts::wanted;
 pub use running::{Loader, ReloadError, Reloaded, Running};
 
 /// Why the server does not start, or not go on with another configuration.
@@ -132,6 +135,8 @@ pub struct App {
     pub steady: SteadyGrants,
     /// For how long API tokens are good, and who may make them.
     pub api_policy: Policy,
+    /// What passed through so far.
+    pub meters: Arc<Meters>,
     /// What it was made from.
     pub config: Config,
     ground: Arc<Ground>,
@@ -149,7 +154,7 @@ impl App {
     ) -> Result<Arc<Self>, StartError> {
         let ground = Arc::new(Ground::open(config, listening, clock).await?);
         let url = config.base_url(listening).to_string();
-        let wanted = parts::wanted(config);
+        let wanted = wanted(config);
         let backends = Backends::open(wanted, &ground.services, &url).await;
         let mut app = Self::on(ground, config, backends)?;
         let now = app.started_at;
@@ -178,7 +183,7 @@ impl App {
     pub(crate) async fn reopen(&self, config: &Config) -> Result<Self, StartError> {
         let ground = Arc::clone(&self.ground);
         let url = config.base_url(ground.listening).to_string();
-        let wanted = parts::wanted(config);
+        let wanted = wanted(config);
         let backends = self.backends.reopen(wanted, &ground.services, &url).await;
         let mut app = Self::on(ground, config, backends)?;
         app.office.setup_code.clone_from(&self.office.setup_code);
@@ -213,6 +218,7 @@ impl App {
             conversations: Arc::clone(&ground.conversations),
             lifetimes: lifetimes.clone(),
             verifier: Arc::clone(&ground.verifier),
+            meters: Arc::clone(&ground.meters),
         };
         let office = Office {
             store: ground.store.clone(),
@@ -241,6 +247,7 @@ impl App {
             },
             store: ground.store.clone(),
             verifier: Arc::clone(&ground.verifier),
+            meters: Arc::clone(&ground.meters),
             keys: Arc::clone(&ground.keys),
             clock: ground.clock.clone(),
             config: config.clone(),
@@ -300,9 +307,35 @@ impl App {
         let _ = fs::remove_file(&self.ground.setup_code_file);
     }
 
+    /// The pool that hashes passwords.
+    pub(crate) fn hashing(&self) -> &Hashing {
+        &self.ground.services.hashing
+    }
+
+    /// What it runs on.
+    pub(crate) fn runtime(&self) -> &tokio::runtime::Handle {
+        &self.ground.services.runtime
+    }
+
     /// When device grants were last polled for.
     pub(crate) fn device_pace(&self) -> &device::Pace {
         &self.ground.device_pace
+    }
+
+    /// The limits of this configuration, from now on.
+    fn keep_limits(&self) {
+        self.ground.throttle.set_limits(parts::limits(&self.config));
+    }
+
+    /// Writes down the accounts that strangers have to wait for.
+    pub(crate) async fn save_throttle(&self) {
+        let changes = self.ground.throttle.changes(self.clock.now());
+        if !changes.is_empty() {
+            let work = move |tx: &mut store::Tx<'_>| throttle::save(tx, &changes);
+            if let Err(error) = self.store.write(work).await {
+                tracing::debug!(%error, "who has to wait was not noted");
+            }
+        }
     }
 
     /// The archive an operator is reading.

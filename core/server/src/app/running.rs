@@ -6,7 +6,10 @@
 
 use std::{
     fs,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -20,7 +23,7 @@ use super::{App, StartError};
 use crate::{
     audit::{Entry, Event, Keeper, Scene},
     config::{Change, Config, Problem},
-    http::{self, Listeners},
+    http::{self, Listeners, Tcp},
     store::StoreError,
     token,
 };
@@ -53,6 +56,7 @@ pub struct Running {
     current: ArcSwap<App>,
     load: Loader,
     changing: Mutex<()>,
+    draining: AtomicBool,
 }
 
 /// How long old backends are kept for requests that may still ask them.
@@ -68,6 +72,7 @@ impl Running {
             current: ArcSwap::new(app),
             load,
             changing: Mutex::new(()),
+            draining: AtomicBool::new(false),
         })
     }
 
@@ -79,6 +84,16 @@ impl Running {
     /// As [`Running::current`], for a moment: costs no reference count.
     pub fn glance(&self) -> arc_swap::Guard<Arc<App>> {
         self.current.load()
+    }
+
+    /// Whether it stops: it answers what it is asked, and is not to be asked more.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Shows metrics and health on `listener` for as long as the server runs.
+    pub fn show_metrics(self: &Arc<Self>, listener: TcpListener) {
+        tokio::spawn(http::show_metrics(Arc::downgrade(self), listener));
     }
 
     /// Reads the configuration anew and puts it in force, or changes nothing. `scene`: who asks.
@@ -133,6 +148,7 @@ impl Running {
 
     fn swap(&self, new: App) {
         let new = Arc::new(new);
+        new.keep_limits();
         let old = self.current.swap(Arc::clone(&new));
         tokio::spawn(async move {
             let until = Instant::now() + LINGER;
@@ -152,7 +168,7 @@ impl Running {
     /// [`StartError::Damaged`].
     pub async fn serve(
         self: Arc<Self>,
-        tcp: Option<TcpListener>,
+        tcp: Option<Tcp>,
         unix: Option<UnixListener>,
         operator: UnixListener,
         shutdown: impl Future<Output = ()>,
@@ -164,6 +180,7 @@ impl Running {
         };
         let app = self.current();
         let (store, data_dir) = (app.store.clone(), app.ground.data_dir.clone());
+        let drain_delay = app.config.server.drain_delay;
         drop(app);
         let upkeep = tokio::spawn(crate::upkeep::run(Arc::clone(&self)));
         let webhook = tokio::spawn(crate::webhook::run(Arc::clone(&self)));
@@ -174,6 +191,11 @@ impl Running {
             tokio::select! {
                 () = shutdown => {}
                 found = store.damaged() => damage = Some(found),
+            }
+            // First it says that it goes, then it goes.
+            self.draining.store(true, Ordering::Relaxed);
+            if damage.is_none() {
+                tokio::time::sleep(drain_delay).await;
             }
         };
         let served = http::serve(Arc::clone(&self), listeners, stop).await;
@@ -188,6 +210,7 @@ impl Running {
         }
         let app = self.current();
         app.flush_uses().await;
+        app.save_throttle().await;
         if let Err(error) = token::keep(&app.live.revocations, &app.store).await {
             tracing::debug!(%error, "the next start will take longer");
         }

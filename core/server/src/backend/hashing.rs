@@ -10,7 +10,11 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
 };
 
 use argon2::{
@@ -22,7 +26,11 @@ use omnigent_plugin::{BackendError, Verified};
 use tokio::sync::oneshot;
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
-use crate::{id::random_bytes, secret::Secret};
+use crate::{
+    id::random_bytes,
+    metrics::{Counter, Histogram},
+    secret::Secret,
+};
 
 /// The highest cost a stored hash may ask for: 256 MiB, 16 passes, 16 lanes.
 const MAX_MEMORY_KIB: u32 = 256 * 1024;
@@ -54,6 +62,35 @@ type Work = Box<dyn FnOnce(&mut Buffer) + Send>;
 pub struct Hashing {
     queue: SyncSender<Work>,
     cost: Cost,
+    meter: Arc<Meter>,
+}
+
+/// What the pool has done so far.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    waiting: AtomicU64,
+    /// How long passwords waited for their turn.
+    pub(crate) waits: Histogram,
+    /// How long hashing one took.
+    pub(crate) works: Histogram,
+    /// Passwords that were turned away.
+    pub(crate) refused: Counter,
+}
+
+impl Meter {
+    fn new() -> Self {
+        Self {
+            waiting: AtomicU64::new(0),
+            waits: Histogram::default(),
+            works: Histogram::default(),
+            refused: Counter::default(),
+        }
+    }
+
+    /// Passwords that wait now.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.waiting.load(Ordering::Relaxed)
+    }
 }
 
 impl Hashing {
@@ -74,7 +111,16 @@ impl Hashing {
                     BackendError::internal(format!("no thread for hashing: {error}"))
                 })?;
         }
-        Ok(Self { queue: send, cost })
+        Ok(Self {
+            queue: send,
+            cost,
+            meter: Arc::new(Meter::new()),
+        })
+    }
+
+    /// What it has done so far.
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     /// Hashes a password at the configured cost. The answer is a PHC string.
@@ -128,18 +174,29 @@ impl Hashing {
         work: impl FnOnce(&mut Buffer) -> Result<T, BackendError> + Send + 'static,
     ) -> Result<T, BackendError> {
         let (say, hear) = oneshot::channel();
+        let (meter, queued) = (Arc::clone(&self.meter), Instant::now());
         let work: Work = Box::new(move |buffer| {
+            meter.waiting.fetch_sub(1, Ordering::Relaxed);
             // Nobody waits any more: no work.
             if !say.is_closed() {
+                let began = Instant::now();
+                meter.waits.took(began.duration_since(queued));
                 let outcome = catch_unwind(AssertUnwindSafe(|| work(buffer)));
+                meter.works.took(began.elapsed());
                 let _ = say.send(
                     outcome.unwrap_or_else(|_| Err(BackendError::internal("hashing panicked"))),
                 );
             }
         });
+        // Before it is sent: it may be taken at once.
+        self.meter.waiting.fetch_add(1, Ordering::Relaxed);
         match self.queue.try_send(work) {
             Ok(()) => hear.await.unwrap_or(Err(BackendError::Busy)),
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Err(BackendError::Busy),
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                self.meter.waiting.fetch_sub(1, Ordering::Relaxed);
+                self.meter.refused.add_one();
+                Err(BackendError::Busy)
+            }
         }
     }
 }

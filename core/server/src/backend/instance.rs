@@ -7,6 +7,7 @@ use std::{
         mpsc::{Receiver, channel},
     },
     thread,
+    time::Instant,
 };
 
 use abi_stable::{
@@ -33,7 +34,10 @@ use super::{
     open_file,
     services::HostFor,
 };
-use crate::account::Rules;
+use crate::{
+    account::Rules,
+    metrics::{Calls, Fate},
+};
 
 /// How many times as long as a call a plugin may take to load, and a backend to open.
 const PATIENCE: u32 = 3;
@@ -52,6 +56,7 @@ pub struct Instance {
     object: Arc<BackendObject>,
     lane: Lane,
     fast: Option<Arc<FastLane>>,
+    calls: Calls,
 }
 
 impl Instance {
@@ -105,6 +110,7 @@ impl Instance {
             callback_url,
             object: Arc::new(object),
             lane: Lane::new(wanted.deadline, wanted.concurrency),
+            calls: Calls::default(),
             fast: manifest.can("identify").then(|| places.lane(&wanted.name)),
             manifest,
         })
@@ -168,6 +174,16 @@ impl Instance {
     /// Whether it is being asked at all right now.
     pub fn is_paused(&self) -> bool {
         self.lane.is_paused() || self.fast.as_ref().is_some_and(|fast| fast.is_hung())
+    }
+
+    /// How many calls are under way, and how many wait for a place.
+    pub(crate) fn load(&self) -> (usize, usize) {
+        self.lane.load()
+    }
+
+    /// What it was asked so far, and how that came out.
+    pub(crate) const fn calls(&self) -> &Calls {
+        &self.calls
     }
 
     /// Closes the breaker: a check goes on after what it has found.
@@ -291,6 +307,13 @@ impl Instance {
         let Some(fast) = &self.fast else {
             return Ok(Verdict::NotMine);
         };
+        let began = Instant::now();
+        let outcome = self.read(fast, presented);
+        self.calls.note("identify", fate(&outcome), began.elapsed());
+        outcome
+    }
+
+    fn read(&self, fast: &FastLane, presented: &Presented<'_>) -> Result<Verdict, CallError> {
         let certificate = presented
             .client_certificate
             .map(|der| FfiHeader::new(CLIENT_CERTIFICATE, der));
@@ -332,7 +355,9 @@ impl Instance {
     ) -> Result<T, CallError> {
         let payload = serde_json::to_vec(message)
             .map_err(|error| CallError::Backend(BackendError::internal(error.to_string())))?;
+        let began = Instant::now();
         let outcome = self.lane.run(self.ask(method, payload)).await;
+        self.calls.note(method, fate(&outcome), began.elapsed());
         if let Err(error) = &outcome
             && !matches!(error, CallError::Directory(_))
         {
@@ -366,6 +391,20 @@ impl Instance {
             Ok(Reply::Error(error)) => Err(CallError::Backend(tamed(error))),
             Err(_) => Err(CallError::garbage("something unreadable")),
         }
+    }
+}
+
+fn fate<T>(outcome: &Result<T, CallError>) -> Fate {
+    match outcome {
+        Ok(_) | Err(CallError::Directory(_) | CallError::Backend(BackendError::NotSupported)) => {
+            Fate::Answered
+        }
+        Err(error) if error.is_busy() => Fate::Busy,
+        Err(CallError::Busy) => Fate::Busy,
+        Err(CallError::Paused) => Fate::Paused,
+        Err(CallError::TimedOut) => Fate::TimedOut,
+        Err(CallError::Garbage(_)) => Fate::Garbage,
+        Err(CallError::Backend(_)) => Fate::Failed,
     }
 }
 

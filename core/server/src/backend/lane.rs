@@ -27,6 +27,7 @@ const WAITING_PER_PLACE: usize = 4;
 
 pub(super) struct Lane {
     deadline: Duration,
+    concurrency: usize,
     places: Semaphore,
     queue: Semaphore,
     failures: AtomicU32,
@@ -37,6 +38,7 @@ impl Lane {
     pub(super) fn new(deadline: Duration, concurrency: usize) -> Self {
         Self {
             deadline,
+            concurrency,
             places: Semaphore::new(concurrency),
             queue: Semaphore::new(concurrency * (1 + WAITING_PER_PLACE)),
             failures: AtomicU32::new(0),
@@ -65,6 +67,16 @@ impl Lane {
             .unwrap_or(Err(CallError::TimedOut));
         self.note(&outcome);
         outcome
+    }
+
+    /// How many calls are under way, and how many wait for a place.
+    pub(super) fn load(&self) -> (usize, usize) {
+        let running = self
+            .concurrency
+            .saturating_sub(self.places.available_permits());
+        let most = self.concurrency * (1 + WAITING_PER_PLACE);
+        let queued = most.saturating_sub(self.queue.available_permits());
+        (running, queued.saturating_sub(running))
     }
 
     /// Whether the breaker is open.

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Accounts, Audit, Backend, Config, Device, Passwords, Server, Sharing, Throttle, Tls, Tokens,
+    Accounts, Audit, Backend, Config, Device, Metrics, Passwords, Server, Sharing, Throttle, Tls,
+    Tokens,
 };
 
 /// A key whose value differs.
@@ -44,7 +45,7 @@ impl Config {
             now: [public_url, plugin_dir, max_connections_per_address, max_streams, header_timeout,
                   idle_timeout, write_timeout, body_timeout, request_timeout, max_body,
                   trusted_proxies, proxy_protocol],
-            restart: [listen, data_dir, max_connections, shutdown_timeout, unix_socket,
+            restart: [listen, data_dir, max_connections, drain_delay, shutdown_timeout, unix_socket,
                       unix_socket_uids, log_format, log_level]);
         compare!(changes, "tls", &self.tls, &new.tls, Tls,
             now: [certificate_file, key_file, min_version, handshake_timeout, hsts], restart: []);
@@ -58,11 +59,14 @@ impl Config {
         compare!(changes, "passwords", &self.passwords, &new.passwords, Passwords,
             now: [], restart: [memory, iterations, parallelism, threads, queue]);
         compare!(changes, "throttle", &self.throttle, &new.throttle, Throttle,
-            now: [], restart: [account_failures, address_failures, window, max_tracked]);
+            now: [account_failures, account_wait, stranger_failures, stranger_wait, failures_in_a_row, pause, address_failures, address_wait, begun_per_minute, registered_per_hour, writes_per_minute],
+            restart: [max_tracked]);
         compare!(changes, "device", &self.device, &new.device, Device,
             now: [client_secret], restart: []);
         compare!(changes, "sharing", &self.sharing, &new.sharing, Sharing,
             now: [enabled, public], restart: []);
+        compare!(changes, "metrics", &self.metrics, &new.metrics, Metrics,
+            now: [], restart: [listen, allow_on_network]);
         compare!(changes, "audit", &self.audit, &new.audit, Audit,
             now: [retention, max_entries, webhook], restart: []);
         if self.agents != new.agents {

@@ -16,6 +16,9 @@ mod auth;
 mod backend;
 mod changes;
 mod env;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
+mod metrics;
 mod people;
 mod problem;
 mod server;
@@ -37,6 +40,7 @@ pub use auth::Auth;
 pub use backend::{AccountRule, Backend};
 pub use changes::Change;
 pub use env::Env;
+pub use metrics::Metrics;
 pub use people::{Accounts, Agent, Registration, Sharing};
 pub use problem::Problem;
 pub use server::{LogFormat, LogLevel, Server};
@@ -70,6 +74,8 @@ pub struct Config {
     pub agents: Vec<Agent>,
     /// `[sharing]`
     pub sharing: Sharing,
+    /// `[metrics]`
+    pub metrics: Metrics,
     /// `[audit]`
     pub audit: Audit,
     /// User name and password of the admin to create in an empty server
@@ -152,9 +158,8 @@ impl Config {
             .borrow_mut()
             .extend(from_env.warnings.clone());
         let (document, errors) = DeTable::parse_recoverable(sheet.source);
-        for error in errors {
-            sheet.faults.borrow_mut().push(syntax(sheet, &error));
-        }
+        let broken = errors.iter().map(|error| syntax(sheet, error));
+        let broken: Vec<_> = broken.collect();
 
         let mut root = Section::new(sheet, String::new(), Some(document.get_ref()));
         let server = server::server(root.section("server"), env);
@@ -168,6 +173,7 @@ impl Config {
             auth: auth::auth(&mut root, &from_env),
             agents: people::agents(root.sections("agent")),
             sharing: people::sharing(root.section("sharing")),
+            metrics: metrics::metrics(root.section("metrics")),
             audit: audit::audit(root.section("audit")),
             initial_admin: from_env.initial_admin,
             server,
@@ -178,6 +184,11 @@ impl Config {
         config.check_together(sheet);
 
         let mut faults = sheet.faults.take();
+        // In a broken file nothing is surely what it looks like: an open quote makes a part of an
+        // address of a secret, and a bad address is shown. Its syntax comes first, then the rest.
+        if !broken.is_empty() {
+            faults = [from_env.faults, broken].concat();
+        }
         if faults.is_empty() {
             config.warnings = sheet.warnings.take();
             return Ok(config);

@@ -35,6 +35,8 @@ pub struct Server {
     pub body_timeout: Duration,
     /// Time a request may take to be answered.
     pub request_timeout: Duration,
+    /// Time the server says that it stops before it takes no more connections.
+    pub drain_delay: Duration,
     /// Time requests under way have to finish at shutdown.
     pub shutdown_timeout: Duration,
     /// Largest request body, in bytes.
@@ -112,6 +114,7 @@ pub(super) fn server(mut section: Section<'_>, env: &Env) -> Server {
         write_timeout: section.duration("write_timeout", seconds(30), timeout.clone()),
         body_timeout: section.duration("body_timeout", seconds(10), timeout.clone()),
         request_timeout: section.duration("request_timeout", seconds(60), timeout.clone()),
+        drain_delay: section.duration("drain_delay", seconds(0), seconds(0)..=seconds(300)),
         shutdown_timeout: section.duration("shutdown_timeout", seconds(10), timeout),
         max_body: section.size("max_body", 64 << 10, 4 << 10..=64 << 20),
         trusted_proxies: trusted_proxies(&mut section),
@@ -142,7 +145,7 @@ pub(super) fn server(mut section: Section<'_>, env: &Env) -> Server {
 /// The port of the original; only this machine.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 6767);
 
-fn listen(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         "is not an address and port such as \"127.0.0.1:6767\" or \"[::]:6767\"".into()
     })
@@ -198,7 +201,13 @@ fn trusted_proxies(section: &mut Section<'_>) -> Vec<Cidr> {
         }
         Ok(block)
     };
-    section
+    let blocks = section
         .parsed_list("trusted_proxies", parse)
-        .unwrap_or_default()
+        .unwrap_or_default();
+    if Cidr::are_everything(&blocks) {
+        let place = section.place("trusted_proxies");
+        let message = "is every address there is, in parts: name the proxies";
+        section.sheet.fault(&place, message);
+    }
+    blocks
 }

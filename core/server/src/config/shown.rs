@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use super::{
     AccountRule, Accounts, Agent, Algorithm, Audit, Backend, Cidr, Config, Device, LogFormat,
-    LogLevel, Origin, Passwords, Registration, Server, Sharing, Throttle, Tls, Tokens, Webhook,
+    LogLevel, Metrics, Origin, Passwords, Registration, Server, Sharing, Throttle, Tls, Tokens,
+    Webhook,
 };
 use crate::{secret::Secret, tls::Version};
 
@@ -71,7 +72,7 @@ impl Shown for [u8; 32] {
     }
 }
 
-impl<T> Shown for Secret<T> {
+impl<T: crate::secret::Wipe> Shown for Secret<T> {
     fn shown(&self) -> String {
         HIDDEN.to_owned()
     }
@@ -173,8 +174,16 @@ impl Config {
             &self.throttle,
             Throttle {
                 account_failures,
+                account_wait,
+                stranger_failures,
+                stranger_wait,
+                failures_in_a_row,
+                pause,
                 address_failures,
-                window,
+                address_wait,
+                begun_per_minute,
+                registered_per_hour,
+                writes_per_minute,
                 max_tracked
             }
         );
@@ -185,6 +194,16 @@ impl Config {
             (
                 "[device]".to_owned(),
                 rows!(&self.device, Device { client_secret }),
+            ),
+            (
+                "[metrics]".to_owned(),
+                rows!(
+                    &self.metrics,
+                    Metrics {
+                        listen,
+                        allow_on_network
+                    }
+                ),
             ),
             (
                 "[sharing]".to_owned(),
@@ -238,6 +257,7 @@ fn server(server: &Server) -> Rows {
             write_timeout,
             body_timeout,
             request_timeout,
+            drain_delay,
             shutdown_timeout,
             max_body,
             trusted_proxies,

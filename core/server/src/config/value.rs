@@ -125,6 +125,47 @@ impl Cidr {
     pub const fn is_everything(&self) -> bool {
         self.prefix == 0
     }
+
+    /// Whether these blocks together hold every IPv4 or every IPv6 address.
+    pub fn are_everything(blocks: &[Self]) -> bool {
+        [true, false].iter().any(|v4| {
+            let family = blocks.iter().filter(|block| block.is_ipv4() == *v4);
+            let mut ranges: Vec<(u128, u128)> = family.map(Self::range).collect();
+            ranges.sort_unstable();
+            let all = if *v4 { u128::from(u32::MAX) } else { u128::MAX };
+            // How far everything from zero on is held.
+            let mut held: Option<u128> = None;
+            for (first, last) in ranges {
+                match held {
+                    None if first == 0 => held = Some(last),
+                    Some(to) if first <= to.saturating_add(1) => held = Some(to.max(last)),
+                    _ => break,
+                }
+            }
+            held == Some(all)
+        })
+    }
+
+    /// Whether it is a block of IPv4 addresses.
+    pub const fn is_ipv4(&self) -> bool {
+        self.network.is_ipv4()
+    }
+
+    /// How many bits all its addresses have in common.
+    pub const fn prefix(&self) -> u8 {
+        self.prefix
+    }
+
+    /// Its first and its last address as numbers.
+    fn range(&self) -> (u128, u128) {
+        let (first, bits) = match self.network {
+            IpAddr::V4(v4) => (u128::from(v4.to_bits()), 32),
+            IpAddr::V6(v6) => (v6.to_bits(), 128),
+        };
+        let rest = u32::from(bits - self.prefix);
+        let size = 1_u128.checked_shl(rest).map_or(u128::MAX, |size| size - 1);
+        (first, first | size)
+    }
 }
 
 impl fmt::Display for Cidr {

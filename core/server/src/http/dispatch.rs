@@ -3,7 +3,12 @@
 //! In order: id, `Host`, path, route, body, credential, origin, handler, headers that every answer
 //! has. **Invariant:** whatever happens, there is an answer, and it carries its request's id.
 
-use std::{panic::AssertUnwindSafe, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{FutureExt, Stream, StreamExt};
@@ -14,10 +19,11 @@ use super::{
     authenticate::{Credential, Looked, Unknown, admit, authenticate, look},
     body::{self, BodyRule, Content},
     door::{Arrival, Door},
-    origin,
+    origin, panics,
     request::{Head, Request},
     response::{Outcome, Response},
     route::{Handler, is_decodable},
+    strangers,
 };
 use crate::{
     app::App,
@@ -45,6 +51,7 @@ pub(super) fn at_once(door: &Arc<Door>, app: &Arc<App>, head: Head) -> Answer {
         check_head(&head).map_err(|_| None)?;
         let found = door.table.find(&head.method, head.uri.path());
         let (route, params) = found.map_err(|_| None)?;
+        head.route.store(route.place, Ordering::Relaxed);
         let Handler::Now(handler) = route.handler else {
             return Err(None);
         };
@@ -85,9 +92,9 @@ pub(super) fn at_once(door: &Arc<Door>, app: &Arc<App>, head: Head) -> Answer {
             let nothing = futures_util::stream::empty::<Result<Bytes, warp::Error>>();
             return Answer::Later(Box::pin(settle(arrival, nothing, Some(unknown))));
         }
-        Err(_) => Err(ApiError::internal("a handler panicked")),
+        Err(_) => Err(panics::caught()),
     };
-    Answer::Now(shaped(&app.settings, &head, outcome))
+    Answer::Now(shaped(app, &head, outcome))
 }
 
 /// Answers a request.
@@ -107,22 +114,26 @@ async fn settle<B: Buf + Send>(
     let work = AssertUnwindSafe(work).catch_unwind();
     let outcome = match tokio::time::timeout(app.settings.request_timeout, work).await {
         Ok(Ok(outcome)) => outcome,
-        Ok(Err(_)) => Err(ApiError::internal("a handler panicked")),
+        Ok(Err(_)) => Err(panics::caught()),
         Err(_) => Err(ApiError::unavailable(
             "this took too long",
             "request timeout",
         )),
     };
-    shaped(&app.settings, &head, outcome)
+    shaped(&app, &head, outcome)
 }
 
-fn shaped(settings: &Settings, head: &Head, outcome: Outcome) -> Response {
+fn shaped(app: &App, head: &Head, outcome: Outcome) -> Response {
+    let settings = &app.settings;
     let mut response = outcome.unwrap_or_else(|error| {
         log(head, &error);
         super::pages::failure(settings, head, &error)
             .unwrap_or_else(|| error.shaped_for(head.uri.path()).into_response())
     });
     finish(settings, head, &mut response);
+    let (route, status) = (head.route.load(Ordering::Relaxed), response.status());
+    let took = head.began.elapsed();
+    app.meters.requests.note(route, status.as_u16(), took);
     response
 }
 
@@ -136,6 +147,7 @@ async fn run<B: Buf + Send>(
     check_head(&head)?;
     let table = Arc::clone(&door.table);
     let (route, params) = table.find(&head.method, head.uri.path())?;
+    head.route.store(route.place, Ordering::Relaxed);
     let (bytes, content) = if route.body == BodyRule::None {
         (Bytes::new(), Content::None)
     } else {
@@ -155,6 +167,7 @@ async fn run<B: Buf + Send>(
         None => authenticate(&app, &head, now).await,
     };
     check_credential(&app, &head, &credential, now)?;
+    strangers::count(&app, &head, route, &credential, now)?;
     let request = Request {
         door,
         head,
@@ -250,7 +263,7 @@ fn is_host(value: &[u8]) -> bool {
 
 /// Whether a path has only one reading: no part of it empty (but the last) or made of one dot or
 /// two. What may be encoded is `route`'s to say.
-fn is_plain(path: &str) -> bool {
+pub(super) fn is_plain(path: &str) -> bool {
     let Some(rest) = path.strip_prefix('/') else {
         return false;
     };

@@ -10,15 +10,16 @@ use std::{
     pin::Pin,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU16, Ordering},
     },
+    time::Instant,
 };
 
 use bytes::Bytes;
 use futures_util::future::{Either, Ready, ready};
 use http::Request;
 use http_body_util::Full;
-use hyper::{body::Incoming, service::Service as _};
+use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use warp::Filter;
 
@@ -29,7 +30,10 @@ use super::{
     response::Response,
     route::Table,
 };
-use crate::app::{App, Running};
+use crate::{
+    app::{App, Running},
+    metrics::{self, UNMATCHED},
+};
 
 /// What all requests of a connection share.
 pub(super) struct Door {
@@ -57,17 +61,27 @@ type Later = Pin<Box<dyn Future<Output = Out> + Send>>;
 
 /// The way in of one connection. Once `closing` says so, each answer is the connection's last (RFC
 /// 9112 section 9.6; over HTTP/2 there is another way).
-pub(super) fn service(
+pub(super) fn service<B>(
     door: Door,
     closing: Option<Arc<AtomicBool>>,
 ) -> impl hyper::service::Service<
-    Request<Incoming>,
+    Request<B>,
     Response = http::Response<Body>,
     Error = Infallible,
     Future = Either<Ready<Out>, Later>,
-> {
+>
+where
+    B: hyper::body::Body + Send + Sync + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     use http_body_util::BodyExt;
 
+    let at = match door.peer {
+        Peer::Tcp(_) | Peer::Balancer(_) => metrics::Door::Network,
+        Peer::Socket => metrics::Door::Socket,
+        Peer::Operator => metrics::Door::Operator,
+    };
+    let open = Arc::new(door.running.glance().meters.connections.open(at));
     let door = Arc::new(door);
     let last = move || {
         closing
@@ -78,7 +92,10 @@ pub(super) fn service(
         .and(warp::body::stream())
         .then(|arrival, incoming| async { for_warp(answer(arrival, incoming).await) });
     let filter = warp::service(filter);
-    hyper::service::service_fn(move |request: Request<Incoming>| {
+    hyper::service::service_fn(move |request: Request<B>| {
+        let began = Instant::now();
+        // Open as long as the connection has this service.
+        let _ = &open;
         let (parts, body) = request.into_parts();
         let app = door.running.glance();
         let trusted = &app.settings.trusted_proxies;
@@ -91,6 +108,8 @@ pub(super) fn service(
             client,
             is_from_trusted_proxy,
             id: next_id(),
+            began,
+            route: AtomicU16::new(UNMATCHED),
             expiry_notice: OnceLock::new(),
         };
         match at_once(&door, &app, head) {

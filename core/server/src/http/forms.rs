@@ -49,7 +49,7 @@ pub(super) fn return_to(said: Option<String>) -> String {
             && path.len() <= 512
             && path
                 .bytes()
-                .all(|b| b.is_ascii_graphic() && !b"\\%\"<>".contains(&b))
+                .all(|b| b.is_ascii_graphic() && !b"\\%\"<>^`{|}".contains(&b))
     };
     said.filter(is_ours).unwrap_or_else(|| "/".to_owned())
 }
@@ -79,7 +79,7 @@ async fn answer(app: Arc<App>, request: Request) -> Outcome {
     };
     let outcome = match field(&request, "conversation").parse::<ConversationId>() {
         Ok(id) => {
-            let guest = request.guest(None);
+            let guest = request.guest_of(&app, None);
             app.desk
                 .answer(&id, &answer, &visit, guest, request.now)
                 .await
@@ -153,7 +153,7 @@ impl Step<'_> {
 
 fn enter(app: &App, login: &SignedIn, to: &str) -> super::Response {
     let mut response = no_store(redirect(to));
-    cookies::set(&mut response, &app.settings, &login.token, login.expires_in);
+    cookies::set(&mut response, &app.settings, login);
     response
 }
 
@@ -216,4 +216,35 @@ fn problem_of(error: &super::ApiError) -> String {
         return crate::account::InvalidName::Grammar.to_string();
     }
     error.text().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::return_to;
+
+    #[test]
+    fn people_go_on_to_places_of_ours_only() {
+        for ours in [
+            "/",
+            "/settings/tokens?new=1#x",
+            "/oauth/device?user_code=A-B",
+        ] {
+            assert_eq!(return_to(Some(ours.to_owned())), ours);
+        }
+        for other in [
+            "",
+            "//evil.example",
+            "/\\evil.example",
+            "/\t/evil.example",
+            "https://evil.example/",
+            "/%2f%2fevil.example",
+            "/a b",
+            "/`a",
+            "/{a}|^",
+            "/\u{e9}",
+        ] {
+            assert_eq!(return_to(Some(other.to_owned())), "/", "{other:?}");
+        }
+        assert_eq!(return_to(Some(format!("/{}", "a".repeat(512)))), "/");
+    }
 }

@@ -11,7 +11,8 @@ use super::{
     authenticate::Credential,
     body::{BodyRule, Fields, Shape},
     device,
-    response::{json as json_response, no_store, ok},
+    ready::readiness,
+    response::{json as json_response, ok},
 };
 use crate::{app::App, backend::Instance};
 
@@ -172,24 +173,8 @@ async fn health(_: Arc<App>, _: Request, query: Health) -> Outcome {
     Ok(ok(&json!({"status": "ok", "session": session})))
 }
 
-fn ready(app: &App, _: &Request) -> Outcome {
-    let open = app.backends.iter().map(|backend| {
-        json!({"name": backend.name(), "state": if backend.is_degraded() { "degraded" } else { "ok" }})
-    });
-    let failed = app
-        .backends
-        .failures()
-        .iter()
-        .map(|failure| json!({"name": failure.name, "state": "failed"}));
-    let backends: Vec<Value> = open.chain(failed).collect();
-    let status = if backends.iter().all(|backend| backend["state"] == "ok") {
-        "ok"
-    } else {
-        "degraded"
-    };
-    Ok(no_store(ok(
-        &json!({"status": status, "backends": backends}),
-    )))
+fn ready(app: &App, request: &Request) -> Outcome {
+    Ok(readiness(app, request.door.running.is_draining()))
 }
 
 fn manifest(_: &App, _: &Request) -> Outcome {

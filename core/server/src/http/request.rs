@@ -5,16 +5,20 @@ use std::{
     net::IpAddr,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU16, AtomicU64, Ordering},
     },
+    time::Instant,
 };
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Uri};
 
-use super::{Access, ApiError, authenticate::Credential, body::Content, door::Door, peer::Peer};
+use super::{
+    Access, ApiError, authenticate::Credential, body::Content, cookies, door::Door, peer::Peer,
+};
 use crate::{
     account::IdentityKey,
+    app::App,
     audit::{Entry, Event, Scene, Who},
     clock::Timestamp,
     id::{RequestId, Uid},
@@ -38,6 +42,10 @@ pub struct Head {
     pub is_from_trusted_proxy: bool,
     /// What the answer and the log call it.
     pub id: RequestId,
+    /// When it came, for how long it takes.
+    pub(super) began: Instant,
+    /// The place of its route in the table, once found.
+    pub(super) route: AtomicU16,
     /// The end of the API token it presents, when that is near: the answer says so.
     pub(super) expiry_notice: OnceLock<Timestamp>,
 }
@@ -269,7 +277,16 @@ impl Request {
             address: self.head.address(),
             user_agent: user_agent.to_owned(),
             client_id,
+            devices: None,
             request: Some(self.head.id),
+        }
+    }
+
+    /// Who is at the desk, in a browser that may be familiar.
+    pub(super) fn guest_of(&self, app: &App, client_id: Option<String>) -> Guest {
+        Guest {
+            devices: cookies::devices(&self.head.headers, &app.settings),
+            ..self.guest(client_id)
         }
     }
 

@@ -15,7 +15,7 @@ use super::{
     request::Request,
     response::Outcome,
 };
-use crate::app::App;
+use crate::{app::App, metrics::UNMATCHED};
 
 /// Who may come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +57,8 @@ pub struct Route {
     pub access: Access,
     pub(super) body: BodyRule,
     pub(super) handler: Handler,
+    /// Its place in the table.
+    pub(super) place: u16,
 }
 
 impl Route {
@@ -73,6 +75,7 @@ impl Route {
             access,
             body: BodyRule::None,
             handler: Handler::Now(handler),
+            place: UNMATCHED,
         }
     }
 
@@ -96,6 +99,7 @@ impl Route {
             access,
             body: BodyRule::None,
             handler: Handler::Later(handler),
+            place: UNMATCHED,
         }
     }
 
@@ -123,6 +127,7 @@ impl Route {
             access,
             body: T::BODY,
             handler: Handler::Later(handler),
+            place: UNMATCHED,
         }
     }
 
@@ -154,6 +159,7 @@ impl Route {
             access,
             body,
             handler: Handler::Later(handler),
+            place: UNMATCHED,
         }
     }
 
@@ -177,7 +183,10 @@ pub(super) type Found<'t> = (&'t Route, Vec<(&'static str, String)>);
 impl Table {
     /// # Errors
     /// Two paths that cannot be told apart.
-    pub(super) fn new(routes: Vec<Route>) -> Result<Self, matchit::InsertError> {
+    pub(super) fn new(mut routes: Vec<Route>) -> Result<Self, matchit::InsertError> {
+        for (place, route) in routes.iter_mut().enumerate() {
+            route.place = u16::try_from(place).unwrap_or(UNMATCHED);
+        }
         let mut by_path: Vec<(&'static str, Vec<usize>)> = Vec::new();
         for (i, route) in routes.iter().enumerate() {
             match by_path.iter_mut().find(|(path, _)| *path == route.path) {

@@ -21,7 +21,7 @@ use super::{
     ledger::Ledger,
     open::{self, Opened},
     reserve::Reserve,
-    stats::{Counters, Stats, disk},
+    stats::{Counters, Stats, Writing, disk},
     writer::{self, Job, Writer},
 };
 
@@ -231,6 +231,11 @@ impl Store {
     /// Whether somebody has claimed this server: [`Tx::mark_initialised`].
     pub fn initialised(&self) -> bool {
         self.0.initialised.load(Ordering::Acquire)
+    }
+
+    /// Whether it takes writes.
+    pub fn writing(&self) -> Writing {
+        self.0.counters.stats().writing
     }
 
     /// How large it is and how it is doing. Asks the file system for the sizes of a few files, and

@@ -26,7 +26,7 @@ use super::{
     parse,
     revocation::RevocationIndex,
 };
-use crate::{clock::Timestamp, secret::Secret};
+use crate::{clock::Timestamp, metrics::Counter, secret::Secret};
 
 /// How far ahead of ours a clock that stamped a token may be, in seconds.
 const LEEWAY: u64 = 60;
@@ -72,6 +72,44 @@ pub enum Refusal {
     Disabled,
 }
 
+/// What the verifier has decided so far.
+#[derive(Debug, Default)]
+pub(crate) struct Meter {
+    /// Tokens found in the cache that still count.
+    pub(crate) hits: Counter,
+    /// Tokens looked at from the beginning.
+    pub(crate) misses: Counter,
+    refused: [AtomicU64; REFUSALS.len()],
+}
+
+/// Every reason, in the order of its declaration.
+const REFUSALS: [Refusal; 12] = [
+    Refusal::Malformed,
+    Refusal::Algorithm,
+    Refusal::UnknownKey,
+    Refusal::Signature,
+    Refusal::Expired,
+    Refusal::NotYetValid,
+    Refusal::Issuer,
+    Refusal::Audience,
+    Refusal::Claims,
+    Refusal::Revoked,
+    Refusal::NoAccount,
+    Refusal::Disabled,
+];
+
+impl Meter {
+    /// How many tokens were refused for each reason that there was.
+    pub(crate) fn refused(&self) -> impl Iterator<Item = (String, u64)> {
+        let counts = self
+            .refused
+            .iter()
+            .map(|count| count.load(Ordering::Relaxed));
+        let reasons = REFUSALS.iter().map(ToString::to_string);
+        reasons.zip(counts).filter(|(_, count)| *count > 0)
+    }
+}
+
 /// A token that counted when it was handed out. Only [`Verifier::verify`] makes one.
 pub struct VerifiedToken {
     claims: Claims,
@@ -113,6 +151,7 @@ pub struct Verifier {
     accounts: Arc<AccountIndex>,
     revocations: Arc<RevocationIndex>,
     cache: Cache,
+    meter: Meter,
 }
 
 impl Verifier {
@@ -134,6 +173,7 @@ impl Verifier {
             accounts,
             revocations,
             cache: Cache::new(),
+            meter: Meter::default(),
         }
     }
 
@@ -160,16 +200,28 @@ impl Verifier {
         if let Some(verified) = &cached
             && self.still_counts(verified, now)
         {
+            self.meter.hits.add_one();
             return cached.ok_or(Refusal::Malformed);
         }
         // Whatever changed about a cached one, the whole decision is made anew.
         let decided = self.verify_anew(token, now);
+        self.meter.misses.add_one();
+        if let Err(refusal) = &decided
+            && let Some(count) = self.meter.refused.get(*refusal as usize)
+        {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
         match &decided {
             Ok(verified) => self.cache.insert(token, Arc::clone(verified)),
             Err(_) if cached.is_some() => self.cache.remove(token),
             Err(_) => {}
         }
         decided
+    }
+
+    /// What it has decided so far.
+    pub(crate) const fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     /// The keyring in use.

@@ -60,7 +60,11 @@ pub(super) fn operations() -> Vec<Operation> {
     let health = object(&[("status", json!({"const": "ok"}))], &[("session", any())]);
     let ready = object(
         &[
-            ("status", json!({"enum": ["ok", "degraded"]})),
+            (
+                "status",
+                json!({"enum": ["ok", "degraded", "draining", "unready"]}),
+            ),
+            ("store", json!({"enum": ["writable", "full", "read-only"]})),
             (
                 "backends",
                 json!({"type": "array", "items": {"type": "object"}}),
@@ -104,9 +108,10 @@ pub(super) fn operations() -> Vec<Operation> {
             Method::GET,
             "/healthz/ready",
             "ready",
-            "The state of each backend",
+            "The state of the store and of each backend",
         )
-        .answers(200, "Their states", ready),
+        .answers(200, "Ready, perhaps degraded", ready.clone())
+        .answers(503, "Stopping, or the store takes no writes", ready),
         op(
             Method::GET,
             "/api/version",

@@ -1,8 +1,7 @@
-//! `omnigent doctor`: looks at a running server from outside.
+//! `omnigent doctor proxy`: tries to be somebody by a header, from outside.
 
 use std::time::Duration;
 
-use clap::Subcommand;
 use reqwest::{
     Client,
     header::{HeaderMap, HeaderName, HeaderValue},
@@ -12,18 +11,6 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{failure::Failure, output};
-
-/// Looks at a running server from outside
-#[derive(clap::Args)]
-pub(crate) struct Args {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    Proxy(Proxy),
-}
 
 /// Tries the known ways to forge the identity a proxy vouches for
 ///
@@ -37,7 +24,7 @@ Examples:
   omnigent doctor proxy http://10.0.0.5:6767 --header x-forwarded-email
 
 Exit codes: 0 nothing was believed · 1 something was, or the server cannot be reached")]
-struct Proxy {
+pub(super) struct Proxy {
     /// Address to try
     url: String,
     /// The header the proxy sets
@@ -58,8 +45,7 @@ struct Attempt {
     believed: bool,
 }
 
-pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let Command::Proxy(proxy) = &args.command;
+pub(super) fn run(proxy: &Proxy) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
