@@ -125,7 +125,7 @@ fn an_admin_on_the_network_is_no_operator() {
         .filter(|route| route.access == Access::Operator)
     {
         let path = route.path.replace("{id}", "admin");
-        let path = path.replace("{backend}", "local");
+        let path = path.replace("{backend}", "local").replace("{kid}", "key");
         let answer = admin.send(route.method.as_str(), &path, Some("application/json"), "{}");
         assert_eq!(answer.status, 403, "{path}: {answer:?}");
         seen += 1;

@@ -612,3 +612,52 @@ fn compacting_keeps_everything_and_shrinks_the_files() {
     let server = builder.start();
     assert_eq!(me(&server, &token), 200);
 }
+
+#[test]
+fn a_restore_that_is_killed_is_refused_or_whole() {
+    let server = ServerBuilder::accounts().start();
+    let admin = server.claim();
+    for i in 0..40 {
+        api_token(&admin, &format!("t{i}"));
+    }
+    let old = on(&server);
+    assert_eq!(old.run(&["backup", "backup"]).code, 0);
+    drop(server);
+    let backup = old.path("backup").display().to_string();
+    let mut seen = std::collections::BTreeMap::<&str, u32>::new();
+    for round in 0..25_u64 {
+        let new = Machine::new();
+        let mut child = Command::new(binary())
+            .args(["restore", &backup, "--data-dir"])
+            .arg(new.path("data"))
+            .env_clear()
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("the command runs");
+        // Any moment will do; a different one each time.
+        std::thread::sleep(std::time::Duration::from_millis(round * 13 % 330));
+        let _ = child.kill();
+        child.wait().expect("a child ends");
+        let status = new.run(&["data", "status", "--json"]);
+        let end = match status.code {
+            0 => "whole",
+            4 => "refused",
+            // Not begun: there is nothing that a server could take for a store.
+            1 if !new.path("data/store").exists() => "nothing",
+            _ => panic!("{status:?}"),
+        };
+        *seen.entry(end).or_default() += 1;
+        if end == "refused" {
+            let log = ServerBuilder::accounts().on(&new.0).try_start().err();
+            assert!(log.is_some_and(|log| log.contains("interrupted")));
+            let again = new.run(&["restore", &backup, "--force"]);
+            assert_eq!(again.code, 0, "{again:?}");
+        }
+        if end != "nothing" {
+            let sound = new.run(&["backup", "again"]);
+            assert_eq!(sound.code, 0, "{sound:?}");
+        }
+    }
+    println!("{seen:?}");
+}

@@ -217,6 +217,15 @@ fn its_person_sees_it_among_the_logins_and_ends_it() {
             .as_array()
             .is_some_and(|all| all.len() >= 2)
     );
+    let clients: Vec<_> = logins["logins"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|login| login["client_id"].clone())
+        .collect();
+    assert!(clients.contains(&json!("tv")) && clients.contains(&Value::Null));
+    let page = admin.get("/settings/logins").expect(200).text;
+    assert!(page.contains("<code>tv</code>"), "{page}");
     admin.delete("/auth/logins").expect(204);
     let device = server.client().bearer(text(&tokens["access_token"]));
     device.get("/v1/sessions").expect(401);

@@ -46,6 +46,7 @@ fn each_dependency_has_one_home() {
         ("jsonwebtoken::", "token/"),
         ("toml::", "config/"),
         ("prometheus::", "metrics/"),
+        ("rustls::", "tls.rs"),
         ("SystemTime::now", "clock.rs"),
         ("reqwest::", "webhook.rs"),
     ];

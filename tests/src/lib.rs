@@ -4,6 +4,7 @@
 //! `cargo build --workspace` (`scripts/test` does).
 
 pub mod browser;
+pub mod certificate;
 mod client;
 pub mod idp;
 pub mod proxy;

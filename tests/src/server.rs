@@ -90,6 +90,11 @@ impl ServerBuilder {
         }
     }
 
+    /// Its temporary folder.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// With this configuration file.
     #[must_use]
     pub fn config(mut self, toml: &str) -> Self {

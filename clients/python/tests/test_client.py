@@ -17,6 +17,7 @@ from omnigent_client import (
     Forbidden,
     InvalidRequest,
     NotFound,
+    NotSignedIn,
     OmnigentClient,
     OmnigentError,
     Redirected,
@@ -110,7 +111,7 @@ def test_logins_are_listed_and_ended(client: OmnigentClient, server: Server) -> 
         with pytest.raises(Unauthorized):
             ended.sessions.list()
     client.logins.end(mine.id)
-    with pytest.raises(Unauthorized):
+    with pytest.raises(NotSignedIn):
         client.me()
 
 

@@ -21,6 +21,7 @@ from omnigent_client import (
     OmnigentClient,
     OmnigentError,
     StoredLogin,
+    Unauthorized,
     VaultError,
 )
 from omnigent_client._address import key
@@ -46,6 +47,72 @@ def test_a_login_about_to_end_is_renewed_and_stored(server: Server) -> None:
     assert stat.S_IMODE(server.vault.stat().st_mode) == 0o600
     # The command goes on with it.
     assert server.command("token").strip() == after["token"]
+
+
+def spoil(server: Server) -> str:
+    """Makes the stored token one the server refuses, long before its time."""
+    entries = server.stored()
+    entry = entries[server.url]
+    bad = str(entry["token"])[:-4] + "AAAA"
+    entry["token"] = bad
+    server.vault.write_text(json.dumps(entries, indent=2))
+    return bad
+
+
+def test_a_token_refused_before_its_time_is_renewed_once(server: Server) -> None:
+    server.sign_in()
+    bad = spoil(server)
+    with OmnigentClient(server.url, auth=StoredLogin(server.url)) as client:
+        session = client.sessions.create_from_agent_id(client.agents.resolve_agent("writer").id)
+        assert client.me().user_id == "admin"
+        client.sessions.delete(session.id)
+    assert server.stored()[server.url]["token"] != bad
+
+    async def main() -> None:
+        async with AsyncOmnigentClient(server.url, auth=StoredLogin(server.url)) as client:
+            pages = await asyncio.gather(*(client.sessions.list() for _ in range(5)))
+            assert len(pages) == 5
+
+    spoil(server)
+    asyncio.run(main())
+    assert server.command("whoami").strip() == "admin"
+
+
+def test_a_token_refused_for_good_says_so(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.sign_in()
+    server.command("logins", "list")
+    with OmnigentClient(server.url, auth=StoredLogin(server.url)) as client:
+        mine = next(login for login in client.logins.list() if login.current)
+        client.logins.end(mine.id)
+        with pytest.raises(NotSignedIn, match="omnigent login"):
+            client.sessions.list()
+    # Nothing renews what comes from the environment.
+    monkeypatch.setenv("OMNIGENT_REMOTE_AUTH_TOKEN", "ey.not.good")
+    with OmnigentClient(server.url, auth=StoredLogin(server.url)) as client:
+        with pytest.raises(Unauthorized):
+            client.sessions.list()
+
+
+def test_a_refusal_is_tried_again_once_and_only_for_its_token(tmp_path: Path) -> None:
+    asked: list[str] = []
+    refusal = {"www-authenticate": 'Bearer realm="omnigent", error="invalid_token"'}
+
+    class Transport(httpx.BaseTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            asked.append(request.url.path)
+            if request.url.path == "/oauth/token":
+                return httpx.Response(200, json={"access_token": "fresh", "expires_in": 3600})
+            headers = refusal if request.url.path == "/refused" else {"www-authenticate": "Bearer"}
+            return httpx.Response(401, headers=headers)
+
+    auth = plant("https://h.example", tmp_path, refresh_token="r")
+    with httpx.Client(transport=Transport(), auth=auth) as client:
+        assert client.get("https://h.example/refused").status_code == 401
+        assert asked == ["/refused", "/oauth/token", "/refused"]
+        asked.clear()
+        assert client.get("https://h.example/other").status_code == 401
+        assert client.post("https://h.example/refused", content=iter([b"x"])).status_code == 401
+        assert asked == ["/other", "/refused"]
 
 
 def test_under_asyncio_too(server: Server) -> None:

@@ -14,7 +14,7 @@ use std::{
 };
 
 use listenfd::ListenFd;
-use omnigent_server::config::Config;
+use omnigent_server::{config::Config, http::Tcp};
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::failure::Failure;
@@ -26,7 +26,7 @@ const PROXY: &str = "proxy";
 
 /// Where connections come in.
 pub(crate) struct Listeners {
-    pub(crate) tcp: TcpListener,
+    pub(crate) tcp: Tcp,
     /// Where `tcp` is.
     pub(crate) address: SocketAddr,
     pub(crate) unix: Option<UnixListener>,
@@ -39,10 +39,16 @@ pub(crate) struct Listeners {
 pub(crate) async fn open(config: &Config) -> Result<Listeners, Failure> {
     let mut handed = handed_in()?;
     let tcp = match handed.tcp.take() {
-        Some(tcp) => tcp,
-        None => bind(config.server.listen).await?,
+        Some(listener) => Tcp {
+            listener,
+            is_shared: true,
+        },
+        None => Tcp {
+            listener: bind(config.server.listen).await?,
+            is_shared: false,
+        },
     };
-    let address = tcp.local_addr();
+    let address = tcp.listener.local_addr();
     let address = address.map_err(|error| Failure::Failed(error.to_string()))?;
     let is_open = !address.ip().is_loopback() && !config.auth.allow_no_auth_on_network;
     if config.is_no_auth() && is_open {

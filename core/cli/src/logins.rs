@@ -95,11 +95,12 @@ fn list(logins: &[Value], json: bool) -> Result<(), Failure> {
             time("expires_at"),
             cell(&login["backend"]),
             cell(&login["address"]),
+            cell(&login["client_id"]),
             cell(&login["user_agent"]),
         ]
     };
     let rows: Vec<_> = logins.iter().map(row).collect();
-    let head = ["", "id", "since", "until", "by", "from", "with"];
+    let head = ["", "id", "since", "until", "by", "from", "client", "with"];
     output::say(output::table(&head, &rows));
     Ok(())
 }

@@ -34,6 +34,7 @@ mod settings;
 mod shell;
 mod swap;
 mod systemd;
+mod throttle;
 mod token;
 mod version;
 mod when;
@@ -58,6 +59,7 @@ enum Command {
     Config(config::Args),
     Plugin(plugin::Args),
     Account(account::Args),
+    Throttle(throttle::Args),
     Key(key::Args),
     Backup(backup::Args),
     Restore(restore::Args),
@@ -93,6 +95,7 @@ fn main() -> ExitCode {
         Command::Config(args) => config::run(&args),
         Command::Plugin(args) => plugin::run(&args),
         Command::Account(args) => account::run(&args),
+        Command::Throttle(args) => throttle::run(&args),
         Command::Key(args) => key::run(&args),
         Command::Backup(args) => backup::run(&args),
         Command::Restore(args) => restore::run(&args),

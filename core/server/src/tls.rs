@@ -168,25 +168,28 @@ impl Terminator {
         })
     }
 
-    /// Puts what is in the files now in force, if they have changed and are a pair. Says in the log
-    /// what came of it. Reads the disk.
-    pub fn refresh(&self) {
+    /// Puts what is in the files now in force, if they have changed and are a pair. True when it
+    /// did; the log has why not. Reads the disk.
+    pub fn refresh(&self) -> bool {
         let mark = self.pair.mark();
         let mut seen = self.seen.lock();
         if *seen == mark {
-            return;
+            return false;
         }
         let (certificate, key) = (&self.pair.certificate_file, &self.pair.key_file);
-        match self.pair.load() {
+        let loaded = self.pair.load();
+        *seen = mark;
+        match loaded {
             Ok(config) => {
                 self.current.store(config);
-                tracing::info!(target: "audit", ?certificate, ?key, "the certificate was renewed");
+                tracing::info!(?certificate, ?key, "the certificate was renewed");
+                true
             }
             Err(error) => {
                 tracing::error!(%error, "the certificate in force stays: the new one cannot be used");
+                false
             }
         }
-        *seen = mark;
     }
 
     /// Shakes hands on `stream`, no longer than allowed.

@@ -7,13 +7,14 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     app::{App, Running},
-    audit::{Entry, Event, Retention, Scene, prune},
-    store::StoreError,
+    audit::{Entry, Event, Retention, prune},
+    live::Live,
+    store::{Store, StoreError},
     sweep::Sweeper,
     token::{self, Overlap},
 };
 
-/// Records that a sweep looks at in a second.
+/// Records that are looked at in one go.
 const TURN: usize = 2000;
 
 /// Goes on until it is aborted.
@@ -42,6 +43,7 @@ pub(crate) async fn run(running: Arc<Running>) {
             }
             if second % 60 == 59 {
                 app.flush_uses().await;
+                app.save_throttle().await;
                 app.live.revocations.purge(app.clock.now());
                 sweeper.begin();
                 if second % 600 == 599 {
@@ -61,8 +63,21 @@ pub(crate) async fn run(running: Arc<Running>) {
 
 /// Puts a certificate that was renewed in force.
 fn look_after_certificate(app: &App) {
-    if let Some(tls) = app.tls.clone() {
-        tokio::task::spawn_blocking(move || tls.refresh());
+    let Some(tls) = app.tls.clone() else { return };
+    let (live, store) = (app.live.clone(), app.store.clone());
+    tokio::spawn(async move {
+        let renewed = tokio::task::spawn_blocking(move || tls.refresh()).await;
+        if renewed.unwrap_or(false) {
+            note(&live, &store, Entry::new(Event::CertificateRenewed)).await;
+        }
+    });
+}
+
+/// Notes what has been done outside the store.
+async fn note(live: &Live, store: &Store, entry: Entry) {
+    let live = live.clone();
+    if let Err(error) = store.write(move |tx| live.note(tx, entry)).await {
+        tracing::error!(%error, "not in the audit trail");
     }
 }
 
@@ -134,11 +149,8 @@ async fn retire_keys(app: &App, overlap: &mut Overlap) -> Result<(), StoreError>
         let (keys, name) = (Arc::clone(&app.keys), kid.clone());
         match tokio::task::spawn_blocking(move || keys.retire(&name, now)).await {
             Ok(Ok(())) => {
-                let live = app.live.by(Scene::system(now));
-                let retired = Entry::new(Event::KeyRetired)
-                    .reason("it outlived its tokens")
-                    .detail(kid);
-                app.store.write(move |tx| live.note(tx, retired)).await?;
+                let retired = Entry::new(Event::KeyRetired).key(&kid);
+                note(&app.live, &app.store, retired.reason("outlived its tokens")).await;
             }
             Ok(Err(error)) => tracing::warn!(%error, kid, "a signing key was not retired"),
             Err(_) => tracing::error!(kid, "retiring a signing key panicked"),

@@ -194,5 +194,6 @@ fn login(now: Timestamp) -> Login {
         address: "192.0.2.1".into(),
         user_agent: "bench".into(),
         grant: None,
+        client_id: None,
     }
 }

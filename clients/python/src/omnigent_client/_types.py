@@ -221,6 +221,7 @@ class Login:
     address: str | None
     user_agent: str | None
     current: bool
+    client_id: str | None = None
 
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> Login:
@@ -232,6 +233,7 @@ class Login:
             address=raw.get("address"),
             user_agent=raw.get("user_agent"),
             current=raw.get("current") is True,
+            client_id=raw.get("client_id"),
         )
 
 

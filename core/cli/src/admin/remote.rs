@@ -281,6 +281,16 @@ impl Remote {
         self.call(Method::DELETE, &path, None).map(drop)
     }
 
+    /// Who has to wait after failed sign-ins.
+    pub(crate) fn throttled(&self) -> Result<Value, Failure> {
+        parse(&self.call(Method::GET, "/auth/operator/throttle", None)?)
+    }
+
+    /// Lets go of who has to wait.
+    pub(crate) fn clear_throttled(&self, what: &Value) -> Result<Value, Failure> {
+        parse(&self.call(Method::POST, "/auth/operator/throttle/clear", Some(what))?)
+    }
+
     /// A link that signs an account in once.
     pub(crate) fn reset_link(&self, id: &str) -> Result<Value, Failure> {
         let path = format!("/auth/users/{}/reset-link", escape(id));

@@ -24,7 +24,7 @@ use omnigent_server::{
     config::{Config, Env, Overrides},
     id::{LoginId, TokenId},
     store::{self, Options, Order, Store, StoreError},
-    token::{Claims, KeySettings, Keyring, REVOCATIONS, TokenUse, Verifier},
+    token::{Claims, KeySettings, Keyring, REVOCATIONS, TokenUse},
 };
 use reqwest::{Client, StatusCode, header, redirect::Policy};
 
@@ -69,16 +69,14 @@ pub(super) fn run(input: impl BufRead, settings: &Settings) -> Result<Vec<Step>,
         .enable_all()
         .build()
         .map_err(failed)?;
+    let signer = Signer::new(&config, dir.path(), &data_dir, how.now)?;
     let server = Server::start(&config_file, &data_dir)?;
     steps.push(good("a server started on it"));
     let Some(account) = &found.account else {
         steps.push(good("there is no account in it that could sign in"));
         return Ok(steps);
     };
-    let (link, signer) = (
-        server.link(account)?,
-        signer(&config, dir.path(), &data_dir)?,
-    );
+    let link = server.link(account)?;
     let cookie = runtime.block_on(sign_in(&server, account, &link, &mut steps))?;
     runtime.block_on(try_tokens(&server, &signer, account, &found, &mut steps))?;
     let Some(cookie) = cookie else {
@@ -170,23 +168,45 @@ impl Found {
     }
 }
 
-/// What signs as the restored server does.
-fn signer(text: &str, base: &Path, data_dir: &Path) -> Result<(Verifier, Config), Failure> {
-    let env: Env = [("HOME", "/nonexistent")].into_iter().collect();
-    let config = Config::parse(text, base, &env, &Overrides::default()).map_err(Failure::Config)?;
-    let keyring = Keyring::load_or_create(data_dir, &KeySettings::default(), Clock::system().now())
-        .map_err(archive::ArchiveError::from)?;
-    let audience = config.tokens.audience.as_str();
-    let verifier = Verifier::new(keyring, ISSUER, audience, Arc::default(), Arc::default());
-    Ok((verifier, config))
+/// What signs as the restored server does. No server may run on it yet.
+struct Signer {
+    keyring: Keyring,
+    issuer: String,
+    audience: String,
 }
 
-fn token(signer: &(Verifier, Config), account: &Account, sid: [u8; 16]) -> String {
+impl Signer {
+    fn new(text: &str, base: &Path, data_dir: &Path, now: Timestamp) -> Result<Self, Failure> {
+        let env: Env = [("HOME", "/nonexistent")].into_iter().collect();
+        let config =
+            Config::parse(text, base, &env, &Overrides::default()).map_err(Failure::Config)?;
+        let load = |issuer: &str| {
+            let settings = KeySettings {
+                issuer: issuer.into(),
+                ..KeySettings::default()
+            };
+            Keyring::load_or_create(data_dir, &settings, now).map_err(archive::ArchiveError::from)
+        };
+        // By a name that it goes by already, or one that it learns here.
+        let keyring = load("")?;
+        let known = keyring.issuers().next().map(str::to_owned);
+        let (keyring, issuer) = match known {
+            Some(issuer) => (keyring, issuer),
+            None => (load("omnigent")?, "omnigent".to_owned()),
+        };
+        Ok(Self {
+            keyring,
+            issuer,
+            audience: config.tokens.audience,
+        })
+    }
+}
+
+fn token(signer: &Signer, account: &Account, sid: [u8; 16]) -> String {
     let now = Clock::system().now();
-    let (verifier, config) = signer;
     let claims = Claims {
-        issuer: ISSUER.into(),
-        audience: config.tokens.audience.as_str().into(),
+        issuer: signer.issuer.as_str().into(),
+        audience: signer.audience.as_str().into(),
         subject: account.name.as_str().into(),
         uid: account.uid,
         sid: LoginId::from_bytes(sid),
@@ -200,13 +220,13 @@ fn token(signer: &(Verifier, Config), account: &Account, sid: [u8; 16]) -> Strin
         grant: None,
         client_id: None,
     };
-    verifier.sign(&claims).expose().clone()
+    signer.keyring.sign(&claims).expose().clone()
 }
 
 /// A token of the restored key counts; the same of each revoked id does not.
 async fn try_tokens(
     server: &Server,
-    signer: &(Verifier, Config),
+    signer: &Signer,
     account: &Account,
     found: &Found,
     steps: &mut Vec<Step>,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use age::secrecy::SecretString;
-use omnigent_server::archive::{self, Sealer, Summary};
+use omnigent_server::archive::{self, Kind, Sealer, Summary};
 use tempfile::NamedTempFile;
 
 use super::{
@@ -69,7 +69,8 @@ impl Target {
         written.map_err(|e| cannot(&e))?;
         let (input, _) = seal::open(self.file.path(), passphrase)?;
         let summary = archive::read(input, &mut ())?;
-        if summary.head != lines.head {
+        let is_backup = summary.head.omnigent == Kind::Backup;
+        if summary.head != lines.head || (is_backup && summary.records != lines.records) {
             return Err(Failure::Failed(
                 "what was written is not what is there: check the disk".into(),
             ));

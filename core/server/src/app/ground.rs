@@ -72,10 +72,13 @@ impl Ground {
         let (accounts, revocations) = (Arc::clone(&live.accounts), Arc::clone(&live.revocations));
         let verifier = Verifier::new(keyring, settings.issuer, audience, accounts, revocations)
             .allow_endless_api_tokens(config.tokens.api_allow_unlimited);
+        let hasher = Arc::clone(&live.hasher);
+        let throttle = Arc::new(Throttle::new(parts::limits(config), hasher));
+        throttle.restore(&store.reader(), now)?;
         let verifier = Arc::new(verifier);
         Ok(Self {
             services: parts::services(config, &store, &clock)?,
-            throttle: Arc::new(Throttle::new(parts::limits(config))),
+            throttle,
             conversations: Arc::default(),
             uses: Uses::default(),
             meters: Arc::new(Meters::new(

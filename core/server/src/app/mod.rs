@@ -26,7 +26,7 @@ use crate::{
     http::Settings,
     id::{AgentId, Uid},
     live::Live,
-    login::{Desk, Lifetimes, device},
+    login::{Desk, Lifetimes, device, throttle},
     metrics::Meters,
     secret::Secret,
     store::{self, Store, StoreError},
@@ -319,6 +319,22 @@ impl App {
     /// When device grants were last polled for.
     pub(crate) fn device_pace(&self) -> &device::Pace {
         &self.ground.device_pace
+    }
+
+    /// The limits of this configuration, from now on.
+    fn keep_limits(&self) {
+        self.ground.throttle.set_limits(parts::limits(&self.config));
+    }
+
+    /// Writes down the accounts that strangers have to wait for.
+    pub(crate) async fn save_throttle(&self) {
+        let changes = self.ground.throttle.changes(self.clock.now());
+        if !changes.is_empty() {
+            let work = move |tx: &mut store::Tx<'_>| throttle::save(tx, &changes);
+            if let Err(error) = self.store.write(work).await {
+                tracing::debug!(%error, "who has to wait was not noted");
+            }
+        }
     }
 
     /// The archive an operator is reading.

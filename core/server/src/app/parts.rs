@@ -7,6 +7,7 @@ use std::{
     net::SocketAddr,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
+    time::Duration,
 };
 
 use ::http::HeaderValue;
@@ -20,7 +21,7 @@ use crate::{
     clock::{Clock, Timestamp},
     config::{AccountRule, Config, Origin},
     http::{Settings, Times},
-    login::throttle::Limits,
+    login::throttle::{Limits, Row, Rule},
     secret::Secret,
     store::Store,
     tls::Terminator,
@@ -169,18 +170,31 @@ pub(super) fn check_backends(backends: &Backends) -> Result<(), StartError> {
 
 pub(super) fn limits(config: &Config) -> Limits {
     let throttle = &config.throttle;
+    let millis = |wait: Duration| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+    let rule = |free, wait| Rule {
+        free,
+        wait_millis: millis(wait),
+    };
+    let rate = |free: u32, within: Duration| rule(free, within / free.max(1));
+    let minute = Duration::from_secs(60);
     Limits {
-        per_pair: throttle.account_failures,
-        per_network: throttle.address_failures,
-        per_account: throttle.account_failures.saturating_mul(10),
-        window_millis: u64::try_from(throttle.window.as_millis()).unwrap_or(u64::MAX),
+        pair: rule(throttle.account_failures, throttle.account_wait),
+        account: rule(throttle.stranger_failures, throttle.stranger_wait),
+        network: rule(throttle.address_failures, throttle.address_wait),
+        row: Row {
+            limit: throttle.failures_in_a_row,
+            pause_millis: millis(throttle.pause),
+        },
+        begin: rate(throttle.begun_per_minute, minute),
+        register: rate(throttle.registered_per_hour, 60 * minute),
+        write: rate(throttle.writes_per_minute, minute),
         max_entries: throttle.max_tracked,
     }
 }
 
 pub(super) fn settings(config: &Config, base_url: &Origin) -> Settings {
     let server = &config.server;
-    let (is_secure, is_on_this_machine) = (base_url.is_https(), base_url.is_loopback());
+    let (is_secure, hsts) = (base_url.is_https(), hsts(config, base_url));
     let base_url = base_url.to_string();
     Settings {
         authority: base_url
@@ -205,7 +219,7 @@ pub(super) fn settings(config: &Config, base_url: &Origin) -> Settings {
         max_connections_per_address: server.max_connections_per_address,
         max_streams: server.max_streams,
         proxy_protocol: server.proxy_protocol,
-        hsts: hsts(config, is_on_this_machine),
+        hsts,
         times: Times {
             header: server.header_timeout,
             idle: server.idle_timeout,
@@ -218,9 +232,9 @@ pub(super) fn settings(config: &Config, base_url: &Origin) -> Settings {
 }
 
 /// Browsers that remembered it of `localhost` would shut out whatever else is served there.
-fn hsts(config: &Config, is_on_this_machine: bool) -> Option<HeaderValue> {
+fn hsts(config: &Config, base_url: &Origin) -> Option<HeaderValue> {
     let seconds = config.tls.hsts.as_secs();
-    let is_said = config.tls.certificate_file.is_some() && seconds > 0 && !is_on_this_machine;
+    let is_said = base_url.is_https() && !base_url.is_loopback() && seconds > 0;
     let text = format!("max-age={seconds}");
     is_said.then(|| HeaderValue::from_str(&text).ok())?
 }

@@ -23,7 +23,7 @@ use super::{App, StartError};
 use crate::{
     audit::{Entry, Event, Keeper, Scene},
     config::{Change, Config, Problem},
-    http::{self, Listeners},
+    http::{self, Listeners, Tcp},
     store::StoreError,
     token,
 };
@@ -148,6 +148,7 @@ impl Running {
 
     fn swap(&self, new: App) {
         let new = Arc::new(new);
+        new.keep_limits();
         let old = self.current.swap(Arc::clone(&new));
         tokio::spawn(async move {
             let until = Instant::now() + LINGER;
@@ -167,7 +168,7 @@ impl Running {
     /// [`StartError::Damaged`].
     pub async fn serve(
         self: Arc<Self>,
-        tcp: Option<TcpListener>,
+        tcp: Option<Tcp>,
         unix: Option<UnixListener>,
         operator: UnixListener,
         shutdown: impl Future<Output = ()>,
@@ -209,6 +210,7 @@ impl Running {
         }
         let app = self.current();
         app.flush_uses().await;
+        app.save_throttle().await;
         if let Err(error) = token::keep(&app.live.revocations, &app.store).await {
             tracing::debug!(%error, "the next start will take longer");
         }

@@ -73,6 +73,13 @@ impl Entry {
         self
     }
 
+    /// The signing key it concerns.
+    #[must_use]
+    pub fn key(mut self, kid: &str) -> Self {
+        self.target = Some(kid.to_owned());
+        self
+    }
+
     /// The backend that vouched, or did not.
     #[must_use]
     pub fn backend(mut self, name: &str) -> Self {

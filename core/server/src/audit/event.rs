@@ -41,6 +41,8 @@ events! {
     LoginEnded = "login.ended", "done";
     /// Too many attempts: one was refused unseen.
     Throttled = "throttled", "denied";
+    /// The operator let go of who had to wait.
+    ThrottleCleared = "throttle.cleared", "done";
     /// Somebody changed their own password.
     PasswordChanged = "password.changed", "done";
     /// Somebody tried to, with a wrong old one.
@@ -111,10 +113,12 @@ events! {
     AccessDenied = "access.denied", "denied";
     /// A new key signs tokens.
     KeyRotated = "key.rotated", "done";
-    /// A signing key counts no more.
+    /// A key verifies nothing any more.
     KeyRetired = "key.retired", "done";
     /// The operator reads all data: a backup or an export.
     DataRead = "data.read", "done";
+    /// Another certificate was taken up.
+    CertificateRenewed = "certificate.renewed", "done";
     /// A key of the configuration changed.
     ConfigChanged = "config.changed", "done";
     /// The server began to serve.

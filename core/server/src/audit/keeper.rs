@@ -65,7 +65,7 @@ impl Work {
             return;
         };
         let mut newest = self.audit.newest();
-        let known = self.store.read(|reader| ends(reader)).await;
+        let known = self.store.read(ends).await;
         self.logged = Some(known.ok().flatten().map_or(0, |ends| ends.next - 1));
         if is_serving {
             let version = env!("CARGO_PKG_VERSION");

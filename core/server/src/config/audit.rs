@@ -34,7 +34,7 @@ const SHORTEST: usize = 24;
 pub(super) fn audit(mut section: Section<'_>) -> Audit {
     let audit = Audit {
         retention: section.duration("retention", 365 * DAY, DAY..=3660 * DAY),
-        max_entries: section.integer("max_entries", 1_000_000, 1000..=100_000_000) as u64,
+        max_entries: section.integer("max_entries", 1_000_000, 1000..=100_000_000),
         webhook: webhook(&mut section),
     };
     section.finish();

@@ -59,7 +59,8 @@ impl Config {
         compare!(changes, "passwords", &self.passwords, &new.passwords, Passwords,
             now: [], restart: [memory, iterations, parallelism, threads, queue]);
         compare!(changes, "throttle", &self.throttle, &new.throttle, Throttle,
-            now: [], restart: [account_failures, address_failures, window, max_tracked]);
+            now: [account_failures, account_wait, stranger_failures, stranger_wait, failures_in_a_row, pause, address_failures, address_wait, begun_per_minute, registered_per_hour, writes_per_minute],
+            restart: [max_tracked]);
         compare!(changes, "device", &self.device, &new.device, Device,
             now: [client_secret], restart: []);
         compare!(changes, "sharing", &self.sharing, &new.sharing, Sharing,

@@ -174,8 +174,16 @@ impl Config {
             &self.throttle,
             Throttle {
                 account_failures,
+                account_wait,
+                stranger_failures,
+                stranger_wait,
+                failures_in_a_row,
+                pause,
                 address_failures,
-                window,
+                address_wait,
+                begun_per_minute,
+                registered_per_hour,
+                writes_per_minute,
                 max_tracked
             }
         );

@@ -16,7 +16,8 @@ pub struct Tls {
     pub min_version: Version,
     /// Time a client has for its handshake.
     pub handshake_timeout: Duration,
-    /// How long browsers remember to come by https only (RFC 6797); zero says nothing of it.
+    /// How long browsers remember to come by https only (RFC 6797), where that is the public address;
+    /// zero says nothing of it.
     pub hsts: Duration,
 }
 

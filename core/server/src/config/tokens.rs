@@ -53,16 +53,32 @@ pub struct Passwords {
     pub queue: usize,
 }
 
-/// `[throttle]`: how many failed sign-ins are too many.
+/// `[throttle]`: what guesses and strangers are allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Throttle {
-    /// Failures per account within `window`.
+    /// Failures at one account from one network, or by one familiar device, that cost no wait.
     pub account_failures: u32,
-    /// Failures per client address within `window`.
+    /// The longest wait after them, and the time in which one is forgotten.
+    pub account_wait: Duration,
+    /// Failures at one account by strangers to it, wherever from, that cost no wait.
+    pub stranger_failures: u32,
+    /// The longest wait after them, and the time in which one is forgotten.
+    pub stranger_wait: Duration,
+    /// Failures at one account in a row after which strangers pause (NIST SP 800-63B section 3.2.2).
+    pub failures_in_a_row: u32,
+    /// How long they pause.
+    pub pause: Duration,
+    /// Failures from one network, over all accounts, that cost no wait.
     pub address_failures: u32,
-    /// Time after which a failure is forgotten.
-    pub window: Duration,
-    /// Accounts and addresses remembered at once.
+    /// The longest wait after them, and the time in which one is forgotten.
+    pub address_wait: Duration,
+    /// Sign-ins, tickets and device grants a network may begin in a minute.
+    pub begun_per_minute: u32,
+    /// Accounts a network may register in an hour.
+    pub registered_per_hour: u32,
+    /// Requests without a credential that write, of one network, in a minute.
+    pub writes_per_minute: u32,
+    /// Accounts, networks and pairs of them remembered at once, of each.
     pub max_tracked: usize,
 }
 
@@ -150,10 +166,19 @@ pub(super) fn passwords(mut section: Section<'_>) -> Passwords {
 }
 
 pub(super) fn throttle(mut section: Section<'_>) -> Throttle {
+    let second = Duration::from_secs(1);
     let throttle = Throttle {
         account_failures: section.integer("account_failures", 10, 1..=1_000_000) as u32,
+        account_wait: section.duration("account_wait", 15 * MINUTE, second..=7 * DAY),
+        stranger_failures: section.integer("stranger_failures", 30, 1..=1_000_000) as u32,
+        stranger_wait: section.duration("stranger_wait", HOUR, second..=7 * DAY),
+        failures_in_a_row: section.integer("failures_in_a_row", 100, 1..=60_000) as u32,
+        pause: section.duration("pause", DAY, second..=366 * DAY),
         address_failures: section.integer("address_failures", 100, 1..=1_000_000) as u32,
-        window: section.duration("window", 15 * MINUTE, MINUTE..=7 * DAY),
+        address_wait: section.duration("address_wait", MINUTE, second..=7 * DAY),
+        begun_per_minute: section.integer("begun_per_minute", 300, 1..=60_000) as u32,
+        registered_per_hour: section.integer("registered_per_hour", 60, 1..=60_000) as u32,
+        writes_per_minute: section.integer("writes_per_minute", 3000, 1..=60_000) as u32,
         max_tracked: section.integer("max_tracked", 100_000, 1000..=10_000_000) as usize,
     };
     section.finish();

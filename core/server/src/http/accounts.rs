@@ -8,17 +8,15 @@ use serde_json::json;
 
 use super::{
     Access, ApiError, BodyRule, Fields, Outcome, Request, Response, Route, Shape, cookies,
-    response::{no_content, no_store, ok, redirect},
+    response::{no_content, no_store, ok},
 };
 use crate::{
-    account::{
-        ACCOUNTS, AccountError, AccountName, Chosen, MagicLink, OfficeError, issue_magic,
-        redeem_magic,
-    },
+    account::{ACCOUNTS, AccountError, AccountName, Chosen, OfficeError},
     app::App,
     audit::{Entry, Event},
+    clock::Timestamp,
     config::Registration,
-    login::{self, SignedIn},
+    login::{self, Established, Guest, SignedIn, throttle::Rate},
 };
 
 pub(super) fn routes() -> Vec<Route> {
@@ -28,8 +26,6 @@ pub(super) fn routes() -> Vec<Route> {
         Route::new(Method::GET, "/auth/me", Access::User, me),
         Route::shaped(Method::POST, "/auth/setup", Access::Public, setup),
         Route::shaped(Method::POST, "/auth/register", Access::Public, register),
-        Route::new(Method::POST, "/auth/magic", Access::Login, magic),
-        Route::new(Method::GET, "/auth/magic/redeem", Access::Public, redeem),
         Route::shaped(
             Method::POST,
             "/auth/users/me/password",
@@ -63,7 +59,7 @@ impl Shape for LoginBody {
 }
 
 async fn login(app: Arc<App>, request: Request, body: LoginBody) -> Outcome {
-    let guest = request.guest(body.client_id);
+    let guest = request.guest_of(&app, body.client_id);
     let progress = app
         .desk
         .password(
@@ -88,7 +84,7 @@ pub(super) fn signed_in(app: &App, login: &SignedIn) -> Response {
         body["refresh_token"] = refresh_token.expose().as_str().into();
     }
     let mut response = no_store(ok(&body));
-    cookies::set(&mut response, &app.settings, &login.token, login.expires_in);
+    cookies::set(&mut response, &app.settings, login);
     response
 }
 
@@ -185,20 +181,43 @@ pub(super) async fn set_up(
         name: AccountName::parse(username).map_err(AccountError::from)?,
         password: Password::new(password),
     };
-    let established = app
-        .office
-        .setup(chosen, code, request.guest(None), request.now)
-        .await;
+    let (guest, now) = (request.guest_of(app, None), request.now);
+    let report = |entry| app.live.audit.report(request.scene(), entry);
+    // A code can be guessed no faster than a password.
+    let attempt = match app.office.needs_setup_code() {
+        true => Some(
+            app.desk
+                .guess_code("setup code", guest.address, now)
+                .inspect_err(|_| report(Entry::new(Event::Throttled).reason("setup code")))?,
+        ),
+        false => None,
+    };
+    let established = app.office.setup(chosen, code, guest.clone(), now).await;
     if matches!(established, Err(OfficeError::SetupCode)) {
-        let denied = Entry::new(Event::ClaimDenied).reason("setup code");
-        app.live.audit.report(request.scene(), denied);
-        // A code can be guessed no faster than a password.
-        app.desk
-            .count_failure("setup code", request.head.address(), request.now)?;
+        report(Entry::new(Event::ClaimDenied).reason("setup code"));
+    }
+    match (attempt, &established) {
+        (Some(attempt), Err(OfficeError::SetupCode)) => attempt.failed(),
+        (Some(attempt), _) => attempt.withdrawn(),
+        (None, _) => {}
     }
     let established = established?;
     app.setup_done();
-    Ok(app.desk.hand_out(established))
+    Ok(moved_in(app, established, username, &guest, now))
+}
+
+/// The first login of an account that was just made.
+fn moved_in(
+    app: &App,
+    established: Established,
+    name: &str,
+    guest: &Guest,
+    now: Timestamp,
+) -> SignedIn {
+    let uid = established.account.uid;
+    let mut login = app.desk.hand_out(established);
+    app.desk.befriend(&mut login, &uid, name, guest, now);
+    login
 }
 
 /// Body of `POST /auth/register`.
@@ -240,12 +259,22 @@ pub(super) async fn join(
     username: &str,
     password: &str,
 ) -> Result<SignedIn, ApiError> {
-    let checked = app.office.check_invite(invite.clone(), request.now).await;
-    if matches!(checked, Err(OfficeError::Account(AccountError::Invite))) {
-        let denied = Entry::new(Event::InviteDenied);
-        app.live.audit.report(request.scene(), denied);
+    let (guest, now) = (request.guest_of(app, None), request.now);
+    let report = |entry| app.live.audit.report(request.scene(), entry);
+    let attempt = app
+        .desk
+        .guess_code("", guest.address, now)
+        .inspect_err(|_| report(Entry::new(Event::Throttled).reason("invites")))?;
+    let checked = app.office.check_invite(invite.clone(), now).await;
+    match &checked {
+        Err(OfficeError::Account(AccountError::Invite)) => {
+            report(Entry::new(Event::InviteDenied));
+            attempt.failed();
+        }
+        _ => attempt.withdrawn(),
     }
     checked?;
+    app.desk.charge(Rate::Register, guest.address, now)?;
     let name = AccountName::parse(username).map_err(AccountError::from)?;
     let chosen = Chosen {
         name,
@@ -253,62 +282,9 @@ pub(super) async fn join(
     };
     let established = app
         .office
-        .register(invite, chosen, request.guest(None), request.now)
+        .register(invite, chosen, guest.clone(), now)
         .await?;
-    Ok(app.desk.hand_out(established))
-}
-
-async fn magic(app: Arc<App>, request: Request) -> Outcome {
-    let uid = request.user()?.account.uid;
-    let expires_at = request.now.plus_seconds(app.magic_ttl);
-    let live = app.live.by(request.scene());
-    let token = app
-        .store
-        .write(move |tx| issue_magic(&live, tx, &MagicLink { uid, expires_at }))
-        .await?;
-    let url = format!(
-        "{}/auth/magic/redeem?t={}",
-        app.settings.base_url,
-        token.expose()
-    );
-    Ok(no_store(ok(
-        &json!({"redeem_url": url, "expires_at": expires_at.seconds()}),
-    )))
-}
-
-async fn redeem(app: Arc<App>, request: Request) -> Outcome {
-    let mut fields = Fields::of_query(&request);
-    let Some(token) = fields
-        .optional_string("t", 1..=128)
-        .filter(|token| !token.is_empty())
-    else {
-        return Ok(redirect("/login?magic=missing"));
-    };
-    let (lifetimes, now) = (app.lifetimes.clone(), request.now);
-    let live = app.live.by(request.head.scene(now));
-    let guest = request.guest(None);
-    let redeemed = app
-        .store
-        .write(move |tx| {
-            let uid = redeem_magic(&live, tx, &token, now)?;
-            let origin = login::Origin::magic_link(guest);
-            login::establish(&live, tx, &uid, origin, &lifetimes, now)
-        })
-        .await;
-    match redeemed {
-        Ok(established) => {
-            let login = app.desk.hand_out(established);
-            let mut response = no_store(redirect("/"));
-            cookies::set(&mut response, &app.settings, &login.token, login.expires_in);
-            Ok(response)
-        }
-        Err(AccountError::Store(error)) => Err(error.into()),
-        Err(_) => {
-            let denied = Entry::new(Event::MagicLinkDenied);
-            app.live.audit.report(request.scene(), denied);
-            Ok(redirect("/login?magic=expired"))
-        }
-    }
+    Ok(moved_in(app, established, username, &guest, now))
 }
 
 /// Body of `POST /auth/users/me/password`.
@@ -349,20 +325,24 @@ pub(super) async fn change_own_password(
         principal.token().map(|token| token.sid),
     );
     let report = |entry| app.live.audit.report(request.scene(), entry);
+    let guest = request.guest_of(app, None);
     let attempt = app
         .desk
-        .count(&principal.account.id, request.head.address(), request.now)
+        .guess(&principal.account.id, &guest, request.now)
         .inspect_err(|_| report(Entry::new(Event::Throttled).reason("old password")))?;
     let (old, new) = (Password::new(old), Password::new(new));
     let changed = app
         .office
         .change_password(uid, keep, &old, &new, request.scene())
         .await;
-    let is_guess = matches!(changed, Err(OfficeError::WrongPassword));
-    if is_guess {
-        report(Entry::new(Event::PasswordDenied).reason("old password"));
+    match &changed {
+        Err(OfficeError::WrongPassword) => {
+            report(Entry::new(Event::PasswordDenied).reason("old password"));
+            attempt.failed();
+        }
+        Ok(()) => attempt.succeeded(),
+        Err(_) => attempt.withdrawn(),
     }
-    app.desk.come_out(attempt, is_guess, request.now);
     changed?;
     Ok(())
 }

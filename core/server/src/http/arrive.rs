@@ -10,7 +10,7 @@ use std::{
 };
 
 use http::{Request, Response, header::STRICT_TRANSPORT_SECURITY};
-use hyper::{body::Incoming, service::Service};
+use hyper::service::Service;
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -142,10 +142,13 @@ impl House {
 }
 
 /// The way in of a connection we encrypt: its answers say to come back that way.
-fn secured(
+fn secured<B>(
     door: Door,
     closing: Option<Arc<AtomicBool>>,
-) -> impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
+) -> impl Service<Request<B>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
+where
+    B: hyper::body::Body + Send + Sync + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let running = Arc::clone(&door.running);
     let service = service(door, closing);

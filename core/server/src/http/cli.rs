@@ -18,6 +18,7 @@ use crate::{
     id::Uid,
     login::{
         LOGINS,
+        throttle::Rate,
         ticket::{self, Approval, LIFETIME, Polled},
     },
 };
@@ -44,6 +45,7 @@ async fn open(app: Arc<App>, request: Request) -> Outcome {
         ));
     }
     let (live, now, guest) = (app.live.clone(), request.now, request.guest(None));
+    app.desk.charge(Rate::Begin, guest.address, now)?;
     let issued = app
         .store
         .write(move |tx| ticket::issue(&live, tx, guest.address, &guest.user_agent, now))

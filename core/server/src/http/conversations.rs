@@ -94,7 +94,7 @@ async fn resume(app: Arc<App>, request: Request, body: Resume) -> Outcome {
             &id,
             &answers,
             &redirects::visit(&app, &request),
-            request.guest(body.client_id),
+            request.guest_of(&app, body.client_id),
             request.now,
         )
         .await;

@@ -1,10 +1,10 @@
-//! The session cookie, and the one that binds a sign-in to a browser (CONTRACT sections 2 and 6,
-//! RFC 6265bis).
+//! The session cookie, the one that binds a sign-in to a browser, and the one by which a browser is
+//! familiar (CONTRACT sections 2 and 6, RFC 6265bis).
 
 use http::{HeaderMap, HeaderValue, header};
 
 use super::{Settings, response::Response};
-use crate::secret::Secret;
+use crate::login::{SignedIn, familiar};
 
 /// What was found of a cookie.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,20 +38,33 @@ pub(super) fn find<'a>(headers: &'a HeaderMap, name: &str) -> Found<'a> {
     found
 }
 
-/// Gives the browser the session cookie.
-pub(super) fn set(
-    response: &mut Response,
-    settings: &Settings,
-    token: &Secret<String>,
-    max_age: u64,
-) {
-    append(
-        response,
-        settings,
-        settings.cookie_name,
-        token.expose(),
-        max_age,
-    );
+/// Gives the browser the session cookie, and what it is to keep of the accounts it signed in to.
+pub(super) fn set(response: &mut Response, settings: &Settings, login: &SignedIn) {
+    let (name, token) = (settings.cookie_name, login.token.expose());
+    append(response, settings, name, token, login.expires_in);
+    if let Some(devices) = &login.devices {
+        let name = devices_name(settings);
+        append(response, settings, name, devices, familiar::LASTS_SECONDS);
+    }
+}
+
+/// The name of the cookie that says which accounts a browser signed in to.
+const fn devices_name(settings: &Settings) -> &'static str {
+    if settings.is_secure() {
+        "__Host-ap_devices"
+    } else {
+        "ap_devices"
+    }
+}
+
+/// The marks of accounts this browser signed in to, as it sent them: not checked yet.
+pub(super) fn devices(headers: &HeaderMap, settings: &Settings) -> Option<String> {
+    match find(headers, devices_name(settings)) {
+        Found::One(value) if value.len() <= 512 => {
+            std::str::from_utf8(value).ok().map(str::to_owned)
+        }
+        _ => None,
+    }
 }
 
 /// Takes it away.

@@ -24,7 +24,7 @@ use crate::{
     audit::{Entry, Event},
     login::{
         device::{self, Applicant, Decided, INTERVAL, LIFETIME, Polled},
-        throttle::Attempt,
+        throttle::{Attempt, Rate},
     },
     token::{TokenUse, grant::CLI_CLIENT, hash},
 };
@@ -119,6 +119,9 @@ async fn authorize(app: Arc<App>, request: Request, body: Authorize) -> Outcome 
     }
     let (now, guest) = (request.now, request.guest(None));
     let address = guest.address;
+    app.desk
+        .charge(Rate::Begin, address, now)
+        .map_err(|error| ApiError::from(error).of_oauth())?;
     let too_many = |device::TooMany| ApiError::slow_down(60);
     app.store
         .read(move |reader| device::has_room(reader, address, now))
@@ -216,8 +219,10 @@ fn person(request: &Request) -> Option<&Principal> {
 
 /// Counts a code, before it is looked up (THREATS A4).
 fn guess(app: &App, request: &Request, principal: &Principal) -> Result<Attempt, ApiError> {
-    let what = format!("device code {}", principal.account.uid);
-    let counted = app.desk.count(&what, request.head.address(), request.now);
+    let whose = principal.account.uid.to_string();
+    let counted = app
+        .desk
+        .guess_code(&whose, request.head.address(), request.now);
     counted.map_err(|error| {
         let throttled = Entry::new(Event::Throttled).reason("device codes");
         app.live.audit.report(request.scene(), throttled);
@@ -244,10 +249,10 @@ async fn show(app: Arc<App>, request: Request) -> Outcome {
         .read(move |reader| device::waiting(&live, reader, &wanted, now))
         .await?;
     let Some(found) = found else {
-        app.desk.come_out(attempt, true, now);
+        attempt.failed();
         return invalid(StatusCode::OK);
     };
-    app.desk.take_back(attempt);
+    attempt.withdrawn();
     let (_, since) = approval(&app, &request).await?;
     if since < found.created_at {
         return Ok(to_sign_in(Some(&typed), true));
@@ -331,10 +336,10 @@ async fn decide(app: Arc<App>, request: Request, is_approval: bool) -> Outcome {
         })
         .await?;
     if decided == Decided::Unknown {
-        app.desk.come_out(attempt, true, now);
+        attempt.failed();
         return invalid(StatusCode::GONE);
     }
-    app.desk.take_back(attempt);
+    attempt.withdrawn();
     if decided == Decided::Stale {
         return Ok(to_sign_in(Some(&typed), true));
     }

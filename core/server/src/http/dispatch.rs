@@ -19,10 +19,11 @@ use super::{
     authenticate::{Credential, Looked, Unknown, admit, authenticate, look},
     body::{self, BodyRule, Content},
     door::{Arrival, Door},
-    origin,
+    origin, panics,
     request::{Head, Request},
     response::{Outcome, Response},
     route::{Handler, is_decodable},
+    strangers,
 };
 use crate::{
     app::App,
@@ -91,7 +92,7 @@ pub(super) fn at_once(door: &Arc<Door>, app: &Arc<App>, head: Head) -> Answer {
             let nothing = futures_util::stream::empty::<Result<Bytes, warp::Error>>();
             return Answer::Later(Box::pin(settle(arrival, nothing, Some(unknown))));
         }
-        Err(_) => Err(ApiError::internal("a handler panicked")),
+        Err(_) => Err(panics::caught()),
     };
     Answer::Now(shaped(app, &head, outcome))
 }
@@ -113,7 +114,7 @@ async fn settle<B: Buf + Send>(
     let work = AssertUnwindSafe(work).catch_unwind();
     let outcome = match tokio::time::timeout(app.settings.request_timeout, work).await {
         Ok(Ok(outcome)) => outcome,
-        Ok(Err(_)) => Err(ApiError::internal("a handler panicked")),
+        Ok(Err(_)) => Err(panics::caught()),
         Err(_) => Err(ApiError::unavailable(
             "this took too long",
             "request timeout",
@@ -166,6 +167,7 @@ async fn run<B: Buf + Send>(
         None => authenticate(&app, &head, now).await,
     };
     check_credential(&app, &head, &credential, now)?;
+    strangers::count(&app, &head, route, &credential, now)?;
     let request = Request {
         door,
         head,

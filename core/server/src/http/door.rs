@@ -19,7 +19,7 @@ use bytes::Bytes;
 use futures_util::future::{Either, Ready, ready};
 use http::Request;
 use http_body_util::Full;
-use hyper::{body::Incoming, service::Service as _};
+use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use warp::Filter;
 
@@ -61,15 +61,19 @@ type Later = Pin<Box<dyn Future<Output = Out> + Send>>;
 
 /// The way in of one connection. Once `closing` says so, each answer is the connection's last (RFC
 /// 9112 section 9.6; over HTTP/2 there is another way).
-pub(super) fn service(
+pub(super) fn service<B>(
     door: Door,
     closing: Option<Arc<AtomicBool>>,
 ) -> impl hyper::service::Service<
-    Request<Incoming>,
+    Request<B>,
     Response = http::Response<Body>,
     Error = Infallible,
     Future = Either<Ready<Out>, Later>,
-> {
+>
+where
+    B: hyper::body::Body + Send + Sync + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     use http_body_util::BodyExt;
 
     let at = match door.peer {
@@ -88,7 +92,7 @@ pub(super) fn service(
         .and(warp::body::stream())
         .then(|arrival, incoming| async { for_warp(answer(arrival, incoming).await) });
     let filter = warp::service(filter);
-    hyper::service::service_fn(move |request: Request<Incoming>| {
+    hyper::service::service_fn(move |request: Request<B>| {
         let began = Instant::now();
         // Open as long as the connection has this service.
         let _ = &open;

@@ -35,7 +35,12 @@ pub struct Times {
 pub(super) const STEP: usize = 16 * 1024;
 
 /// Nothing is waited for.
-const NEVER: u64 = u64::MAX;
+pub(super) const NEVER: u64 = u64::MAX;
+
+/// By the clock the timer goes by, which tests turn.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
 
 /// What the timer says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +74,7 @@ pub(super) struct Due {
 impl Due {
     pub(super) fn new(times: Times) -> Arc<Self> {
         Arc::new(Self {
-            epoch: Instant::now(),
+            epoch: now(),
             times,
             header_at: AtomicU64::new(NEVER),
             header: AtomicU8::new(AWAITED),
@@ -85,7 +90,7 @@ impl Due {
 
     /// The moment `after` from now.
     pub(super) fn later(&self, after: Duration) -> u64 {
-        self.nanos(Instant::now() + after)
+        self.nanos(now() + after)
     }
 
     /// When the answer that waits must have moved on.
@@ -198,12 +203,16 @@ pub(super) struct OneTimer(pub(super) Arc<Due>);
 
 impl Timer for OneTimer {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
-        self.sleep_until(Instant::now() + duration)
+        self.sleep_until(now() + duration)
     }
 
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
         self.0.await_header(deadline);
         Box::pin(Wait(Arc::clone(&self.0)))
+    }
+
+    fn now(&self) -> Instant {
+        now()
     }
 
     fn reset(&self, _: &mut Pin<Box<dyn Sleep>>, deadline: Instant) {
@@ -319,3 +328,6 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
         Pin::new(&mut self.socket).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests;

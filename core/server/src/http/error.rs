@@ -131,6 +131,15 @@ impl ApiError {
         error
     }
 
+    /// The same, with the code OAuth has for it.
+    #[must_use]
+    pub fn of_oauth(self) -> Self {
+        match (self.status, self.retry_after) {
+            (StatusCode::TOO_MANY_REQUESTS, Some(seconds)) => Self::slow_down(seconds),
+            _ => self,
+        }
+    }
+
     /// 503: something the answer depends on cannot tell.
     pub fn unavailable(text: &str, cause: impl ToString) -> Self {
         let mut error = Self::auth(StatusCode::SERVICE_UNAVAILABLE, text);

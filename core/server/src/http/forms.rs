@@ -79,7 +79,7 @@ async fn answer(app: Arc<App>, request: Request) -> Outcome {
     };
     let outcome = match field(&request, "conversation").parse::<ConversationId>() {
         Ok(id) => {
-            let guest = request.guest(None);
+            let guest = request.guest_of(&app, None);
             app.desk
                 .answer(&id, &answer, &visit, guest, request.now)
                 .await
@@ -153,7 +153,7 @@ impl Step<'_> {
 
 fn enter(app: &App, login: &SignedIn, to: &str) -> super::Response {
     let mut response = no_store(redirect(to));
-    cookies::set(&mut response, &app.settings, &login.token, login.expires_in);
+    cookies::set(&mut response, &app.settings, login);
     response
 }
 

@@ -97,8 +97,8 @@ async fn rotate(app: Arc<App>, request: Request) -> Outcome {
     let now = request.now;
     let kid = change(&app, move |keys| keys.rotate(algorithm, now)).await?;
     let algorithm = app.verifier.keyring().algorithm();
-    let rotated = Entry::new(Event::KeyRotated).detail(format!("{kid}, {algorithm}"));
-    note(&app, &request, rotated).await?;
+    let rotated = Entry::new(Event::KeyRotated).detail(algorithm.to_string());
+    note(&app, &request, rotated.key(&kid)).await?;
     let rows = rows(&app, now).await?;
     let made = rows.into_iter().find(|row| row["kid"] == kid);
     Ok(no_store(json_response(
@@ -127,13 +127,19 @@ async fn retire(app: Arc<App>, request: Request) -> Outcome {
     }
     let name = kid.clone();
     change(&app, move |keys| keys.retire(&name, now)).await?;
-    let retired = Entry::new(Event::KeyRetired).detail(kid.as_str());
+    let retired = Entry::new(Event::KeyRetired).key(&kid);
     let retired = match at_once {
         true => retired.reason("at once"),
         false => retired,
     };
     note(&app, &request, retired).await?;
     Ok(no_store(ok(&json!({"kid": kid, "state": "retired"}))))
+}
+
+/// Notes what was done to the keys, which are not in the store.
+async fn note(app: &App, request: &Request, entry: Entry) -> Result<(), ApiError> {
+    let live = app.live.by(request.scene());
+    Ok(app.store.write(move |tx| live.note(tx, entry)).await?)
 }
 
 /// The last second that has a date.
@@ -158,13 +164,6 @@ fn still_needed(rest: &Rest) -> String {
 }
 
 /// Changes keys, on a thread that may wait for the disk.
-/// The keyring is a file of its own: what was changed there is noted after.
-async fn note(app: &App, request: &Request, entry: Entry) -> Result<(), ApiError> {
-    let live = app.live.by(request.scene());
-    app.store.write(move |tx| live.note(tx, entry)).await?;
-    Ok(())
-}
-
 async fn change<T: Send + 'static>(
     app: &App,
     change: impl FnOnce(&Keys) -> Result<T, KeyringError> + Send + 'static,

@@ -68,6 +68,7 @@ pub(super) async fn list_of(
                 "backend": login.backend,
                 "address": login.address,
                 "user_agent": login.user_agent,
+                "client_id": login.client_id,
                 "current": current == Some(id),
             })
         })

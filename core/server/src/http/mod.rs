@@ -28,11 +28,13 @@ mod info;
 mod json;
 mod keys;
 mod logins;
+mod magic;
 mod oauth;
 mod openapi;
 mod operator;
 mod origin;
 mod pages;
+mod panics;
 mod peer;
 mod people;
 mod places;
@@ -44,6 +46,8 @@ mod response;
 mod route;
 mod serve;
 mod sessions;
+mod strangers;
+mod throttle;
 mod tokens;
 mod watch;
 
@@ -57,12 +61,13 @@ pub use body::{BodyRule, Fields, Shape};
 pub use due::Times;
 pub use error::{ApiError, Fault};
 pub use info::VERSION;
+pub use panics::caught_panics;
 pub use peer::Peer;
 pub use proxied::{Malformed, Parsed, parse as parse_proxy_header};
 pub use request::{Authority, Head, Principal, Request};
 pub use response::{Outcome, Response};
 pub use route::{Access, Route};
-pub use serve::{Listeners, serve};
+pub use serve::{Listeners, Tcp, serve};
 pub use watch::show_metrics;
 
 /// What HTTP needs to know of the configuration.
@@ -98,7 +103,8 @@ pub struct Settings {
     pub max_streams: u32,
     /// Whether connections begin with a PROXY header.
     pub proxy_protocol: bool,
-    /// What says that browsers are to come by https only, when we are the one who encrypts.
+    /// What says that browsers are to come by https only: with pages, and with every answer that we
+    /// encrypt ourselves.
     pub hsts: Option<HeaderValue>,
     /// How long a connection may take over what.
     pub times: Times,
@@ -130,9 +136,11 @@ pub fn routes() -> Vec<Route> {
         redirects::routes(),
         cli::routes(),
         logins::routes(),
+        magic::routes(),
         oauth::routes(),
         device::routes(),
         operator::routes(),
+        throttle::routes(),
         keys::routes(),
         data::routes(),
         people::routes(),

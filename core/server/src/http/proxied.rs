@@ -55,8 +55,11 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, Malformed> {
     if !is_first && !begins(v2::PROTOCOL_PREFIX) {
         return Err(Malformed);
     }
-    if is_first && bytes.len() >= LONGEST_V1 && !bytes[..LONGEST_V1].contains(&b'\n') {
-        return Err(Malformed);
+    if is_first && !bytes.iter().take(LONGEST_V1).any(|byte| *byte == b'\n') {
+        return match bytes.len() {
+            ..LONGEST_V1 => Ok(Parsed::Partial),
+            LONGEST_V1.. => Err(Malformed),
+        };
     }
     if let Some(length) = bytes.get(14..16) {
         let length = usize::from(u16::from_be_bytes([length[0], length[1]]));
@@ -127,7 +130,7 @@ pub(super) async fn read(stream: &mut TcpStream, balancer: IpAddr) -> std::io::R
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
 
     fn source(bytes: &[u8]) -> Option<String> {

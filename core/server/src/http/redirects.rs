@@ -217,7 +217,7 @@ pub(super) async fn arrive(
         }
         None => no_store(redirect(visit.return_to.as_deref().unwrap_or("/"))),
     };
-    cookies::set(&mut response, &app.settings, &login.token, login.expires_in);
+    cookies::set(&mut response, &app.settings, login);
     Ok(response)
 }
 

@@ -13,9 +13,12 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Uri};
 
-use super::{Access, ApiError, authenticate::Credential, body::Content, door::Door, peer::Peer};
+use super::{
+    Access, ApiError, authenticate::Credential, body::Content, cookies, door::Door, peer::Peer,
+};
 use crate::{
     account::IdentityKey,
+    app::App,
     audit::{Entry, Event, Scene, Who},
     clock::Timestamp,
     id::{RequestId, Uid},
@@ -274,7 +277,16 @@ impl Request {
             address: self.head.address(),
             user_agent: user_agent.to_owned(),
             client_id,
+            devices: None,
             request: Some(self.head.id),
+        }
+    }
+
+    /// Who is at the desk, in a browser that may be familiar.
+    pub(super) fn guest_of(&self, app: &App, client_id: Option<String>) -> Guest {
+        Guest {
+            devices: cookies::devices(&self.head.headers, &app.settings),
+            ..self.guest(client_id)
         }
     }
 

@@ -5,13 +5,12 @@
 //! address; a drain ends at its deadline, and refuses nobody who was let in.
 
 use std::{
-    future::poll_fn,
     net::{IpAddr, SocketAddr},
     sync::Arc,
-    task::Poll,
     time::Duration,
 };
 
+use socket2::{SockFilter, SockRef};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use super::{
@@ -34,11 +33,20 @@ const BACKOFF: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Listeners {
     /// People and programs.
-    pub tcp: Option<TcpListener>,
+    pub tcp: Option<Tcp>,
     /// Proxies of users the operator trusts.
     pub unix: Option<UnixListener>,
     /// The operator.
     pub operator: UnixListener,
+}
+
+/// A listener for people and programs.
+#[derive(Debug)]
+pub struct Tcp {
+    /// It.
+    pub listener: TcpListener,
+    /// Whether somebody else holds it too, and goes on with it when we end: systemd.
+    pub is_shared: bool,
 }
 
 /// Serves until `shutdown` resolves, then lets running requests end within the deadline.
@@ -91,27 +99,65 @@ pub async fn serve(
         }
     }
     drain.begin();
-    if let Some(tcp) = &listeners.tcp {
-        empty(&house, &drain, tcp).await;
-    }
-    drop(listeners);
-    drop(house);
-    if tokio::time::timeout(within, drain.end()).await.is_err() {
+    let gone = async {
+        if let Some(tcp) = listeners.tcp.filter(|tcp| !tcp.is_shared)
+            && let Err(error) = close(&house, &drain, tcp.listener).await
+        {
+            tracing::warn!(%error, "a connection was not accepted");
+        }
+        drop((listeners.unix, listeners.operator));
+        drop(house);
+        drain.end().await;
+    };
+    if tokio::time::timeout(within, gone).await.is_err() {
         tracing::warn!("some requests did not end in time");
     }
     Ok(())
 }
 
-/// Lets in whoever the kernel has let in already: closing the listener would reset them.
-async fn empty(house: &Arc<House>, drain: &Drain, listener: &TcpListener) {
-    poll_fn(|cx| {
-        while let Poll::Ready(Ok((stream, from))) = listener.poll_accept(cx) {
-            welcome(house, drain, stream, from);
+/// How long a client has that knocked just before the door was closed: the kernel has told it that it
+/// is in, and must hear that it knows.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// Lets in whoever knocked, and nobody after: closing a listener resets whom it finds waiting. The
+/// kernel no longer hears anybody new; they knock again, and hear that nobody is there.
+async fn close(house: &Arc<House>, drain: &Drain, listener: TcpListener) -> std::io::Result<()> {
+    if let Err(error) = SockRef::from(&listener).attach_filter(&DEAF_TO_SYN) {
+        tracing::debug!(%error, "who connects right now may be reset");
+    }
+    let let_in = |stream: TcpStream, from| {
+        // It may have inherited the filter.
+        let _ = SockRef::from(&stream).detach_filter();
+        welcome(house, drain, stream, from);
+    };
+    let more = async {
+        while let Ok((stream, from)) = listener.accept().await {
+            let_in(stream, from);
         }
-        Poll::Ready(())
-    })
-    .await;
+    };
+    let _ = tokio::time::timeout(LINGER, more).await;
+    // tokio knows of who waits only when it has looked: the kernel itself is asked.
+    let listener = listener.into_std()?;
+    loop {
+        match listener.accept() {
+            Ok((stream, from)) => {
+                stream.set_nonblocking(true)?;
+                let_in(TcpStream::from_std(stream)?, from);
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
 }
+
+/// A packet filter (`socket(7)`) that drops what begins a connection and lets all else through.
+const DEAF_TO_SYN: [SockFilter; 4] = [
+    SockFilter::new(0x30, 0, 0, 13),   // load the flags of the TCP header
+    SockFilter::new(0x45, 0, 1, 0x02), // unless SYN is among them, pass over the next
+    SockFilter::new(0x06, 0, 0, 0),    // keep nothing of the packet
+    SockFilter::new(0x06, 0, 0, u32::MAX), // keep all of it
+];
 
 /// Past a limit the connection is closed at once.
 fn welcome(house: &Arc<House>, drain: &Drain, stream: TcpStream, from: SocketAddr) {
@@ -156,9 +202,9 @@ async fn pause(error: &std::io::Error) {
     }
 }
 
-async fn accept(listener: Option<&TcpListener>) -> std::io::Result<(TcpStream, SocketAddr)> {
-    match listener {
-        Some(listener) => listener.accept().await,
+async fn accept(tcp: Option<&Tcp>) -> std::io::Result<(TcpStream, SocketAddr)> {
+    match tcp {
+        Some(tcp) => tcp.listener.accept().await,
         None => std::future::pending().await,
     }
 }

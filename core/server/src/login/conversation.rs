@@ -4,7 +4,8 @@
 //!
 //! **Invariants:** a conversation is taken out when it is answered, so no answer is given twice to
 //! the same step; each network has a bounded number of its own, so a flood from one cannot push
-//! out the sign-ins of others.
+//! out the sign-ins of others; when all places are taken, the network that has most of them gives
+//! one to a network that has fewer.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -62,10 +63,11 @@ impl<S> Default for Conversations<S> {
 }
 
 impl<S> Conversations<S> {
-    /// Keeps a step until its answer comes. The oldest of the same network gives way.
+    /// Keeps a step until its answer comes. The oldest of the same network gives way, or of one that
+    /// has more.
     ///
     /// # Errors
-    /// [`TooMany`] when the server holds as many as it can.
+    /// [`TooMany`] when the server holds as many as it can, and no network has more than this one.
     pub fn put(
         &self,
         backend: &str,
@@ -100,7 +102,12 @@ impl<S> Conversations<S> {
                 .and_then(|own| own.front().copied());
             oldest.map(|id| table.remove(&id));
         } else if table.pending.len() >= AT_MOST {
-            return Err(TooMany);
+            let crowd = table.by_network.values().max_by_key(|own| own.len());
+            let oldest = crowd
+                .filter(|crowd| crowd.len() > own + 1)
+                .and_then(|crowd| crowd.front().copied())
+                .ok_or(TooMany)?;
+            table.remove(&oldest);
         }
         table.order.push_back((now, id));
         table.by_network.entry(network).or_default().push_back(id);
@@ -130,6 +137,18 @@ impl<S> Conversations<S> {
         } else {
             None
         }
+    }
+
+    /// Looks at a step under way.
+    pub fn look<T>(
+        &self,
+        id: &ConversationId,
+        now: Timestamp,
+        at: impl FnOnce(&Pending<S>) -> T,
+    ) -> Option<T> {
+        let mut table = self.0.lock();
+        table.expire(now);
+        table.pending.get(id).map(at)
     }
 
     /// Whether a step under way is one of these.
@@ -211,6 +230,24 @@ mod tests {
         assert!(conversations.take(&first, T0).is_none());
         assert!(conversations.take(&bystander, T0).is_some());
         assert_eq!(conversations.0.lock().pending.len(), PER_NETWORK);
+    }
+
+    #[test]
+    fn networks_that_take_every_place_make_room_for_others() {
+        let conversations = Conversations::default();
+        let crowd = |i: usize| IpAddr::from([10, 0, 0, u8::try_from(i % 16).unwrap()]);
+        for i in 0..AT_MOST {
+            conversations.put("local", (), crowd(i), T0).unwrap();
+        }
+        let bystanders: Vec<_> = (0..100_u8)
+            .map(|i| conversations.put("local", (), IpAddr::from([9, 0, 0, i]), T0))
+            .collect();
+        for i in 0..AT_MOST {
+            let _ = conversations.put("local", (), crowd(i), T0);
+        }
+        for id in bystanders {
+            assert!(conversations.take(&id.unwrap(), T0).is_some());
+        }
     }
 
     #[test]

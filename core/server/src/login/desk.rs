@@ -7,14 +7,15 @@
 //! **Invariants:** the throttle counts before a backend is asked; a backend that cannot tell ends
 //! the sign-in and is never skipped; why somebody was denied is for the log only.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
-use omnigent_plugin::{Answer, LoginRequest, Purpose, State, Step};
+use omnigent_plugin::{Answer, FieldKind, Form, LoginRequest, Purpose, State, Step};
+use tokio::time::Instant;
 
 use super::{
     Guest, Lifetimes, Progress, ReturnError, SignInError, Visit,
     conversation::{Conversations, Pending},
-    throttle::{Attempt, Throttle},
+    throttle::{Attempt, Rate, Throttle},
 };
 use crate::{
     audit::{Entry, Event},
@@ -33,11 +34,35 @@ pub(crate) struct Waiting {
     state: State,
     /// Whom the throttle counts: the name given at an earlier step, else at this one.
     name: String,
+    /// The field of this step that says who it is.
+    name_field: Option<String>,
     /// What comes back with a person who was sent away.
     return_id: ConversationId,
     /// Since when the person is away.
     away_since: Option<Timestamp>,
     visit: Visit,
+}
+
+impl Waiting {
+    /// Whose sign-in it is, when this is the answer.
+    fn name(&self, answer: &Answer) -> String {
+        let field = self.name_field.as_deref().unwrap_or("username");
+        let typed = || answer.text(field).to_owned();
+        Some(self.name.clone())
+            .filter(|name| !name.is_empty())
+            .unwrap_or_else(typed)
+    }
+}
+
+/// The field in which somebody says who they are: `username`, or the first one that takes a text,
+/// whatever a backend calls it (THREATS P2).
+fn name_field(form: &Form) -> Option<String> {
+    let mut texts = form.fields.iter().filter(|f| f.kind == FieldKind::Text);
+    let first = texts.next()?;
+    let is_username = |name: &&str| *name == "username";
+    let names = form.fields.iter().map(|field| field.name.as_str());
+    let name = names.into_iter().find(is_username).unwrap_or(&first.name);
+    Some(name.to_owned())
 }
 
 /// For how long a person may be away at an issuer (THREATS O1).
@@ -70,11 +95,13 @@ impl Desk {
         guest: Guest,
         now: Timestamp,
     ) -> Result<Progress, SignInError> {
+        let began = Instant::now();
         let attempt = self.attempt(Logins::NO_BACKEND, name, &guest, now)?;
         let answer = Answer::password(name, password);
         let outcome = self.try_password(&answer, backend, &guest, now).await;
-        self.settle(attempt, &outcome, now);
-        outcome
+        Self::settle(attempt, &outcome);
+        self.pace(began, &outcome).await;
+        outcome.map(|progress| self.seen_off(progress, name, &guest, now))
     }
 
     async fn try_password(
@@ -124,62 +151,14 @@ impl Desk {
         guest: &Guest,
         now: Timestamp,
     ) -> Result<Attempt, SignInError> {
-        let counted = self.throttle.attempt(name, guest.address, now);
-        counted.map_err(|throttled| {
+        self.guess(name, guest, now).inspect_err(|error| {
             self.refuse(Entry::new(Event::Throttled).typed(name), guest, now);
-            let error = SignInError::Throttled(throttled);
-            self.note(backend, &error);
-            error
+            self.note(backend, error);
         })
     }
 
     fn refuse(&self, entry: Entry, guest: &Guest, now: Timestamp) {
         self.live.audit.report(guest.scene(now), entry);
-    }
-
-    /// Counts a guess at something other than a sign-in's password.
-    ///
-    /// # Errors
-    /// [`SignInError::Throttled`].
-    pub fn count(
-        &self,
-        what: &str,
-        address: IpAddr,
-        now: Timestamp,
-    ) -> Result<Attempt, SignInError> {
-        self.throttle
-            .attempt(what, address, now)
-            .map_err(SignInError::Throttled)
-    }
-
-    /// How the guess came out.
-    pub fn come_out(&self, attempt: Attempt, is_wrong: bool, now: Timestamp) {
-        if is_wrong {
-            self.throttle.failed(attempt);
-        } else {
-            self.throttle.succeeded(attempt, now);
-        }
-    }
-
-    /// Takes a counted guess back: it was none. Clears nothing, so that what is one's own buys no
-    /// guesses at what is not.
-    pub fn take_back(&self, attempt: Attempt) {
-        self.throttle.withdrawn(attempt);
-    }
-
-    /// Counts a guess that was wrong.
-    ///
-    /// # Errors
-    /// [`SignInError::Throttled`] when there were too many before.
-    pub fn count_failure(
-        &self,
-        what: &str,
-        address: IpAddr,
-        now: Timestamp,
-    ) -> Result<(), SignInError> {
-        let attempt = self.count(what, address, now)?;
-        self.throttle.failed(attempt);
-        Ok(())
     }
 
     /// Begins a sign-in with the named backend, or the first one.
@@ -199,6 +178,7 @@ impl Desk {
             None => interactive.next(),
         };
         let backend = backend.ok_or(SignInError::NoBackend)?;
+        self.charge(Rate::Begin, guest.address, now)?;
         let thread = Thread::new("", visit);
         let mut request = self.request(backend, &guest);
         request.return_state = thread.return_id.to_string();
@@ -221,20 +201,36 @@ impl Desk {
         guest: Guest,
         now: Timestamp,
     ) -> Result<Progress, SignInError> {
+        let began = Instant::now();
         let is_here = |step: &Waiting| step.away_since.is_none();
-        let pending = self
-            .conversations
-            .take_if(id, now, is_here)
-            .ok_or(SignInError::Expired)?;
-        let mut thread = Thread::new(&pending.step.name, visit);
+        // Whoever has to wait can answer this very step afterwards.
+        let found = self.conversations.look(id, now, |pending| {
+            (pending.backend.clone(), pending.step.name(answer))
+        });
+        let (backend, name) = found.ok_or(SignInError::Expired)?;
+        let attempt = self.attempt(&backend, &name, &guest, now)?;
+        let Some(pending) = self.conversations.take_if(id, now, is_here) else {
+            attempt.withdrawn();
+            return Err(SignInError::Expired);
+        };
+        let mut thread = Thread::new(&name, visit);
         thread.return_id = pending.step.return_id;
-        if thread.name.is_empty() {
-            answer.text("username").clone_into(&mut thread.name);
-        }
-        let attempt = self.attempt(&pending.backend, &thread.name, &guest, now)?;
         let outcome = self.resume(&pending, answer, thread, &guest, now).await;
-        self.settle(attempt, &outcome, now);
-        outcome
+        Self::settle(attempt, &outcome);
+        self.pace(began, &outcome).await;
+        outcome.map(|progress| self.seen_off(progress, &name, &guest, now))
+    }
+
+    /// Remembers the device of somebody who typed their name and got in.
+    fn seen_off(&self, progress: Progress, name: &str, guest: &Guest, now: Timestamp) -> Progress {
+        match progress {
+            Progress::SignedIn(mut login) if !name.is_empty() => {
+                let uid = login.uid;
+                self.befriend(&mut login, &uid, name, guest, now);
+                Progress::SignedIn(login)
+            }
+            progress => progress,
+        }
     }
 
     /// Finds the sign-in of a person who comes back from an issuer, to be gone on with by
@@ -353,7 +349,10 @@ impl Desk {
         };
         match step {
             Step::Ask { form, state } => {
-                let waiting = thread.wait(state, None);
+                let waiting = Waiting {
+                    name_field: name_field(&form),
+                    ..thread.wait(state, None)
+                };
                 let id = self.conversations.put(name, waiting, address, now)?;
                 Ok(Progress::Ask(id, form))
             }
@@ -395,19 +394,6 @@ impl Desk {
                 );
                 Err(SignInError::Denied)
             }
-        }
-    }
-
-    /// What becomes of a counted attempt. A step on the way takes back its own count and clears
-    /// nothing, so that a right password buys no guesses at the second factor.
-    fn settle(&self, attempt: Attempt, outcome: &Result<Progress, SignInError>, now: Timestamp) {
-        match outcome {
-            Ok(Progress::SignedIn(_)) => self.throttle.succeeded(attempt, now),
-            Ok(_) => self.throttle.withdrawn(attempt),
-            Err(SignInError::Busy | SignInError::Unavailable(_) | SignInError::Store(_)) => {
-                self.throttle.withdrawn(attempt);
-            }
-            Err(_) => self.throttle.failed(attempt),
         }
     }
 
@@ -457,6 +443,7 @@ impl Thread {
         Waiting {
             state,
             name: self.name,
+            name_field: None,
             return_id: self.return_id,
             away_since,
             visit: self.visit,

@@ -145,6 +145,8 @@ impl Desk {
             refresh_token,
         } = established;
         SignedIn {
+            uid: account.uid,
+            devices: None,
             user_id: account.name.as_str().to_owned(),
             is_admin: account.is_admin,
             sid: claims.sid,

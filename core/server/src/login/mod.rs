@@ -12,22 +12,22 @@ mod desk;
 pub mod device;
 mod ending;
 mod entry;
+mod guesses;
 mod issuer;
 mod outcome;
+mod record;
 pub mod throttle;
 pub mod ticket;
-
-use serde::{Deserialize, Serialize};
 
 use crate::{
     account::{self, Account, AccountError},
     audit::{Entry, Event},
     backend::Instance,
     clock::Timestamp,
-    id::{GrantId, LoginId, TokenId, Uid},
+    id::{LoginId, TokenId, Uid},
     live::Live,
     secret::Secret,
-    store::{KnownTable, Order, Read, Record, StoreError, Table, Tx},
+    store::{KnownTable, Order, Read, StoreError, Table, Tx},
     token::{
         Claims, Scopes, TokenUse,
         grant::{self, NewGrant},
@@ -41,6 +41,8 @@ pub(crate) use entry::origin;
 pub(crate) use issuer::has_login;
 pub use issuer::{ISSUER_SESSIONS, end_by_issuer};
 pub use outcome::{Guest, Progress, ReturnError, SignInError, SignedIn, Visit};
+pub use record::Login;
+pub use throttle::familiar;
 
 /// Logins by account and id.
 pub const LOGINS: Table<(Uid, LoginId), Login> = Table::new(4, "logins");
@@ -50,30 +52,8 @@ pub(crate) fn tables() -> Vec<KnownTable> {
     let mut all = vec![LOGINS.known(), ISSUER_SESSIONS.known()];
     all.extend(ticket::tables());
     all.extend(device::tables());
+    all.push(throttle::SAVED.known());
     all
-}
-
-/// A signed-in stay on one device.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Login {
-    /// When it began.
-    pub created_at: Timestamp,
-    /// When it ends by itself.
-    pub expires_at: Timestamp,
-    /// The backend that vouched (`provider` claim names its plugin).
-    pub backend: String,
-    /// The identity it was vouched for with: issuer and subject.
-    pub identity: (String, String),
-    /// Where from.
-    pub address: String,
-    /// What the client called itself, cut to 256 characters.
-    pub user_agent: String,
-    /// The grant that refreshes it, if the client asked for one.
-    pub grant: Option<GrantId>,
-}
-
-impl Record for Login {
-    const VERSION: u8 = 1;
 }
 
 /// Where a login comes from and who vouched.
@@ -187,6 +167,7 @@ fn begin(
     lifetimes: &Lifetimes,
     now: Timestamp,
 ) -> Result<Established, AccountError> {
+    let client_id = origin.client_id.clone();
     let access = match scope {
         None => lifetimes.access,
         Some(_) => lifetimes.refreshed.min(lifetimes.grant),
@@ -241,6 +222,7 @@ fn begin(
             .take(256)
             .collect(),
         grant,
+        client_id,
     };
     LOGINS.put(tx, &(*uid, sid), &login)?;
     let accepted = Entry::new(Event::LoginAccepted)

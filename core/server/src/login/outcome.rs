@@ -10,7 +10,7 @@ use crate::{
     audit::{Scene, Who},
     backend::CallError,
     clock::Timestamp,
-    id::{ConversationId, LoginId, RequestId},
+    id::{ConversationId, LoginId, RequestId, Uid},
     secret::Secret,
     store::StoreError,
 };
@@ -24,6 +24,8 @@ pub struct Guest {
     pub user_agent: String,
     /// A client that wants to refresh names itself.
     pub client_id: Option<String>,
+    /// The marks of accounts that this browser signed in to before, as it sent them.
+    pub devices: Option<String>,
     /// The request they came with.
     pub request: Option<RequestId>,
 }
@@ -44,6 +46,8 @@ impl Guest {
 /// A login, ready to be handed out.
 #[derive(Debug)]
 pub struct SignedIn {
+    /// The account.
+    pub uid: Uid,
     /// The account's name.
     pub user_id: String,
     /// May administer.
@@ -56,6 +60,8 @@ pub struct SignedIn {
     pub expires_in: u64,
     /// For clients that asked for one.
     pub refresh_token: Option<Secret<String>>,
+    /// What this browser is to keep of the accounts it signed in to, when that has changed.
+    pub devices: Option<String>,
 }
 
 /// Where a sign-in stands.

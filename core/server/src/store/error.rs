@@ -126,4 +126,5 @@ pub enum OpenError {
 }
 
 /// What the operator does about it.
-const RESTORE: &str = "move the directory aside and restore a backup into a new one (docs/operations.md, \"Restore\")";
+const RESTORE: &str = "stop the server and restore a backup with `omnigent restore FILE --force`, which keeps what is there \
+     (docs/operations.md, \"Backup and restore\")";

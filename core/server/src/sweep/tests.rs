@@ -84,6 +84,7 @@ fn add(tx: &mut Tx<'_>, end: Timestamp) -> Result<(), StoreError> {
         address: "127.0.0.1".into(),
         user_agent: "test".into(),
         grant: Some(grant),
+        client_id: None,
     };
     LOGINS.put(tx, &(uid, sid), &login)?;
     let kept = Grant {

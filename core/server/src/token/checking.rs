@@ -13,10 +13,10 @@ use super::{algorithm::Algorithm, parse::Signature};
 
 /// What a signature is checked with.
 pub(super) enum Check {
-    Hs256(hmac::Key),
+    // Boxed: it holds the hash's state, and is twenty times the size of the others.
+    Hs256(Box<hmac::Key>),
     EdDsa(ParsedPublicKey),
-    // Boxed: such a key is several times the size of the others.
-    Es256(Box<ParsedPublicKey>),
+    Es256(ParsedPublicKey),
 }
 
 /// Half of the order of the group of P-256, rounded down: the highest `s` that is low.
@@ -26,7 +26,7 @@ const HALF_ORDER: [u8; 32] = *b"\x7f\xff\xff\xff\x80\x00\x00\x00\x7f\xff\xff\xff
 impl Check {
     /// A secret, of which there is no public half.
     pub(super) fn secret(bytes: &[u8]) -> Self {
-        Self::Hs256(hmac::Key::new(hmac::HMAC_SHA256, bytes))
+        Self::Hs256(Box::new(hmac::Key::new(hmac::HMAC_SHA256, bytes)))
     }
 
     /// 32 bytes (RFC 8032 section 5.1.5); nothing when they are no point.
@@ -37,7 +37,7 @@ impl Check {
     /// An uncompressed point; nothing when it is not on the curve.
     pub(super) fn p256(public: &[u8]) -> Option<Self> {
         let parsed = ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, public);
-        parsed.ok().map(|key| Self::Es256(Box::new(key)))
+        parsed.ok().map(Self::Es256)
     }
 
     pub(super) const fn algorithm(&self) -> Algorithm {

@@ -35,6 +35,10 @@ pub enum Kind {
     Browser,
     /// What a form carries against forgery.
     Form,
+    /// The name of an account whose failures are counted.
+    Throttle,
+    /// What a browser keeps that signed in to an account before.
+    Familiar,
     /// Nothing: tells one installation's key from another's.
     Installation,
     /// The ends of the audit trail.
@@ -55,6 +59,8 @@ impl Kind {
             Self::State => b"state\0",
             Self::Browser => b"browser\0",
             Self::Form => b"form\0",
+            Self::Throttle => b"throttle\0",
+            Self::Familiar => b"familiar\0",
             Self::Installation => b"installation\0",
             Self::Audit => b"audit\0",
         }

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use super::{
-    KeySettings, Keyring,
-    keyfile::{self, Contents, State, StoredKey},
+    Keyring,
+    keyfile::{self, Contents},
     keyring::KeyringError,
 };
-use crate::{clock::Timestamp, id::random_bytes, secret::Secret};
+use crate::{clock::Timestamp, secret::Secret};
 
 /// Name of the keyring's file.
 pub const NAME: &str = keyfile::NAME;
@@ -18,14 +18,14 @@ pub const NAME: &str = keyfile::NAME;
 /// As [`Keyring::load_or_create`].
 pub fn copy_out(dir: &Path) -> Result<Option<Secret<Vec<u8>>>, KeyringError> {
     match keyfile::read_bytes(dir)? {
-        Some(text) if parse(text.expose()).is_none() => Err(KeyringError::Damaged(dir.join(NAME))),
+        Some(text) if !is_sound(text.expose()) => Err(KeyringError::Damaged(dir.join(NAME))),
         text => Ok(text),
     }
 }
 
 /// Whether `text` is a keyring that this server can use.
 pub fn is_sound(text: &[u8]) -> bool {
-    parse(text).is_some()
+    parse(text).is_some_and(Keyring::is_sound)
 }
 
 /// Writes a keyring into `dir`, without its signing keys if told so: then the next start makes a
@@ -34,25 +34,20 @@ pub fn is_sound(text: &[u8]) -> bool {
 /// # Errors
 /// [`KeyringError::Damaged`], and those of writing.
 pub fn copy_in(dir: &Path, text: &[u8], keep_signing_keys: bool) -> Result<(), KeyringError> {
-    let mut contents = parse(text).ok_or_else(|| KeyringError::Damaged(dir.join(NAME)))?;
-    if !keep_signing_keys {
-        contents.keys.clear();
+    if !is_sound(text) {
+        return Err(KeyringError::Damaged(dir.join(NAME)));
     }
-    keyfile::write(dir, &contents)
+    match parse(text) {
+        Some(mut contents) if !keep_signing_keys => {
+            contents.keys.clear();
+            keyfile::write(dir, &contents)
+        }
+        // As it is: a server of the same configuration upgrades an older format.
+        _ => keyfile::write_bytes(dir, text),
+    }
 }
 
+/// What is asked here does not depend on how long tokens live.
 fn parse(text: &[u8]) -> Option<Contents> {
-    // A file of the first format does not say how long its tokens live: as long as may be.
-    let contents = keyfile::parse(text, u64::MAX, Timestamp::default())?;
-    let signs = |key: &StoredKey| matches!(key.state, State::Signing);
-    // Without a key that signs: of a server whose secret is configured.
-    let secret =
-        (!contents.keys.iter().any(signs)).then(|| Secret::new(random_bytes::<32>().into()));
-    let settings = KeySettings {
-        secret,
-        ..KeySettings::default()
-    };
-    Keyring::of(contents.clone(), settings, Path::new(""))
-        .is_ok()
-        .then_some(contents)
+    keyfile::parse(text, 0, Timestamp::default())
 }

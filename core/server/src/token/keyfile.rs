@@ -189,13 +189,12 @@ pub(super) fn read(
     let Some(bytes) = read_bytes(dir)? else {
         return Ok(None);
     };
-    // The parser's own message could quote a secret.
     parse(bytes.expose(), longest, now)
         .map(Some)
         .ok_or_else(|| KeyringError::Damaged(dir.join(NAME)))
 }
 
-/// The file as it is, if there is one.
+/// The file's bytes, unread, or nothing when there is none.
 pub(super) fn read_bytes(dir: &Path) -> Result<Option<Secret<Vec<u8>>>, KeyringError> {
     let path = dir.join(NAME);
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
@@ -222,7 +221,7 @@ pub(super) fn read_bytes(dir: &Path) -> Result<Option<Secret<Vec<u8>>>, KeyringE
     Ok(Some(Secret::new(bytes)))
 }
 
-/// What the file says; see [`read`].
+/// What the bytes say. Nothing else is told: the parser's own message could quote a secret.
 pub(super) fn parse(bytes: &[u8], longest: u64, now: Timestamp) -> Option<Contents> {
     #[derive(Deserialize)]
     struct Any {
@@ -258,8 +257,16 @@ fn check(file: &File, path: &Path) -> Result<(), KeyringError> {
 
 /// Replaces the file: a new one beside it, synced, renamed over it, the directory synced.
 pub(super) fn write(dir: &Path, contents: &Contents) -> Result<(), KeyringError> {
+    let mut text = serde_json::to_vec_pretty(contents)
+        .map_err(|error| KeyringError::Io(dir.join(NAME), error.into()))?;
+    text.push(b'\n');
+    write_bytes(dir, &text)
+}
+
+/// The same with what the file is to say already in bytes.
+pub(super) fn write_bytes(dir: &Path, text: &[u8]) -> Result<(), KeyringError> {
     let temporary = dir.join(format!(".{NAME}.{}", hex::encode(random_bytes::<8>())));
-    let written = write_new(&temporary, contents).and_then(|()| {
+    let written = write_new(&temporary, text).and_then(|()| {
         fs::rename(&temporary, dir.join(NAME))?;
         File::open(dir)?.sync_all()
     });
@@ -270,14 +277,12 @@ pub(super) fn write(dir: &Path, contents: &Contents) -> Result<(), KeyringError>
     })
 }
 
-fn write_new(path: &Path, contents: &Contents) -> io::Result<()> {
+fn write_new(path: &Path, text: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(path)?;
-    let mut text = serde_json::to_vec_pretty(contents)?;
-    text.push(b'\n');
-    file.write_all(&text)?;
+    file.write_all(text)?;
     file.sync_all()
 }

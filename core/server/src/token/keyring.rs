@@ -393,11 +393,14 @@ impl Keyring {
         Ok(keyring)
     }
 
-    pub(super) fn of(
-        contents: Contents,
-        settings: KeySettings,
-        dir: &Path,
-    ) -> Result<Self, KeyringError> {
+    /// Whether a keyring can be made of `contents`, by some settings.
+    pub(super) fn is_sound(mut contents: Contents) -> bool {
+        let settings = KeySettings::default();
+        settle(&mut contents, &settings, Timestamp::default());
+        Self::of(contents, settings, Path::new("")).is_ok()
+    }
+
+    fn of(contents: Contents, settings: KeySettings, dir: &Path) -> Result<Self, KeyringError> {
         let damaged = || KeyringError::Damaged(dir.join(keyfile::NAME));
         let mut hash_key = [0; 32];
         hex::decode_to_slice(&contents.hash_key, &mut hash_key).map_err(|_| damaged())?;

@@ -28,7 +28,7 @@ pub(super) struct SigningKey {
 }
 
 enum Private {
-    Hs256(hmac::Key),
+    Hs256(Box<hmac::Key>),
     EdDsa(Ed25519KeyPair),
     Es256(EcdsaKeyPair),
 }
@@ -44,7 +44,11 @@ impl SigningKey {
         let digest = hmac::sign(&key, b"omnigent signing key id");
         let kid = digest.as_ref().first_chunk::<8>().map(hex::encode);
         let check = Check::secret(secret);
-        Self::of(&kid.unwrap_or_default(), Private::Hs256(key), check)
+        Self::of(
+            &kid.unwrap_or_default(),
+            Private::Hs256(Box::new(key)),
+            check,
+        )
     }
 
     /// The key of what [`generate`] made; nothing when it is not sound.
@@ -57,7 +61,7 @@ impl SigningKey {
             Algorithm::Hs256 => {
                 strength::check(secret).ok()?;
                 let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
-                (Private::Hs256(key), Check::secret(secret))
+                (Private::Hs256(Box::new(key)), Check::secret(secret))
             }
             Algorithm::EdDsa => {
                 let pair = Ed25519KeyPair::from_pkcs8(secret).ok()?;

@@ -35,6 +35,7 @@ backends = ["local"]
 plugin = "accounts"
 [throttle]
 account_failures = 10000
+writes_per_minute = 60000
 address_failures = 100000
 [[agent]]
 name = "reviewer"

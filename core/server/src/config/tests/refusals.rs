@@ -68,7 +68,7 @@ const BAD: &[(&str, &str)] = &[
     ("[passwords]\nmemory = '1MiB'", "must be between 7MiB and 1GiB"),
     ("[passwords]\niterations = 0", "must be between 1 and 32"),
     ("[passwords]\nqueue = 0", "must be between"),
-    ("[throttle]\nwindow = '1ms'", "must be between"),
+    ("[throttle]\naccount_wait = '1ms'", "must be between"),
     ("[throttle]\naccount_failures = 0", "must be between"),
     // [auth], [backend.*]
     ("[auth]\nbackends = 'accounts'", "must be a list of texts"),

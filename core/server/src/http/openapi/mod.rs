@@ -17,6 +17,7 @@ mod server;
 mod sessions;
 mod settings;
 mod sign_in;
+mod throttle;
 
 use std::sync::LazyLock;
 
@@ -57,6 +58,7 @@ fn operations() -> Vec<Operation> {
         pages::operations(),
         settings::operations(),
         operator::operations(),
+        throttle::operations(),
         keys::operations(),
     ];
     features.into_iter().flatten().collect()

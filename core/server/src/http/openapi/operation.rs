@@ -185,6 +185,9 @@ impl Operation {
         {
             statuses.push(403);
         }
+        if route.access == Access::Public && route.method != Method::GET {
+            statuses.push(429);
+        }
         if route.path.contains('{') {
             statuses.push(404);
         }

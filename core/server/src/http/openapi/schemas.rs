@@ -172,6 +172,7 @@ fn people() -> Vec<(&'static str, Value)> {
                     ("backend", string()),
                     ("address", string()),
                     ("user_agent", string()),
+                    ("client_id", json!({"type": ["string", "null"]})),
                     ("current", boolean()),
                 ],
                 &[],

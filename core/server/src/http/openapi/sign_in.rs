@@ -101,7 +101,21 @@ fn by_password() -> Vec<Operation> {
             "Sign in by a magic link, once",
         )
         .query("t", json!({"type": "string"}))
-        .redirects("Home, or to the login page that says why not"),
+        .shows(
+            200,
+            "Another site sent the browser here: the person has to mean it",
+        )
+        .redirects("Home, or to the login page that says why not")
+        .refuses(&[429]),
+        op(
+            Method::POST,
+            "/auth/magic/redeem",
+            "redeem_magic_link_meant",
+            "Sign in by a magic link, on a page that asked",
+        )
+        .takes(object(&[("t", json!({"type": "string"}))], &[]))
+        .redirects("Home, or to the login page that says why not")
+        .refuses(&[429]),
     ]
 }
 

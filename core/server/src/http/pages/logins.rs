@@ -39,6 +39,8 @@ const PLACE: &str = "/settings/logins";
 pub(super) struct Row {
     pub(super) id: LoginId,
     pub(super) device: String,
+    /// The client that refreshes it, when it names itself.
+    pub(super) client: Option<String>,
     pub(super) address: String,
     pub(super) backend: String,
     pub(super) began: When,
@@ -52,6 +54,7 @@ impl Row {
         Self {
             id,
             device: device(&login.user_agent),
+            client: login.client_id,
             began: When::new(login.created_at, now),
             ends: When::new(login.expires_at, now),
             backend: match (backend, login.backend.as_str()) {

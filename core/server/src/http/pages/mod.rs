@@ -98,8 +98,7 @@ pub(super) fn protect(settings: &Settings, response: &mut Response) {
     for (name, value) in fixed {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    if settings.is_secure() {
-        let year = HeaderValue::from_static("max-age=31536000");
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
+    if let Some(hsts) = &settings.hsts {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, hsts.clone());
     }
 }

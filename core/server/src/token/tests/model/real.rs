@@ -12,7 +12,7 @@ use crate::{
     sweep::Sweeper,
     token::{
         api::{self, ApiToken},
-        grant,
+        grant::{self, Grant},
     },
 };
 
@@ -34,6 +34,7 @@ pub(super) struct Server {
     pub(super) verifier: Arc<Verifier>,
     pub(super) keys: Keys,
     overlap: Overlap,
+    steady: SteadyGrants,
 }
 
 fn settings() -> KeySettings {
@@ -58,6 +59,7 @@ impl Server {
         Self {
             keys: Keys::new(Arc::clone(&verifier), dir.path().to_owned()),
             overlap: Overlap::default(),
+            steady: SteadyGrants::default(),
             dir,
             store,
             live,
@@ -141,6 +143,10 @@ impl Server {
         token: &str,
         now: Timestamp,
     ) -> Option<(Secret<String>, Secret<String>)> {
+        if let Some((id, steady)) = self.steady.get(&self.live, token, now) {
+            let claims = refreshed(id, &steady.grant, &steady.account.id, now);
+            return Some((self.verifier.sign(&claims), Secret::new(token.to_owned())));
+        }
         let token = token.to_owned();
         let redeemed = self.write(move |live, tx| {
             let redeemed = grant::redeem(live, tx, &token, now)?;
@@ -152,22 +158,17 @@ impl Server {
             Ok::<_, StoreError>(account.map(|account| (id, grant, refresh, account)))
         });
         let (id, grant, refresh, account) = redeemed.unwrap()?;
-        let claims = Claims {
-            issuer: ISSUER.into(),
-            audience: AUDIENCE.into(),
-            subject: account.name.as_str().into(),
-            uid: grant.uid,
-            sid: grant.sid,
-            jti: TokenId::random(),
-            issued_at: now,
-            not_before: now,
-            expires_at: Some(now.plus_seconds(REFRESHED).min(grant.expires_at)),
-            provider: "accounts".into(),
-            token_use: TokenUse::Access,
-            scope: grant.scopes(),
-            grant: Some(id),
-            client_id: Some(grant.client_id.as_str().into()),
-        };
+        let claims = refreshed(id, &grant, account.name.as_str(), now);
+        let account = self.live.accounts.get(&grant.uid)?;
+        let provider = "accounts".into();
+        self.steady.put(
+            id,
+            Steady {
+                grant,
+                account,
+                provider,
+            },
+        );
         Some((self.verifier.sign(&claims), refresh))
     }
 
@@ -258,6 +259,25 @@ impl Server {
                 self.keys.retire(&kid, now).unwrap();
             }
         }
+    }
+}
+
+fn refreshed(id: GrantId, grant: &Grant, subject: &str, now: Timestamp) -> Claims {
+    Claims {
+        issuer: ISSUER.into(),
+        audience: AUDIENCE.into(),
+        subject: subject.into(),
+        uid: grant.uid,
+        sid: grant.sid,
+        jti: TokenId::random(),
+        issued_at: now,
+        not_before: now,
+        expires_at: Some(now.plus_seconds(REFRESHED).min(grant.expires_at)),
+        provider: "accounts".into(),
+        token_use: TokenUse::Access,
+        scope: grant.scopes(),
+        grant: Some(id),
+        client_id: Some(grant.client_id.as_str().into()),
     }
 }
 

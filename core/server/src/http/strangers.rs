@@ -1,0 +1,28 @@
+//! What strangers may send (THREATS T9).
+
+use http::Method;
+
+use super::{Access, ApiError, Route, authenticate::Credential, request::Head};
+use crate::{app::App, clock::Timestamp, login::throttle::Rate};
+
+/// Counts a request that writes and has no credential, before anything is done for it.
+///
+/// # Errors
+/// 429, in the words of the path.
+pub(super) fn count(
+    app: &App,
+    head: &Head,
+    route: &Route,
+    credential: &Credential,
+    now: Timestamp,
+) -> Result<(), ApiError> {
+    let is_open = route.access == Access::Public && route.method != Method::GET;
+    if !is_open || matches!(credential, Credential::Good(_)) {
+        return Ok(());
+    }
+    let taken = app.desk.charge(Rate::Write, head.client, now);
+    taken.map_err(|error| match head.uri.path().starts_with("/oauth/") {
+        true => ApiError::from(error).of_oauth(),
+        false => error.into(),
+    })
+}
