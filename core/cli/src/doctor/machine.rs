@@ -96,7 +96,8 @@ fn backup(findings: &mut Findings, admin: &Admin, now: Timestamp) {
         .filter_map(|entry| humantime::parse_rfc3339(entry["at"].as_str()?).ok())
         .filter_map(|at| Some(at.duration_since(UNIX_EPOCH).ok()?.as_secs()))
         .max();
-    let advice = "`omnigent backup FILE` every day, to another machine; `omnigent backup verify` proves it";
+    let advice =
+        "`omnigent backup FILE` every day, to another machine; `omnigent backup verify` proves it";
     match last {
         // A trail that is longer than what was looked at may hold one.
         None if !trail["next"].is_null() => {}
