@@ -20,6 +20,8 @@ mod canonical;
 mod checking;
 mod claims;
 mod codec;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub mod grant;
 pub mod hash;
 mod index;
