@@ -4,8 +4,9 @@ use std::path::Path;
 
 use super::{
     KeySettings, Keyring,
+    keyerror::KeyringError,
     keyfile::{self, Contents},
-    keyring::{KeyringError, settle},
+    keyring::settle,
 };
 use crate::{clock::Timestamp, secret::Secret};
 
