@@ -1,4 +1,4 @@
-//! What can be wrong with keys. Every message says what to do, and none holds a secret.
+//! What can be wrong with keys, in words that say what to do.
 
 use std::{io, path::PathBuf};
 
