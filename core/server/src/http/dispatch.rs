@@ -194,7 +194,14 @@ fn check_credential(
     credential: &Credential,
     now: Timestamp,
 ) -> Result<(), ApiError> {
-    let report = |entry| app.live.audit.report(head.scene(now), entry);
+    let report = |entry| {
+        let scene = head.scene(now);
+        let scene = match credential {
+            Credential::Good(principal) => scene.done_by(principal.who()),
+            _ => scene,
+        };
+        app.live.audit.report(scene, entry);
+    };
     if let Credential::Bad(reason) = credential {
         let path = head.uri.path();
         tracing::debug!(request_id = %head.id, path, reason, "credential refused");

@@ -16,6 +16,7 @@ mod guesses;
 mod issuer;
 mod outcome;
 mod record;
+mod tally;
 pub mod throttle;
 pub mod ticket;
 

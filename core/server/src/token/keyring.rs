@@ -334,14 +334,11 @@ impl Keyring {
         Ok(keyring)
     }
 
-    /// Whether a keyring can be made of `contents`, by some settings.
-    pub(super) fn is_sound(mut contents: Contents) -> bool {
-        let settings = KeySettings::default();
-        settle(&mut contents, &settings, Timestamp::default());
-        Self::of(contents, settings, Path::new("")).is_ok()
-    }
-
-    fn of(contents: Contents, settings: KeySettings, dir: &Path) -> Result<Self, KeyringError> {
+    pub(super) fn of(
+        contents: Contents,
+        settings: KeySettings,
+        dir: &Path,
+    ) -> Result<Self, KeyringError> {
         let damaged = || KeyringError::Damaged(dir.join(keyfile::NAME));
         let mut hash_key = [0; 32];
         hex::decode_to_slice(&contents.hash_key, &mut hash_key).map_err(|_| damaged())?;
@@ -402,7 +399,7 @@ impl Keyring {
 }
 
 /// Makes `contents` what the settings want: one key signs, of the right algorithm.
-fn settle(contents: &mut Contents, settings: &KeySettings, now: Timestamp) {
+pub(super) fn settle(contents: &mut Contents, settings: &KeySettings, now: Timestamp) {
     let is_wanted = |algorithm| settings.algorithm.is_none_or(|wanted| wanted == algorithm);
     if settings.secret_signs() {
         contents.stop_signing(now);

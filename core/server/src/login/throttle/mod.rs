@@ -209,7 +209,11 @@ impl Throttle {
         for place in &mut counted.each {
             let Some((scope, key)) = *place else { continue };
             let account = short(keys.account);
-            match state.table(scope).make(key, account, keys.network, now) {
+            let network = match scope {
+                Scope::Around => self.short(Network::around(keys.address)),
+                _ => keys.network,
+            };
+            match state.table(scope).make(key, account, network, now) {
                 Some(mark) => mark.pending = mark.pending.saturating_add(1),
                 None => *place = None,
             }

@@ -41,6 +41,7 @@ impl Table {
 
     /// The mark of `key`, if there is one.
     pub(super) fn find(&mut self, key: u64) -> Option<&mut Mark> {
+        let key = key.max(1);
         let bucket = self.bucket(key).as_mut()?;
         bucket
             .iter_mut()
@@ -56,6 +57,7 @@ impl Table {
         network: u32,
         now: Timestamp,
     ) -> Option<&mut Mark> {
+        let key = key.max(1);
         let bucket = self.bucket(key).get_or_insert_default();
         let at = match bucket.iter().position(|place| place.key == key) {
             Some(at) => at,

@@ -396,6 +396,12 @@ fn an_operator_sees_who_waits_and_lets_them_go() {
     assert!(throttle.clear(&Which::Network(Network::of(ip(1))), T0) >= 2);
     assert!(may(&throttle, &guess("alice", ip(1)), T0));
     assert!(may(&throttle, &guess("bob", ip(1)), T0));
+    for i in 10..34 {
+        fail(&throttle, &format!("user{i}"), ip(i), 1);
+    }
+    assert!(!may(&throttle, &guess("bob", ip(50)), T0), "the block's");
+    throttle.clear(&Which::Network(Network::of(ip(99))), T0);
+    assert!(may(&throttle, &guess("bob", ip(50)), T0));
     fail(&throttle, "bob", ip(2), 3);
     throttle.clear(&Which::All, T0);
     assert!(throttle.held(T0).held.is_empty());
