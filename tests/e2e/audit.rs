@@ -67,10 +67,10 @@ const DEVICE_SECRET: &str = "device-secret-3141592653589793";
 const FILE_PASSWORD: &str = "carol-pass-77";
 
 /// Passwords, a password file, and a proxy: every way there is to be somebody.
-fn everything() -> (Server, std::path::PathBuf) {
+fn everything() -> (Server, tempfile::TempDir) {
     let builder = ServerBuilder::accounts();
-    let dir = tempfile::TempDir::new().expect("a folder").keep();
-    let people = dir.join("people");
+    let dir = tempfile::TempDir::new().expect("a folder");
+    let people = dir.path().join("people");
     let hash = hashed(FILE_PASSWORD);
     fs::write(&people, format!("carol:{hash}\ndora:{hash}\n")).expect("written");
     let server = builder
@@ -82,7 +82,7 @@ fn everything() -> (Server, std::path::PathBuf) {
              [device]\nclient_secret = {DEVICE_SECRET:?}\n"
         ))
         .start();
-    (server, people)
+    (server, dir)
 }
 
 fn hashed(password: &str) -> String {
@@ -104,6 +104,15 @@ fn token_of(answer: Answer) -> String {
     text(&answer.expect(200).json()["token"]).to_owned()
 }
 
+/// The key that signs.
+fn printed_kid(server: &Server) -> String {
+    let (_, keys, _) = server.operator(&["key", "list", "--json"]);
+    let keys: Value = serde_json::from_str(&keys).expect("JSON");
+    let keys = keys.as_array().or_else(|| keys["keys"].as_array());
+    let kid = keys.and_then(|keys| keys.iter().find(|key| key["state"] == "signing"));
+    text(&kid.expect("a key")["kid"]).to_owned()
+}
+
 /// What a page of this login puts into its forms.
 fn form_token(client: &Client) -> String {
     hidden(
@@ -113,9 +122,9 @@ fn form_token(client: &Client) -> String {
 }
 
 #[test]
-#[allow(clippy::too_many_lines, reason = "a walk past every event there is")]
 fn every_security_event_is_in_the_trail_and_no_secret_is() {
-    let (server, people) = everything();
+    let (server, dir) = everything();
+    let people = dir.path().join("people");
     let mut secrets: Vec<String> = [PASSWORD, DEVICE_SECRET, FILE_PASSWORD]
         .map(str::to_owned)
         .to_vec();
@@ -294,13 +303,22 @@ fn every_security_event_is_in_the_trail_and_no_secret_is() {
             ),
     );
     operator(&["config", "reload"]);
+    operator(&["data", "export", "all.jsonl"]);
     admin.delete("/auth/users/bob").expect(204);
+    let old = printed_kid(&server);
+    operator(&["key", "rotate"]);
+    operator(&["key", "retire", &old, "--now", "--yes"]);
     let again = server.stop().1.start();
 
     let entries = trail_with(&again, |entry| entry["event"] == "server.started");
     let found: BTreeSet<&str> = entries.iter().map(|entry| text(&entry["event"])).collect();
     // Told of by tests of their own.
-    let elsewhere = ["claim.denied", "audit.pruned", "audit.lost"];
+    let elsewhere = [
+        "claim.denied",
+        "audit.pruned",
+        "audit.lost",
+        "certificate.renewed",
+    ];
     for event in Event::ALL {
         let is_there = found.contains(event.name()) || elsewhere.contains(&event.name());
         assert!(is_there, "no {event} in:\n{}", exported(&again, &[]));
@@ -353,6 +371,8 @@ fn every_security_event_is_in_the_trail_and_no_secret_is() {
         ("token.revoked", "target", text(&rotated["id"])),
         ("config.changed", "detail", "accounts.registration"),
         ("config.changed", "actor", "operator"),
+        ("key.retired", "target", &old),
+        ("data.read", "actor", "operator"),
         ("account.deleted", "account", "bob"),
         ("account.deleted", "by", "admin"),
         ("device.refused", "reason", "client secret"),

@@ -125,6 +125,13 @@ fn it_looks_at_a_server_that_runs_and_disturbs_nothing() {
     server.claim();
     let (_, findings) = examine(server.dir.path(), &[]);
     finds(&findings, "claimed", "ok", "somebody owns");
+    finds(&findings, "backup", "warn", "knows of no backup");
+    let file = server.dir.path().join("backup");
+    let file = file.to_str().expect("a text");
+    let (code, said, fault) = server.operator(&["backup", file]);
+    assert_eq!(code, 0, "{said}{fault}");
+    let (_, findings) = examine(server.dir.path(), &[]);
+    finds(&findings, "backup", "ok", "the last backup was begun on");
     let table = server.operator_free(&["doctor", "--data-dir", "/nonexistent/omnigent"]);
     assert!(table.1.contains("warn  claimed"), "{table:?}");
     assert!(table.1.contains("→ name [auth] backends"), "{table:?}");

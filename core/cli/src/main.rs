@@ -14,8 +14,11 @@ mod client;
 mod config;
 mod data;
 mod doctor;
+mod dumps;
 mod explain;
 mod failure;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod key;
 mod listeners;
 mod logging;

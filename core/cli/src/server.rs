@@ -40,6 +40,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let config = args.settings.load(args.listen.as_deref())?;
     logging::start(&config.server);
+    crate::dumps::switch_off();
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }

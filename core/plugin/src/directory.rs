@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{BackendError, Identity};
 
-/// A password on its way. Never shown by `Debug`.
+/// A password on its way. Never shown by `Debug`, and overwritten when it is let go of.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Password(String);
@@ -20,6 +20,12 @@ impl Password {
     /// The password itself. Never log or format what this returns.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+impl Drop for Password {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.0);
     }
 }
 

@@ -55,6 +55,9 @@ pub mod contract;
 mod directory;
 mod error;
 mod export;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod host;
 mod identity;
 mod instance;

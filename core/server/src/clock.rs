@@ -74,12 +74,27 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         match &self.0 {
             Some(manual) => Timestamp(manual.load(std::sync::atomic::Ordering::SeqCst)),
-            None => {
-                let elapsed = SystemTime::now()
-                    .duration_since(UNIX_EPOCH)
-                    .unwrap_or_default();
-                Timestamp(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
-            }
+            None => since_epoch(SystemTime::now()),
         }
+    }
+}
+
+fn since_epoch(time: SystemTime) -> Timestamp {
+    let elapsed = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_time_before_the_epoch_is_the_epoch() {
+        let day = Duration::from_secs(86_400);
+        assert_eq!(since_epoch(UNIX_EPOCH - day), Timestamp::default());
+        assert_eq!(since_epoch(UNIX_EPOCH), Timestamp::default());
+        assert_eq!(since_epoch(UNIX_EPOCH + day).seconds(), 86_400);
     }
 }

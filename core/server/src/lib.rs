@@ -13,6 +13,8 @@ pub mod audit;
 pub mod backend;
 pub mod clock;
 pub mod config;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod http;
 pub mod id;
 mod known;

@@ -5,6 +5,8 @@
 
 mod assertion;
 mod config;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod keys;
 mod plain;
 mod signed;

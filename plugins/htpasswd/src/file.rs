@@ -118,7 +118,7 @@ fn stamp(path: Option<&Path>) -> Stamp {
     Some((about.dev(), about.ino(), changed, nanos, about.len()))
 }
 
-fn read(file: &Path, groups_file: Option<&Path>) -> Result<People, String> {
+pub(crate) fn read(file: &Path, groups_file: Option<&Path>) -> Result<People, String> {
     let mut people = People::default();
     for (number, line) in lines(&text(file)?) {
         let at = |what: &str| format!("{}:{number}: {what}", file.display());

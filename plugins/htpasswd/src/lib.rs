@@ -4,6 +4,8 @@
 #![forbid(unsafe_code)]
 
 mod file;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod hash;
 
 use std::{path::PathBuf, sync::Arc};

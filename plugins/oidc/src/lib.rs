@@ -15,6 +15,8 @@ mod config;
 mod discovery;
 mod exchange;
 mod facts;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod github;
 mod groups;
 mod http;

@@ -9,6 +9,8 @@
 //! it is shown.
 
 pub(crate) mod address;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod address_fuzz;
 pub(crate) mod credential;
 pub(crate) mod default_server;
 pub(crate) mod refusal;

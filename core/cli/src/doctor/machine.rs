@@ -1,10 +1,13 @@
-//! The machine: its clock, its disk, what it lets a process have.
+//! The machine: its clock and its disk, and when what is on it was last backed up.
 
 use std::{fs, path::Path, time::UNIX_EPOCH};
 
 use omnigent_server::{clock::Timestamp, config::Config};
 
+use serde_json::Value;
+
 use super::finding::Findings;
+use crate::{admin::Admin, when};
 
 /// With less free than this the server refuses to write.
 const RESERVE: u64 = 32 << 20;
@@ -15,9 +18,20 @@ const LITTLE: u64 = 1 << 30;
 /// How far ahead of the clock a file may be, in seconds: file systems of other machines.
 const LEEWAY: u64 = 120;
 
-pub(super) fn examine(findings: &mut Findings, config: &Config, now: Timestamp) {
+/// After so many seconds a backup is old.
+const OLD: u64 = 7 * 86_400;
+
+pub(super) fn examine(
+    findings: &mut Findings,
+    config: &Config,
+    running: Option<&Admin>,
+    now: Timestamp,
+) {
     clock(findings, &config.server.data_dir, now);
     disk(findings, &config.server.data_dir);
+    if let Some(admin) = running {
+        backup(findings, admin, now);
+    }
 }
 
 /// Time that was seen in the data directory and has not come yet: the clock was set back.
@@ -69,5 +83,32 @@ fn disk(findings: &mut Findings, dir: &Path) {
         );
     } else {
         findings.ok("disk", message);
+    }
+}
+
+/// The last backup of a running server, as its audit trail has it.
+fn backup(findings: &mut Findings, admin: &Admin, now: Timestamp) {
+    let trail = admin.get::<Value>("/auth/audit?event=data.read&limit=1000");
+    let Ok(trail) = trail else { return };
+    let entries = trail["entries"].as_array().into_iter().flatten();
+    let last = entries
+        .filter(|entry| entry["reason"] == "backup")
+        .filter_map(|entry| humantime::parse_rfc3339(entry["at"].as_str()?).ok())
+        .filter_map(|at| Some(at.duration_since(UNIX_EPOCH).ok()?.as_secs()))
+        .max();
+    let advice =
+        "`omnigent backup FILE` every day, to another machine; `omnigent backup verify` proves it";
+    match last {
+        // A trail that is longer than what was looked at may hold one.
+        None if !trail["next"].is_null() => {}
+        None => findings.warn("backup", "the audit trail knows of no backup", advice),
+        Some(at) => {
+            let message = format!("the last backup was begun on {}", when::day(at));
+            if now.seconds().saturating_sub(at) > OLD {
+                findings.warn("backup", message, advice);
+            } else {
+                findings.ok("backup", message);
+            }
+        }
     }
 }

@@ -119,7 +119,7 @@ fn examine(findings: &mut Findings, config: &Config, file: Option<&Path>) -> Res
     };
     findings.ok("server", format!("{shown} on this data directory"));
     files::examine(findings, config, file);
-    machine::examine(findings, config, now);
+    machine::examine(findings, config, running.as_ref(), now);
     reach::examine(findings, config, running.as_ref(), now);
 
     let runtime = tokio::runtime::Builder::new_multi_thread()

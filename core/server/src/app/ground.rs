@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
-use super::{StartError, parts};
+use super::{StartError, data_dir, parts};
 use crate::{
     archive::{self, Held},
     audit::Audit,
@@ -47,7 +47,7 @@ impl Ground {
         clock: Clock,
     ) -> Result<Self, StartError> {
         let data_dir = config.server.data_dir.clone();
-        parts::make_private(&data_dir)?;
+        data_dir::prepare(&data_dir)?;
         archive::refuse_unfinished(&data_dir)
             .map_err(|error| StartError::Damaged(error.to_string()))?;
         let folder = data_dir.join("store");

@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** everything that can be wrong is found before anything is served.
 
+mod data_dir;
 mod ground;
 mod parts;
 mod running;

@@ -5,7 +5,7 @@ use std::{
     fs,
     io::{self, Write},
     net::SocketAddr,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::OpenOptionsExt,
     path::Path,
     time::Duration,
 };
@@ -27,17 +27,6 @@ use crate::{
     tls::Terminator,
     token::{KeySettings, hash},
 };
-
-pub(super) fn make_private(dir: &Path) -> Result<(), StartError> {
-    let made = fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir);
-    made.map_err(|source| StartError::Io {
-        path: dir.to_owned(),
-        source,
-    })
-}
 
 pub(super) fn admin_list(config: &Config) -> Result<HashSet<String>, StartError> {
     let mut names: HashSet<String> = config

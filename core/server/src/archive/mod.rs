@@ -15,6 +15,8 @@
 //! part is not opened by a server ([`refuse_unfinished`]). Without a passphrase the checksum holds
 //! against accidents, not against somebody who writes the file anew.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod held;
 mod read;
 mod restore;

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     account::NAMES,
+    clock::Timestamp,
     store::{Store, StoreError},
 };
 
@@ -39,6 +40,7 @@ impl Keeper {
             store: store.clone(),
             sums: Sums::default(),
             logged: None,
+            retry_at: Timestamp::default(),
         };
         let task = tokio::spawn(work.run(stopped, is_serving));
         Self { stop, task }
@@ -57,6 +59,8 @@ struct Work {
     sums: Sums,
     /// The newest entry that has its log line.
     logged: Option<u64>,
+    /// When to tell next of what was lost, if nothing else is to be told.
+    retry_at: Timestamp,
 }
 
 impl Work {
@@ -114,8 +118,14 @@ impl Work {
             due.extend(self.sums.take(report));
         }
         due.extend(self.sums.over(now, all));
-        let lost = self.audit.0.lost.swap(0, Ordering::Relaxed);
+        // Told with the others, or with the next sums: a full disk is not asked all the time.
+        let is_due = !due.is_empty() || all || now >= self.retry_at;
+        let lost = match is_due {
+            true => self.audit.0.lost.swap(0, Ordering::Relaxed),
+            false => 0,
+        };
         if lost > 0 {
+            self.retry_at = now.plus_seconds(TICK.as_secs());
             due.push(Report {
                 scene: Scene::system(now),
                 entry: Entry::new(Event::AuditLost).count(lost),
@@ -163,7 +173,8 @@ impl Work {
     async fn write(&self, reports: Vec<Report>) {
         let mut lines = Vec::new();
         for Report { scene, entry } in &reports {
-            lines.push((entry.event, scene.address, entry.backend.clone()));
+            let count = entry.count.unwrap_or(1);
+            lines.push((entry.event, count, scene.address, entry.backend.clone()));
         }
         let audit = self.audit.clone();
         let written = self
@@ -176,10 +187,12 @@ impl Work {
             })
             .await;
         let Err(error) = written else { return };
-        for (event, address, backend) in lines {
-            let address = address.map(tracing::field::display);
-            tracing::error!(target: "audit", event = event.name(), address, backend, %error, "not in the trail");
-            self.audit.0.lost.fetch_add(1, Ordering::Relaxed);
+        for (event, count, address, backend) in lines {
+            self.audit.0.lost.fetch_add(count, Ordering::Relaxed);
+            if event != Event::AuditLost {
+                let address = address.map(tracing::field::display);
+                tracing::error!(target: "audit", event = event.name(), count, address, backend, %error, "not in the trail");
+            }
         }
     }
 

@@ -11,6 +11,8 @@ mod directory;
 mod error;
 mod fast;
 mod file;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod hashing;
 mod instance;
 mod kv;

@@ -16,6 +16,8 @@ mod auth;
 mod backend;
 mod changes;
 mod env;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod metrics;
 mod people;
 mod problem;
@@ -156,9 +158,8 @@ impl Config {
             .borrow_mut()
             .extend(from_env.warnings.clone());
         let (document, errors) = DeTable::parse_recoverable(sheet.source);
-        for error in errors {
-            sheet.faults.borrow_mut().push(syntax(sheet, &error));
-        }
+        let broken = errors.iter().map(|error| syntax(sheet, error));
+        let broken: Vec<_> = broken.collect();
 
         let mut root = Section::new(sheet, String::new(), Some(document.get_ref()));
         let server = server::server(root.section("server"), env);
@@ -183,6 +184,11 @@ impl Config {
         config.check_together(sheet);
 
         let mut faults = sheet.faults.take();
+        // In a broken file nothing is surely what it looks like: an open quote makes a part of an
+        // address of a secret, and a bad address is shown. Its syntax comes first, then the rest.
+        if !broken.is_empty() {
+            faults = [from_env.faults, broken].concat();
+        }
         if faults.is_empty() {
             config.warnings = sheet.warnings.take();
             return Ok(config);

@@ -72,7 +72,7 @@ impl Shown for [u8; 32] {
     }
 }
 
-impl<T> Shown for Secret<T> {
+impl<T: crate::secret::Wipe> Shown for Secret<T> {
     fn shown(&self) -> String {
         HIDDEN.to_owned()
     }

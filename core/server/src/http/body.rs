@@ -120,7 +120,7 @@ impl Fields {
         Self::of_content(&request.content, prefix)
     }
 
-    fn of_content(content: &Content, prefix: &'static [&'static str]) -> Self {
+    pub(super) fn of_content(content: &Content, prefix: &'static [&'static str]) -> Self {
         let mut faults = Vec::new();
         let mut broken = |kind: &'static str, msg: &str, loc: Vec<Value>| {
             faults.push(Fault {

@@ -194,7 +194,14 @@ fn check_credential(
     credential: &Credential,
     now: Timestamp,
 ) -> Result<(), ApiError> {
-    let report = |entry| app.live.audit.report(head.scene(now), entry);
+    let report = |entry| {
+        let scene = head.scene(now);
+        let scene = match credential {
+            Credential::Good(principal) => scene.done_by(principal.who()),
+            _ => scene,
+        };
+        app.live.audit.report(scene, entry);
+    };
     if let Credential::Bad(reason) = credential {
         let path = head.uri.path();
         tracing::debug!(request_id = %head.id, path, reason, "credential refused");
@@ -263,7 +270,7 @@ fn is_host(value: &[u8]) -> bool {
 
 /// Whether a path has only one reading: no part of it empty (but the last) or made of one dot or
 /// two. What may be encoded is `route`'s to say.
-fn is_plain(path: &str) -> bool {
+pub(super) fn is_plain(path: &str) -> bool {
     let Some(rest) = path.strip_prefix('/') else {
         return false;
     };

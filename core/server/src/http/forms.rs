@@ -49,7 +49,7 @@ pub(super) fn return_to(said: Option<String>) -> String {
             && path.len() <= 512
             && path
                 .bytes()
-                .all(|b| b.is_ascii_graphic() && !b"\\%\"<>".contains(&b))
+                .all(|b| b.is_ascii_graphic() && !b"\\%\"<>^`{|}".contains(&b))
     };
     said.filter(is_ours).unwrap_or_else(|| "/".to_owned())
 }
@@ -216,4 +216,35 @@ fn problem_of(error: &super::ApiError) -> String {
         return crate::account::InvalidName::Grammar.to_string();
     }
     error.text().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::return_to;
+
+    #[test]
+    fn people_go_on_to_places_of_ours_only() {
+        for ours in [
+            "/",
+            "/settings/tokens?new=1#x",
+            "/oauth/device?user_code=A-B",
+        ] {
+            assert_eq!(return_to(Some(ours.to_owned())), ours);
+        }
+        for other in [
+            "",
+            "//evil.example",
+            "/\\evil.example",
+            "/\t/evil.example",
+            "https://evil.example/",
+            "/%2f%2fevil.example",
+            "/a b",
+            "/`a",
+            "/{a}|^",
+            "/\u{e9}",
+        ] {
+            assert_eq!(return_to(Some(other.to_owned())), "/", "{other:?}");
+        }
+        assert_eq!(return_to(Some(format!("/{}", "a".repeat(512)))), "/");
+    }
 }

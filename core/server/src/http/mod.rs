@@ -23,6 +23,8 @@ mod door;
 mod due;
 mod error;
 mod forms;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod http2;
 mod info;
 mod json;

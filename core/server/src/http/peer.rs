@@ -54,7 +54,7 @@ fn parse(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     let bare = text
         .strip_prefix('[')
-        .and_then(|text| text.split(']').next());
+        .and_then(|text| text.strip_suffix(']'));
     let address = bare.unwrap_or(text).parse::<IpAddr>();
     let address = address.or_else(|_| {
         text.parse()
@@ -103,6 +103,9 @@ mod tests {
             ("10.0.0.1", &["10.0.0.7"], "10.0.0.7"),
             ("10.0.0.1", &["203.0.113.9, unknown"], "10.0.0.1"),
             ("10.0.0.1", &["203.0.113.9,"], "10.0.0.1"),
+            ("10.0.0.1", &["[2001:db9::1]"], "2001:db9::1"),
+            ("10.0.0.1", &["[2001:db9::1]x"], "10.0.0.1"),
+            ("10.0.0.1", &["[2001:db9::1", "10.0.0.2"], "10.0.0.2"),
         ] {
             assert_eq!(
                 found(peer, lines),

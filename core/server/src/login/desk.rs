@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     audit::{Entry, Event},
-    backend::{Backends, CallError, Instance},
+    backend::{Backends, Instance},
     clock::Timestamp,
     id::ConversationId,
     live::Live,
@@ -285,23 +285,8 @@ impl Desk {
         now: Timestamp,
     ) -> Result<Progress, SignInError> {
         let outcome = self.take(backend, step, thread, guest, now).await;
-        match &outcome {
-            Ok(Progress::SignedIn(_)) => self.meters.logins.note(backend.name(), "signed_in"),
-            Ok(_) => {}
-            Err(error) => self.note(backend.name(), error),
-        }
+        self.tally(backend, &outcome);
         outcome
-    }
-
-    /// What a backend said; a sign-in that ends because it cannot tell is counted.
-    fn told<T>(&self, backend: &Instance, said: Result<T, CallError>) -> Result<T, SignInError> {
-        said.map_err(SignInError::from)
-            .inspect_err(|error| self.note(backend.name(), error))
-    }
-
-    /// Counts a sign-in that has ended without a login.
-    pub(super) fn note(&self, backend: &str, error: &SignInError) {
-        self.meters.logins.note(backend, error.result());
     }
 
     async fn take(

@@ -162,13 +162,18 @@ impl Desk {
 /// What the core takes over of an identity. A backend's word is bounded: what is too long or holds
 /// control characters is its fault, not the person's.
 pub(crate) fn asserted(backend: &Instance, identity: &Identity) -> Result<Asserted, SignInError> {
+    taken_over(backend.name(), identity)
+}
+
+/// As [`asserted`], by the backend's name.
+pub(crate) fn taken_over(backend: &str, identity: &Identity) -> Result<Asserted, SignInError> {
     let email = identity.email.as_ref().map(|email| email.to_lowercase());
     let name = identity
         .username
         .as_deref()
         .or(email.as_deref().filter(|_| identity.email_verified));
     let key = IdentityKey {
-        backend: backend.name().to_owned(),
+        backend: backend.to_owned(),
         issuer: identity.issuer.clone().unwrap_or_default(),
         subject: identity.subject.clone(),
     };

@@ -16,6 +16,7 @@ mod guesses;
 mod issuer;
 mod outcome;
 mod record;
+mod tally;
 pub mod throttle;
 pub mod ticket;
 
@@ -38,6 +39,8 @@ pub(crate) use desk::Waiting;
 pub use desk::{Away, Desk};
 pub use ending::{EndedAll, end_everything};
 pub(crate) use entry::origin;
+#[cfg(any(test, fuzzing))]
+pub(crate) use entry::taken_over;
 pub(crate) use issuer::has_login;
 pub use issuer::{ISSUER_SESSIONS, end_by_issuer};
 pub use outcome::{Guest, Progress, ReturnError, SignInError, SignedIn, Visit};

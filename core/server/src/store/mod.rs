@@ -16,6 +16,8 @@
 mod brief;
 mod engine;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod handle;
 mod highwater;
 mod key;

@@ -162,6 +162,12 @@ pub struct Portable {
 }
 
 impl Portable {
+    /// Its key and its stored bytes.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn parts(&self) -> (&[u8], &[u8]) {
+        (&self.key, &self.bytes)
+    }
+
     /// The table it is of.
     pub fn table(&self) -> u8 {
         self.key.first().copied().unwrap_or_default()

@@ -147,6 +147,9 @@ impl Watch {
     }
 }
 
+/// A full key and what lies under it.
+type Stored = (Vec<u8>, Vec<u8>);
+
 /// The state of the store at one sequence number, read once from front to back.
 pub struct Snapshot {
     data: Arc<Verified>,
@@ -256,13 +259,13 @@ impl Snapshot {
     /// # Errors
     /// [`StoreError::SnapshotLost`] when writing was so much faster than reading that it cannot go
     /// on; [`StoreError::Corrupt`], also at the end when what was read is not what the books say.
-    pub(super) fn next(&mut self) -> Result<Option<Vec<(Vec<u8>, Vec<u8>)>>, StoreError> {
+    pub(super) fn next(&mut self) -> Result<Option<Vec<Stored>>, StoreError> {
         if self.is_over {
             return Ok(None);
         }
         let mut start = self.position.clone();
         start.push(0);
-        let mut found: Vec<(Vec<u8>, Vec<u8>)> = self
+        let mut found: Vec<Stored> = self
             .data
             .range(start..END.to_vec(), Order::Ascending)
             .take(AT_ONCE)

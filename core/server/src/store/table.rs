@@ -28,6 +28,12 @@ pub struct KnownTable {
     pub name: &'static str,
     /// Whether these stored bytes, under this full key, are a record of it.
     pub(super) decodes: fn(&[u8], &[u8]) -> bool,
+    /// What is written of what is read.
+    #[cfg(any(test, fuzzing))]
+    pub(super) rewritten: fn(&[u8], &[u8]) -> Option<Vec<u8>>,
+    /// The layout that is written.
+    #[cfg(any(test, fuzzing))]
+    pub(super) version: u8,
 }
 
 impl fmt::Debug for KnownTable {
@@ -53,6 +59,10 @@ impl<K: Key + ?Sized, V: Record> Table<K, V> {
             id: self.id,
             name: self.name,
             decodes: |key, bytes| record::decode::<V>(key, bytes).is_some(),
+            #[cfg(any(test, fuzzing))]
+            rewritten: |key, bytes| record::encode(key, &record::decode::<V>(key, bytes)?),
+            #[cfg(any(test, fuzzing))]
+            version: V::VERSION,
         }
     }
 

@@ -38,9 +38,12 @@ pub(crate) fn is_past(end: Timestamp, trusted: Timestamp) -> bool {
 /// Records of one kind that age.
 struct Kind {
     name: &'static str,
-    look: fn(&Reader, Option<&[u8]>, usize, Timestamp) -> Result<Page, StoreError>,
+    look: Look,
     forget: Forget,
 }
+
+/// Reads a page, from after a key, of so many records, by a time.
+type Look = fn(&Reader, Option<&[u8]>, usize, Timestamp) -> Result<Page, StoreError>;
 
 /// Deletes those under these keys that are past. Says how many.
 type Forget =

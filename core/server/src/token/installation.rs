@@ -10,8 +10,8 @@ use std::path::Path;
 use super::{
     Keyring,
     hash::{Hasher, Kind},
+    keyerror::KeyringError,
     keyfile,
-    keyring::KeyringError,
 };
 use crate::store::{Read, Store, StoreError, Table};
 

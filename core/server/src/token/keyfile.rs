@@ -14,7 +14,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{algorithm::Algorithm, keyring::KeyringError, signing};
+use super::{algorithm::Algorithm, keyerror::KeyringError, signing};
 use crate::{clock::Timestamp, id::random_bytes, secret::Secret};
 
 /// Name of the file within the data directory.

@@ -10,7 +10,8 @@ use parking_lot::Mutex;
 use super::{
     Verifier,
     algorithm::Algorithm,
-    keyring::{KeyInfo, KeySettings, Keyring, KeyringError},
+    keyerror::KeyringError,
+    keyring::{KeyInfo, KeySettings, Keyring},
 };
 use crate::clock::Timestamp;
 

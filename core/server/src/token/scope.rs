@@ -162,12 +162,13 @@ fn is_within(path: &str, prefix: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Whether everybody who reads this path reads the same one: no dot segments, empty segments,
-/// backslashes or escapes of what separates, in case something behind us normalises.
+/// Whether everybody who reads this path reads the same one: no dot segments, empty segments or
+/// backslashes, and nothing encoded but what routes decode (`@` and `+`), in case something behind
+/// us normalises: `/auth/users/%6de` is `me` to it.
 fn is_plain(path: &str) -> bool {
-    let is_escape_of = |rest: &str| {
+    let is_known = |rest: &str| {
         let code = rest.get(..2).map(str::to_ascii_lowercase);
-        code.is_none_or(|code| matches!(code.as_str(), "00" | "25" | "2e" | "2f" | "5c"))
+        code.is_some_and(|code| matches!(code.as_str(), "40" | "2b"))
     };
     path.starts_with('/')
         && path
@@ -175,5 +176,5 @@ fn is_plain(path: &str) -> bool {
             .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'?' | b'#' | b';'))
         && !path.contains("//")
         && !path.split('/').any(|segment| matches!(segment, "." | ".."))
-        && !path.split('%').skip(1).any(is_escape_of)
+        && path.split('%').skip(1).all(is_known)
 }

@@ -8,6 +8,8 @@
 
 pub(super) mod disk;
 mod format;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 
 use std::path::PathBuf;
 

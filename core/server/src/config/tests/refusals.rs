@@ -144,6 +144,16 @@ fn no_fault_repeats_a_secret() {
         "[backend.a]\nplugin = 'x'\nclient_secret = 'hunter2'\nbad = nan",
         "[backend]\na = 'hunter2'",
         "[server]\npublic_url = 'https://me:hunter2@a.example'",
+        // Behind a syntax error the secret is read as something else.
+        "[server]\ntrusted_proxies = ['10.0.0.0/8]\n[tokens]\nsecret = 'hunter2'\n",
+        "[server]\ntrusted_proxies = [\"10.0.0.0/8]\nsecret = \"hunter2\"\n",
+        "[server]\ntrusted_proxies = [\n[tokens]\nsecret = 'hunter2'\n",
+        "[server]\nlisten = \"\"\"x\n[tokens]\nsecret = 'hunter2'\n",
+        "[server]\nlisten = '''x\n[tokens]\nsecret = 'hunter2'\n",
+        "[server]\nlisten = 'x' secret = 'hunter2'\n",
+        "[server]\nlog_level = {\nsecret = 'hunter2'\n",
+        "[server\nsecret = 'hunter2'\n",
+        "[server]\nlisten = \nsecret = 'hunter2'\n",
     ] {
         let faults = format!("{:?}", load(text).unwrap_err());
         assert!(!faults.contains("hunter2"), "{faults}");

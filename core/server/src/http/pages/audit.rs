@@ -73,7 +73,10 @@ impl Row {
             ("backend", said.backend),
             ("because", said.reason),
             ("what", said.detail),
-            ("times", said.count.map(|count| count.to_string())),
+            (
+                "times",
+                said.count.filter(|n| *n > 1).map(|n| n.to_string()),
+            ),
             ("login or token", said.target),
             ("client", said.agent),
             ("request", said.request_id),

@@ -25,6 +25,7 @@ mod hashes;
 mod interop;
 mod keys;
 mod model;
+mod overlap;
 
 mod properties;
 mod revocation;
