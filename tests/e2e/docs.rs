@@ -69,8 +69,9 @@ fn meant(path: &str) -> Option<PathBuf> {
 fn has_test(text: &str, name: &str) -> bool {
     text.match_indices(&format!("fn {name}(")).any(|(at, _)| {
         let before = text[..at].trim_end().trim_end_matches("async").trim_end();
-        let attribute = before.lines().last().unwrap_or_default().trim_start();
-        attribute.starts_with("#[") && attribute.contains("test")
+        let attributes = before.lines().rev().map(str::trim_start);
+        let mut attributes = attributes.take_while(|line| line.starts_with("#["));
+        attributes.any(|attribute| attribute.contains("test"))
     })
 }
 

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::{
     Guest, Lifetimes, Progress, ReturnError, SignInError, Visit,
     conversation::{Conversations, Pending},
-    throttle::{Attempt, Rate, Throttle},
+    throttle::{Rate, Throttle},
 };
 use crate::{
     audit::{Entry, Event},
@@ -143,21 +143,7 @@ impl Desk {
         Err(SignInError::Denied)
     }
 
-    /// Counts an attempt to sign in.
-    fn attempt(
-        &self,
-        backend: &str,
-        name: &str,
-        guest: &Guest,
-        now: Timestamp,
-    ) -> Result<Attempt, SignInError> {
-        self.guess(name, guest, now).inspect_err(|error| {
-            self.refuse(Entry::new(Event::Throttled).typed(name), guest, now);
-            self.note(backend, error);
-        })
-    }
-
-    fn refuse(&self, entry: Entry, guest: &Guest, now: Timestamp) {
+    pub(super) fn refuse(&self, entry: Entry, guest: &Guest, now: Timestamp) {
         self.live.audit.report(guest.scene(now), entry);
     }
 
@@ -219,18 +205,6 @@ impl Desk {
         Self::settle(attempt, &outcome);
         self.pace(began, &outcome).await;
         outcome.map(|progress| self.seen_off(progress, &name, &guest, now))
-    }
-
-    /// Remembers the device of somebody who typed their name and got in.
-    fn seen_off(&self, progress: Progress, name: &str, guest: &Guest, now: Timestamp) -> Progress {
-        match progress {
-            Progress::SignedIn(mut login) if !name.is_empty() => {
-                let uid = login.uid;
-                self.befriend(&mut login, &uid, name, guest, now);
-                Progress::SignedIn(login)
-            }
-            progress => progress,
-        }
     }
 
     /// Finds the sign-in of a person who comes back from an issuer, to be gone on with by

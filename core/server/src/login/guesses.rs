@@ -17,7 +17,12 @@ use super::{
         familiar::{self, Familiar},
     },
 };
-use crate::{account::AccountError, clock::Timestamp, id::Uid};
+use crate::{
+    account::AccountError,
+    audit::{Entry, Event},
+    clock::Timestamp,
+    id::Uid,
+};
 
 /// Refusals are told at the next of these moments after the request came, where the backends' own
 /// work may tell which of them knows a name (THREATS P1).
@@ -37,6 +42,20 @@ impl Desk {
         };
         let counted = self.throttle.attempt(&guess, now);
         counted.map_err(SignInError::Throttled)
+    }
+
+    /// Counts an attempt to sign in.
+    pub(super) fn attempt(
+        &self,
+        backend: &str,
+        name: &str,
+        guest: &Guest,
+        now: Timestamp,
+    ) -> Result<Attempt, SignInError> {
+        self.guess(name, guest, now).inspect_err(|error| {
+            self.refuse(Entry::new(Event::Throttled).typed(name), guest, now);
+            self.note(backend, error);
+        })
     }
 
     /// Counts a guess at a code of ours: at one of `whose`, or, when that is empty, at any.
@@ -93,6 +112,24 @@ impl Desk {
             let device = known.map(|mark| mark.device);
             let mark = familiar::mark(&self.live.hasher, uid, name, device, now);
             login.devices = Some(familiar::add(guest.devices.as_deref(), &mark));
+        }
+    }
+
+    /// Remembers the device of somebody who typed their name and got in.
+    pub(super) fn seen_off(
+        &self,
+        progress: Progress,
+        name: &str,
+        guest: &Guest,
+        now: Timestamp,
+    ) -> Progress {
+        match progress {
+            Progress::SignedIn(mut login) if !name.is_empty() => {
+                let uid = login.uid;
+                self.befriend(&mut login, &uid, name, guest, now);
+                Progress::SignedIn(login)
+            }
+            progress => progress,
         }
     }
 
