@@ -1,6 +1,7 @@
 //! What was acknowledged is there after `kill -9`; what was not is not half there.
 
 use std::{
+    collections::VecDeque,
     sync::{
         Mutex,
         atomic::{AtomicU64, Ordering},
@@ -45,7 +46,8 @@ fn sigterm_drains_and_ends_well() {
 #[derive(Default)]
 struct Acknowledged {
     sessions: Vec<String>,
-    live_tokens: Vec<String>,
+    /// With their ids; fewer than an account may have.
+    live_tokens: VecDeque<(String, String)>,
     dead_tokens: Vec<String>,
     used_invites: Vec<String>,
     accounts: Vec<String>,
@@ -115,13 +117,25 @@ fn act(
                 .try_post("/auth/tokens", &json!({"name": format!("t{i}")}))?
                 .expect(201)
                 .json();
-            let token = text(&made["token"]).to_owned();
+            let (id, token) = (
+                text(&made["id"]).to_owned(),
+                text(&made["token"]).to_owned(),
+            );
+            let mut ending = Some((id, token)).filter(|_| writer == 2);
             if writer == 1 {
-                note(&mut |all| all.live_tokens.push(token.clone()));
-            } else {
-                admin
-                    .try_delete(&format!("/auth/tokens/{}", text(&made["id"])))?
-                    .expect(204);
+                let made = (
+                    text(&made["id"]).to_owned(),
+                    text(&made["token"]).to_owned(),
+                );
+                note(&mut |all| {
+                    all.live_tokens.push_back(made.clone());
+                    // A long run would come to the limit: the oldest end, which is a test too.
+                    let oldest = (all.live_tokens.len() > 500).then(|| all.live_tokens.pop_front());
+                    ending = oldest.flatten();
+                });
+            }
+            if let Some((id, token)) = ending {
+                admin.try_delete(&format!("/auth/tokens/{id}"))?.expect(204);
                 note(&mut |all| all.dead_tokens.push(token.clone()));
             }
         }
@@ -164,7 +178,8 @@ impl Acknowledged {
         for id in latest(&self.sessions) {
             admin.get(&format!("/v1/sessions/{id}")).expect(200);
         }
-        for token in latest(&self.live_tokens) {
+        let live = self.live_tokens.iter().map(|(_, token)| token.clone());
+        for token in latest(&live.collect::<Vec<_>>()) {
             anonymous.bearer(&token).get("/v1/me").expect(200);
         }
         for token in latest(&self.dead_tokens) {
