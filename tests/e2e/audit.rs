@@ -304,6 +304,7 @@ fn every_security_event_is_in_the_trail_and_no_secret_is() {
     );
     operator(&["throttle", "clear", "--all"]);
     operator(&["config", "reload"]);
+    operator(&["throttle", "clear", "--account", "bob"]);
     operator(&["data", "export", "all.jsonl"]);
     admin.delete("/auth/users/bob").expect(204);
     let old = printed_kid(&server);

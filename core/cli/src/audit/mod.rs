@@ -236,7 +236,10 @@ fn tail(admin: &Admin, command: &Command, query: &str) -> Result<(), Failure> {
             return Ok(());
         }
     }
-    while *follow {
+    if !*follow {
+        return Ok(());
+    }
+    loop {
         let page = page(admin, PAGE, &format!("&after={last}"), query)?;
         for raw in &page.entries {
             if !show(raw)? {
@@ -249,7 +252,6 @@ fn tail(admin: &Admin, command: &Command, query: &str) -> Result<(), Failure> {
             None => std::thread::sleep(PAUSE),
         }
     }
-    Ok(())
 }
 
 fn export(admin: &Admin, query: &str, format: Format) -> Result<(), Failure> {

@@ -122,7 +122,7 @@ fn what_this_server_does_not_know_is_refused() {
     let other = refused("\"export\"", "\"photo\"");
     assert!(matches!(other, ArchiveError::NotOurs), "{other}");
     for noise in ["", "\n", "hello\n", "{}\n", "null\n", "[[[[\n"] {
-        assert!(matches!(read(noise.as_bytes(), &mut ()), Err(_)));
+        assert!(read(noise.as_bytes(), &mut ()).is_err());
     }
     let endless = vec![b'{'; 4 << 20];
     assert!(read(&endless[..], &mut ()).is_err());

@@ -50,11 +50,14 @@ impl Entry {
         self
     }
 
-    /// The name somebody typed: kept only when an account is called that, for people type their
+    /// The name somebody typed, if any: kept only when an account is called that, for people type their
     /// password there.
     #[must_use]
     pub fn typed(mut self, name: &str) -> Self {
-        self.typed = Some(name.chars().take(LONGEST).collect());
+        self.typed = match name {
+            "" => None,
+            name => Some(name.chars().take(LONGEST).collect()),
+        };
         self
     }
 

@@ -120,6 +120,11 @@ async fn introduce(house: &House, stream: &mut TcpStream, from: IpAddr) -> Optio
     drop(app);
     match tokio::time::timeout(within, proxied::read(stream, from)).await {
         Ok(Ok(peer)) => Some(peer),
+        // A balancer that only looks whether we are there.
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            tracing::debug!(%from, "a trusted proxy said nothing");
+            None
+        }
         Ok(Err(error)) => {
             tracing::warn!(%from, %error, "a trusted proxy's connection was refused");
             None

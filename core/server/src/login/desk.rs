@@ -299,12 +299,7 @@ impl Desk {
     ) -> Result<Progress, SignInError> {
         let (name, address) = (backend.name(), guest.address);
         let refuse = |entry: Entry, typed: &str| {
-            let entry = entry.backend(name);
-            let entry = match typed {
-                "" => entry,
-                typed => entry.typed(typed),
-            };
-            self.refuse(entry, guest, now);
+            self.refuse(entry.backend(name).typed(typed), guest, now);
         };
         match step {
             Step::Ask { form, state } => {

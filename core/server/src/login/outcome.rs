@@ -36,8 +36,10 @@ impl Guest {
         Scene {
             address: Some(self.address),
             request: self.request,
-            agent: Some(self.user_agent.as_str().into())
-                .filter(|agent: &Box<str>| !agent.is_empty()),
+            agent: match self.user_agent.as_str() {
+                "" => None,
+                agent => Some(agent.into()),
+            },
             ..Scene::system(at).done_by(Who::Nobody)
         }
     }

@@ -225,7 +225,13 @@ impl Keyring {
         self.keys().any(|key| key.algorithm().is_asymmetric())
     }
 
-    /// What this server calls itself, and what it did before.
+    /// Whether this server calls itself so, or did before. By a loopback address it is called by
+    /// whoever runs here, whatever its port: of those no list is kept.
+    pub(super) fn is_issuer(&self, issuer: &str) -> bool {
+        self.issuers().any(|ours| ours == issuer) || is_loopback(issuer)
+    }
+
+    /// What this server calls itself, and what it did before, loopback addresses aside.
     pub fn issuers(&self) -> impl Iterator<Item = &str> {
         self.contents.issuers.iter().map(String::as_str)
     }
@@ -416,11 +422,29 @@ pub(super) fn settle(contents: &mut Contents, settings: &KeySettings, now: Times
         }
     }
     let issuer = &*settings.issuer;
-    if !issuer.is_empty() && contents.issuers.first().is_none_or(|first| first != issuer) {
+    let is_kept = !issuer.is_empty() && !is_loopback(issuer);
+    if is_kept && contents.issuers.first().is_none_or(|first| first != issuer) {
         contents.issuers.retain(|known| known != issuer);
         contents.issuers.insert(0, issuer.to_owned());
         contents.issuers.truncate(MAX_ISSUERS);
     }
+}
+
+/// Whether it is `http://`, a loopback host, and a port or none.
+fn is_loopback(issuer: &str) -> bool {
+    let hosts = ["127.0.0.1", "localhost", "[::1]"];
+    let Some(rest) = issuer.strip_prefix("http://") else {
+        return false;
+    };
+    let is_port = |port: &str| {
+        port.is_empty()
+            || port
+                .strip_prefix(':')
+                .is_some_and(|n| n.parse::<u16>().is_ok())
+    };
+    hosts
+        .iter()
+        .any(|host| rest.strip_prefix(host).is_some_and(is_port))
 }
 
 impl fmt::Debug for Keyring {

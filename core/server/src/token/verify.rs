@@ -273,8 +273,7 @@ impl Verifier {
     }
 
     fn check_claims(&self, claims: &Claims, keyring: &Keyring) -> Result<(), Refusal> {
-        let is_ours = |issuer: &str| keyring.issuers().any(|ours| ours == issuer);
-        if claims.issuer != self.issuer && !is_ours(&claims.issuer) {
+        if claims.issuer != self.issuer && !keyring.is_issuer(&claims.issuer) {
             return Err(Refusal::Issuer);
         }
         if claims.audience != self.audience {

@@ -263,7 +263,17 @@ fn issuers_this_server_had_are_its_own_and_others_are_not() {
         world.sign(&claims)
     };
     keys.configure(called("https://two.example"), NOW).unwrap();
-    for issuer in ["https://one.example", "https://two.example", ISSUER] {
+    keys.configure(called("http://127.0.0.1:6767"), NOW)
+        .unwrap();
+    for issuer in [
+        "https://one.example",
+        "https://two.example",
+        ISSUER,
+        "http://127.0.0.1:6767",
+        "http://127.0.0.1:40000",
+        "http://localhost:1",
+        "http://[::1]",
+    ] {
         assert!(world.verify(of(issuer)).is_ok(), "{issuer}");
     }
     for issuer in [
@@ -272,6 +282,13 @@ fn issuers_this_server_had_are_its_own_and_others_are_not() {
         "https://one.example/",
         "https://ONE.example",
         "https://three.example",
+        "https://127.0.0.1:6767",
+        "http://127.0.0.1.evil.example",
+        "http://127.0.0.1:6767/",
+        "http://127.0.0.1:66666",
+        "http://localhost:",
+        "http://localhost:x",
+        "http://localhost@evil.example",
     ] {
         world.refuse(of(issuer), Refusal::Issuer);
     }
