@@ -302,6 +302,7 @@ fn every_security_event_is_in_the_trail_and_no_secret_is() {
                 "[accounts]\nregistration = \"closed\"\n[device]",
             ),
     );
+    operator(&["throttle", "clear", "--all"]);
     operator(&["config", "reload"]);
     operator(&["throttle", "clear", "--account", "bob"]);
     operator(&["data", "export", "all.jsonl"]);

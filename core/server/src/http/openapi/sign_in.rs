@@ -113,7 +113,7 @@ fn by_password() -> Vec<Operation> {
             "redeem_magic_link_meant",
             "Sign in by a magic link, on a page that asked",
         )
-        .takes(object(&[("t", json!({"type": "string"}))], &[]))
+        .takes(object(&[], &[("t", json!({"type": "string"}))]))
         .redirects("Home, or to the login page that says why not")
         .refuses(&[429]),
     ]
