@@ -3,6 +3,7 @@
 pub use crate::client::{address_fuzz::cli_address, vault::fuzz::cli_vault};
 
 /// What is fuzzed, by name.
+#[expect(clippy::type_complexity, reason = "a name and a function")]
 pub const TARGETS: &[(&str, fn(&[u8]))] = &[("cli_address", cli_address), ("cli_vault", cli_vault)];
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::{
 };
 
 /// What is fuzzed, by name.
+#[expect(clippy::type_complexity, reason = "a name and a function")]
 pub const TARGETS: &[(&str, fn(&[u8]))] = &[("plugin_call", plugin_call)];
 
 /// A backend that has every capability and repeats what it is told.

@@ -35,6 +35,7 @@ use serde_json::{Value, json};
 use crate::Header;
 
 /// What is fuzzed, by name.
+#[expect(clippy::type_complexity, reason = "a name and a function")]
 pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("header_plain", header_plain),
     ("header_signed", header_signed),

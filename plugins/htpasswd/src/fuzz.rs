@@ -5,6 +5,7 @@ use std::{os::unix::fs::OpenOptionsExt, path::PathBuf, sync::OnceLock};
 use crate::file;
 
 /// What is fuzzed, by name.
+#[expect(clippy::type_complexity, reason = "a name and a function")]
 pub const TARGETS: &[(&str, fn(&[u8]))] = &[("htpasswd", htpasswd)];
 
 /// A password file. It is taken, or refused with the line and without what stands behind the colon.

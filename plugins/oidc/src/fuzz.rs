@@ -23,6 +23,7 @@ use crate::{
 };
 
 /// What is fuzzed, by name.
+#[expect(clippy::type_complexity, reason = "a name and a function")]
 pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("oidc_discovery", oidc_discovery),
     ("oidc_keys", oidc_keys),

@@ -25,6 +25,7 @@ pub use crate::{
 };
 
 /// All targets, as `tests/fuzz` calls them.
+#[expect(clippy::type_complexity, reason = "a name and a function")]
 pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("backup", backup),
     ("body", body),

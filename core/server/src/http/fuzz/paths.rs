@@ -1,5 +1,7 @@
 //! Paths: what reaches a route, and where people are sent.
 
+#![allow(clippy::panic, reason = "a broken promise panics")]
+
 use std::sync::OnceLock;
 
 use http::{Method, Uri};
