@@ -185,6 +185,18 @@ impl Acknowledged {
         for token in latest(&self.dead_tokens) {
             anonymous.bearer(&token).get("/v1/me").expect(401);
         }
+        // Made or ended when the kill came: of those no answer was heard. They would pile up.
+        let listed = admin.get("/auth/tokens").expect(200).json();
+        let listed = listed["tokens"].as_array().cloned().unwrap_or_default();
+        let is_live = |id: &str| self.live_tokens.iter().any(|(live, _)| live == id);
+        let (live, strays): (Vec<_>, Vec<_>) = listed
+            .iter()
+            .map(|token| text(&token["id"]))
+            .partition(|id| is_live(id));
+        assert_eq!(live.len(), self.live_tokens.len(), "all of them are listed");
+        for id in strays {
+            admin.delete(&format!("/auth/tokens/{id}")).expect(204);
+        }
         let people = names(admin);
         for name in latest(&self.accounts) {
             assert!(people.contains(&name), "{name} is lost");
