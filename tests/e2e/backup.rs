@@ -174,7 +174,9 @@ struct Told {
 
 #[test]
 fn a_backup_made_while_people_write_is_whole_and_has_all_that_was_acknowledged_before_it() {
-    let server = ServerBuilder::accounts().start();
+    let server = ServerBuilder::accounts()
+        .also("[throttle]\nregistered_per_hour = 60000\n")
+        .start();
     let admin = server.claim();
     let told = Mutex::new(Told::default());
     let stop = AtomicBool::new(false);

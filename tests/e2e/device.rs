@@ -556,11 +556,12 @@ fn the_metadata_says_where_things_are() {
         ("token_endpoint", "/oauth/token"),
         ("revocation_endpoint", "/oauth/revoke"),
         ("introspection_endpoint", "/oauth/introspect"),
-        ("jwks_uri", "/.well-known/jwks.json"),
     ] {
         assert_eq!(said[member], format!("{}{path}", server.url), "{member}");
     }
     assert_eq!(said["issuer"], server.url.as_str());
+    // Its key is a secret: there is nothing public to verify with.
+    assert!(said.get("jwks_uri").is_none());
     assert_eq!(
         said["grant_types_supported"],
         json!(["refresh_token", GRANT])

@@ -55,7 +55,10 @@ pub(super) fn operations() -> Vec<Operation> {
             "verify_audit",
             "Prove the audit trail, a hundred thousand entries at a time",
         )
-        .query("from", json!({"type": "integer", "minimum": 0}))
+        .query(
+            "from",
+            json!({"type": "integer", "minimum": 0, "maximum": 9_007_199_254_740_991_u64}),
+        )
         .answers(
             200,
             "What was proven, and what does not fit",
