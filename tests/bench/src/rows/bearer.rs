@@ -49,8 +49,8 @@ pub async fn bearer(plan: Plan) -> Outcome<()> {
     };
     let key = jsonwebtoken::EncodingKey::from_secret(crate::peers::SECRET);
     let theirs = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key)?;
-    let cli = text(&login(server.port)?["refresh_token"]);
-    let renewal = vec![refresh(&cli)];
+    let cli = login(server.port)?;
+    let renewal = vec![refresh(&text(&cli["refresh_token"]), &text(&cli["token"]))];
     let mut base = Contender::new("bare hyper, a constant", &bare, one.clone());
     let mut others = [
         Contender::new("axum + jsonwebtoken", &axum, vec![with_token(&theirs)]),

@@ -115,11 +115,13 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// The command line's refresh.
-fn refresh(token: &str) -> Vec<u8> {
+/// The command line's refresh. With a bearer token as well, because who has none may write only so
+/// often: the real one costs a little less.
+fn refresh(token: &str, bearer: &str) -> Vec<u8> {
     let form = format!("grant_type=refresh_token&refresh_token={token}");
     format!(
-        "POST /oauth/token HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{form}",
+        "POST /oauth/token HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {bearer}\r\n\
+         content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{form}",
         form.len()
     )
     .into_bytes()
