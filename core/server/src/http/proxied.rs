@@ -55,12 +55,14 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, Malformed> {
     if !is_first && !begins(v2::PROTOCOL_PREFIX) {
         return Err(Malformed);
     }
-    if is_first && !bytes.iter().take(LONGEST_V1).any(|byte| *byte == b'\n') {
-        return match bytes.len() {
-            ..LONGEST_V1 => Ok(Parsed::Partial),
-            LONGEST_V1.. => Err(Malformed),
-        };
-    }
+    let bytes = if is_first {
+        match line(bytes)? {
+            Some(line) => line,
+            None => return Ok(Parsed::Partial),
+        }
+    } else {
+        bytes
+    };
     if let Some(length) = bytes.get(14..16) {
         let length = usize::from(u16::from_be_bytes([length[0], length[1]]));
         if !is_first && FIXED_V2 + length > LONGEST {
@@ -78,6 +80,20 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, Malformed> {
     };
     let source = source.map(|address| address.to_canonical());
     Ok(Parsed::Whole { source, length })
+}
+
+/// The line of version 1, with its end; nothing while that has not come. The library would take
+/// a lone CR for the end, and where it looks for it would depend on how much has come.
+fn line(bytes: &[u8]) -> Result<Option<&[u8]>, Malformed> {
+    let Some(end) = bytes.iter().take(LONGEST_V1).position(|b| *b == b'\n') else {
+        return match bytes.len() {
+            ..LONGEST_V1 => Ok(None),
+            LONGEST_V1.. => Err(Malformed),
+        };
+    };
+    let line = &bytes[..=end];
+    let is_one = line.iter().position(|b| *b == b'\r') == end.checked_sub(1);
+    is_one.then_some(Some(line)).ok_or(Malformed)
 }
 
 fn of_v1(header: &v1::Header<'_>) -> Option<IpAddr> {
@@ -198,6 +214,9 @@ mod tests {
             b"PROXY TCP4 1.2.3 10.0.0.1 1 2\r\n",
             b"PROXY TCP4 1.2.3.4 10.0.0.1 1 99999\r\n",
             b"PROXY TCP5 1.2.3.4 10.0.0.1 1 2\r\n",
+            b"PROXY UNKNOWN ffff::1 \nGET /",
+            b"PROXY UNKNOWN a\r b\r\nGET /",
+            b"PROXY TCP4 203.0.113.9 10.0.0.1 5000 443\n\r\n",
             b"\r\n\r\nGET",
             &second(1, 0x11, &[1, 2]),
             &second(7, 0x11, &[0; 12]),

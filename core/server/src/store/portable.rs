@@ -212,7 +212,7 @@ impl Parser {
         }
         // The commoner kind first: a record's line is no trailer, and the reverse.
         if text.starts_with(b"{\"records\"") {
-            let trailer: Trailer = serde_json::from_slice(text).map_err(|error| bad(&error))?;
+            let trailer: Trailer = serde_json::from_slice(text).map_err(|error| unread(&error))?;
             let digest = format!("{:016x}", self.tally.digest);
             if trailer.records != self.tally.count || trailer.digest != digest {
                 return Err(bad("its records do not add up"));
@@ -222,7 +222,7 @@ impl Parser {
                 records: trailer.records,
             });
         }
-        let line: Line = serde_json::from_slice(text).map_err(|error| bad(&error))?;
+        let line: Line = serde_json::from_slice(text).map_err(|error| unread(&error))?;
         let mut key = vec![line.table];
         key.extend(hex::decode(&line.key).map_err(bad)?);
         let payload = STANDARD
@@ -331,6 +331,11 @@ fn write_line(out: &mut Vec<u8>, line: &impl Serialize) -> Result<(), StoreError
         .map_err(|error| StoreError::Engine(error.to_string()))?;
     out.push(b'\n');
     Ok(())
+}
+
+/// The parser's own message would repeat what is in the line: a hash, or a key that got there.
+fn unread(error: &serde_json::Error) -> StoreError {
+    bad(format!("it is no record (column {})", error.column()))
 }
 
 fn bad(why: impl ToString) -> StoreError {

@@ -307,9 +307,10 @@ pub fn keyring(data: &[u8]) {
     let _ = std::fs::remove_file(&path);
 }
 
-/// The longer texts of the file, except those that the path has as well.
+/// The longer hexadecimal texts of the file: its keys, and nothing a message could say by itself.
 fn secrets(json: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(json);
-    let parts = text.split('"').filter(|part| part.len() >= 16);
-    parts.map(str::to_owned).collect()
+    let is_key =
+        |part: &&str| part.len() >= 16 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    text.split('"').filter(is_key).map(str::to_owned).collect()
 }

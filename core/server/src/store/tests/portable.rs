@@ -215,3 +215,21 @@ fn a_snapshot_that_is_outrun_says_so_and_the_writes_go_on() {
 }
 
 const BLOBS: Table<u64, Vec<u8>> = Table::new(3, "blobs");
+
+#[test]
+fn no_message_repeats_what_is_in_a_line() {
+    for line in [
+        r#"{"table":1,"key":"00","hunter2hunter2":1,"payload":""}"#,
+        r#"{"table":"hunter2hunter2","key":"00","version":1,"payload":""}"#,
+        r#"{"table":1,"key":"hunter2hunter2","version":1,"payload":""}"#,
+        r#"{"table":1,"key":"00","version":1,"payload":"hunter2hunter2!"}"#,
+        r#"{"records":"hunter2hunter2","digest":""}"#,
+        "hunter2hunter2",
+    ] {
+        let mut parser = Parser::default();
+        let header = br#"{"omnigent":"store","schema":1,"initialised":true}"#;
+        assert!(parser.line(header).is_ok());
+        let said = format!("{:?}", parser.line(line.as_bytes()).unwrap_err());
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}
