@@ -183,6 +183,10 @@ const MACHINE: u16 = goblin::elf::header::EM_AARCH64;
 #[cfg(target_arch = "riscv64")]
 const MACHINE: u16 = goblin::elf::header::EM_RISCV;
 
+/// How often sealing is tried, and the time in between.
+const SEALING: u32 = 20;
+const SEALING_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
+
 fn copy(bytes: &[u8]) -> io::Result<OwnedFd> {
     let memory = rustix::fs::memfd_create(
         "omnigent-plugin",
@@ -191,6 +195,12 @@ fn copy(bytes: &[u8]) -> io::Result<OwnedFd> {
     let mut file = File::from(memory);
     file.write_all(bytes)?;
     let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
-    rustix::fs::fcntl_add_seals(&file, seals)?;
-    Ok(file.into())
+    // The kernel may hold on to a page for a moment (it moves or looks at memory), and then says so.
+    for _ in 0..SEALING {
+        match rustix::fs::fcntl_add_seals(&file, seals) {
+            Err(rustix::io::Errno::BUSY) => std::thread::sleep(SEALING_PAUSE),
+            sealed => return sealed.map(|()| file.into()).map_err(io::Error::from),
+        }
+    }
+    Err(rustix::io::Errno::BUSY.into())
 }
