@@ -4,48 +4,62 @@ use std::sync::Arc;
 
 use super::{Kind, Page, is_past};
 use crate::{
-    account::{INVITES, MAGIC_LINKS},
+    account::{INVITES, Invite, MAGIC_LINKS, MagicLink},
     clock::Timestamp,
-    login::{self, ISSUER_SESSIONS, LOGINS, device, ticket},
+    login::{
+        self, ISSUER_SESSIONS, LOGINS, Login, device,
+        ticket::{self, Ticket},
+    },
     store::{Key, Order, Reader, Record, StoreError, Table, Tx},
-    token::{self, REVOCATIONS, RevocationIndex, api::API_TOKENS, grant, grant::GRANTS},
+    token::{
+        self, REVOCATIONS, RevocationIndex,
+        api::API_TOKENS,
+        grant::{self, GRANTS, Grant},
+    },
 };
 
 /// Seconds an API token stays in its owner's list after it has expired: so that they see why
 /// something stopped working.
 const API_TOKENS_STAY: u64 = 30 * 24 * 3600;
 
+/// A kind whose records are past by a rule that looks at the record alone: stated once, for the look
+/// and for the second look before the deletion. With `and`, what goes with the record.
+macro_rules! kind {
+    ($name:literal, $table:expr, $past:expr) => {
+        kind!($name, $table, $past, and | _, _ | Ok(()))
+    };
+    ($name:literal, $table:expr, $past:expr, and $and:expr) => {
+        Kind {
+            name: $name,
+            look: |from, start, budget, trusted| {
+                look($table, from, start, budget, |_, record| {
+                    Ok($past(record, trusted))
+                })
+            },
+            forget: |tx, _, keys, trusted| {
+                forget($table, tx, keys, |record| $past(record, trusted), $and)
+            },
+        }
+    };
+}
+
 /// In this order. What refers to a login comes after logins.
 pub(super) const KINDS: [Kind; 9] = [
-    Kind {
-        name: "logins",
-        look: |from, start, budget, trusted| {
-            look(LOGINS, from, start, budget, |_, login| {
-                Ok(is_past(login.expires_at, trusted))
-            })
-        },
-        forget: |tx, _, keys, trusted| {
-            forget(LOGINS, tx, keys, |tx, login| {
-                if let Some(grant) = login.grant.filter(|_| is_past(login.expires_at, trusted)) {
-                    grant::forget(tx, &grant)?;
-                }
-                Ok(is_past(login.expires_at, trusted))
-            })
-        },
-    },
-    Kind {
-        name: "grants",
-        look: |from, start, budget, trusted| {
-            look(GRANTS, from, start, budget, |_, grant| {
-                Ok(is_past(grant.expires_at, trusted))
-            })
-        },
-        forget: |tx, _, keys, trusted| {
-            forget(GRANTS, tx, keys, |_, grant| {
-                Ok(is_past(grant.expires_at, trusted))
-            })
-        },
-    },
+    kind!(
+        "logins",
+        LOGINS,
+        |login: &Login, trusted| is_past(login.expires_at, trusted),
+        and | tx,
+        login
+            | match login.grant {
+                Some(grant) => grant::forget(tx, &grant).map(drop),
+                None => Ok(()),
+            }
+    ),
+    kind!("grants", GRANTS, |grant: &Grant, trusted| is_past(
+        grant.expires_at,
+        trusted
+    )),
     Kind {
         name: "sessions at issuers",
         look: |from, start, budget, _| {
@@ -65,66 +79,25 @@ pub(super) const KINDS: [Kind; 9] = [
             Ok(count)
         },
     },
-    Kind {
-        name: "invites",
-        look: |from, start, budget, trusted| {
-            look(INVITES, from, start, budget, |_, invite| {
-                Ok(is_past(invite.expires_at, trusted))
-            })
-        },
-        forget: |tx, _, keys, trusted| {
-            forget(INVITES, tx, keys, |_, invite| {
-                Ok(is_past(invite.expires_at, trusted))
-            })
-        },
-    },
-    Kind {
-        name: "magic links",
-        look: |from, start, budget, trusted| {
-            look(MAGIC_LINKS, from, start, budget, |_, link| {
-                Ok(is_past(link.expires_at, trusted))
-            })
-        },
-        forget: |tx, _, keys, trusted| {
-            forget(MAGIC_LINKS, tx, keys, |_, link| {
-                Ok(is_past(link.expires_at, trusted))
-            })
-        },
-    },
-    Kind {
-        name: "tickets",
-        look: |from, start, budget, trusted| {
-            look(ticket::TICKETS, from, start, budget, |_, ticket| {
-                Ok(is_past(ticket.ends_at(), trusted))
-            })
-        },
-        forget: |tx, _, keys, trusted| {
-            forget(ticket::TICKETS, tx, keys, |tx, ticket| {
-                if is_past(ticket.ends_at(), trusted) {
-                    ticket::forget_code(tx, ticket)?;
-                }
-                Ok(is_past(ticket.ends_at(), trusted))
-            })
-        },
-    },
+    kind!("invites", INVITES, |invite: &Invite, trusted| is_past(
+        invite.expires_at,
+        trusted
+    )),
+    kind!("magic links", MAGIC_LINKS, |link: &MagicLink, trusted| {
+        is_past(link.expires_at, trusted)
+    }),
+    kind!(
+        "tickets",
+        ticket::TICKETS,
+        |ticket: &Ticket, trusted| is_past(ticket.ends_at(), trusted),
+        and ticket::forget_code
+    ),
     Kind {
         name: "device grants",
         look: |from, start, budget, trusted| device::look(from, start, budget, trusted),
         forget: |tx, _, keys, trusted| device::forget(tx, keys, trusted),
     },
-    Kind {
-        name: "API tokens",
-        look: |from, start, budget, trusted| {
-            look(API_TOKENS, from, start, budget, |_, token| {
-                Ok(has_gone_stale(token, trusted))
-            })
-        },
-        forget: |tx, _, keys, trusted| {
-            forget(API_TOKENS, tx, keys, |_, token| {
-                Ok(has_gone_stale(token, trusted))
-            })
-        },
-    },
+    kind!("API tokens", API_TOKENS, has_gone_stale),
     Kind {
         name: "revocations",
         look: |from, start, budget, trusted| {
@@ -162,19 +135,18 @@ fn look<K: Key + ?Sized, V: Record>(
     Ok(Page { past, next })
 }
 
-/// Looks again, and deletes what is past.
+/// Looks again, and deletes what is past, `and` what goes with it.
 fn forget<K: Key + ?Sized, V: Record>(
     table: Table<K, V>,
     tx: &mut Tx<'_>,
     keys: &[Vec<u8>],
-    is_past: impl Fn(&mut Tx<'_>, &V) -> Result<bool, StoreError>,
+    is_past: impl Fn(&V) -> bool,
+    and: impl Fn(&mut Tx<'_>, &V) -> Result<(), StoreError>,
 ) -> Result<usize, StoreError> {
     let mut count = 0;
     for key in keys {
-        let Some(value) = table.get_at(tx, key)? else {
-            continue;
-        };
-        if is_past(tx, &value)? {
+        if let Some(value) = table.get_at(tx, key)?.filter(&is_past) {
+            and(tx, &value)?;
             count += usize::from(table.delete_at(tx, key)?);
         }
     }
