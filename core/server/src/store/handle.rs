@@ -235,7 +235,7 @@ impl Store {
 
     /// Whether it takes writes.
     pub fn writing(&self) -> Writing {
-        self.0.counters.stats().writing
+        self.0.counters.writing()
     }
 
     /// How large it is and how it is doing. Asks the file system for the sizes of a few files, and

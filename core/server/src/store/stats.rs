@@ -157,6 +157,16 @@ impl Counters {
         self.room.store(room as u64, Ordering::Relaxed);
     }
 
+    pub(super) fn writing(&self) -> Writing {
+        let room = self.room.load(Ordering::Relaxed);
+        match self.is_broken.load(Ordering::Relaxed) {
+            true => Writing::ReadOnly,
+            _ if room == Room::Plenty as u64 => Writing::Open,
+            _ if room == Room::SignOffs as u64 => Writing::SignOffsOnly,
+            _ => Writing::Full,
+        }
+    }
+
     /// All but what the disk and the queue say.
     pub(super) fn stats(&self) -> Stats {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -170,12 +180,7 @@ impl Counters {
             disk: 0,
             free: 0,
             has_reserve: self.has_reserve.load(Ordering::Relaxed),
-            writing: match (self.is_broken.load(Ordering::Relaxed), load(&self.room)) {
-                (true, _) => Writing::ReadOnly,
-                (_, room) if room == Room::Plenty as u64 => Writing::Open,
-                (_, room) if room == Room::SignOffs as u64 => Writing::SignOffsOnly,
-                _ => Writing::Full,
-            },
+            writing: self.writing(),
             sequence: load(&self.sequence),
             records: by_table.iter().map(|(_, count)| count).sum(),
             by_table,
