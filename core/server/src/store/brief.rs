@@ -9,6 +9,7 @@ use std::{
     collections::BTreeMap,
     fs,
     io::{self, Write},
+    ops::Range,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
@@ -36,8 +37,9 @@ pub struct Books {
 pub(super) struct Brief {
     table: u8,
     tallies: Vec<Tally>,
-    /// The entries of each bucket.
-    entries: Vec<Vec<u8>>,
+    bytes: Vec<u8>,
+    /// Where in the bytes the entries of each bucket are.
+    entries: Vec<Range<usize>>,
     width: usize,
 }
 
@@ -96,14 +98,14 @@ impl Brief {
     /// What is kept of `table`; nothing when there is no file, or it is damaged.
     pub(super) fn read(dir: &Path, table: u8, width: usize) -> Option<Self> {
         let bytes = fs::read(path(dir, table)).ok()?;
-        let brief = Self::parse(&bytes, table, width);
+        let brief = Self::parse(bytes, table, width);
         if brief.is_none() {
             tracing::debug!(table, "a file that speeds up the start cannot be read");
         }
         brief
     }
 
-    fn parse(bytes: &[u8], table: u8, width: usize) -> Option<Self> {
+    fn parse(bytes: Vec<u8>, table: u8, width: usize) -> Option<Self> {
         let (said, sum) = bytes.split_last_chunk::<SUM>()?;
         if xxh3_128(said).to_le_bytes() != *sum || width == 0 {
             return None;
@@ -113,35 +115,40 @@ impl Brief {
         if of_table != table || usize::from(of_width) != width {
             return None;
         }
-        let (rows, mut rest) = rest.split_at_checked(BUCKETS * ROW)?;
-        let mut brief = Self {
-            table,
-            tallies: Vec::with_capacity(BUCKETS),
-            entries: Vec::with_capacity(BUCKETS),
-            width,
-        };
+        let (rows, _) = rest.split_at_checked(BUCKETS * ROW)?;
+        let (mut tallies, mut entries) = (Vec::new(), Vec::new());
+        let mut at = HEAD;
         for row in rows.chunks_exact(ROW) {
             let number = |at: usize| {
                 let bytes = row.get(at..at + 8)?.first_chunk::<8>()?;
                 Some(u64::from_le_bytes(*bytes))
             };
-            brief.tallies.push(Tally {
+            tallies.push(Tally {
                 count: number(0)?,
                 digest: number(8)?,
             });
             let long = usize::try_from(number(16)?).ok()?.checked_mul(width)?;
-            let (entries, after) = rest.split_at_checked(long)?;
-            brief.entries.push(entries.to_vec());
-            rest = after;
+            let end = at.checked_add(long)?;
+            entries.push(at..end);
+            at = end;
         }
-        rest.is_empty().then_some(brief)
+        let is_whole = at == said.len();
+        is_whole.then_some(Self {
+            table,
+            tallies,
+            bytes,
+            entries,
+            width,
+        })
     }
 
     /// The entries of a bucket, if it is still what it was.
     pub(super) fn bucket(&self, id: u16, now: Tally) -> Option<impl Iterator<Item = &[u8]>> {
         let [table, first] = id.to_be_bytes();
         let was = *self.tallies.get(usize::from(first))?;
-        let entries = self.entries.get(usize::from(first))?;
+        let entries = self
+            .bytes
+            .get(self.entries.get(usize::from(first))?.clone())?;
         (table == self.table && was == now).then(|| entries.chunks_exact(self.width))
     }
 }
@@ -203,8 +210,9 @@ mod tests {
         for at in 0..good.len() {
             let mut bad = good.clone();
             bad[at] ^= 1;
-            assert!(Brief::parse(&bad, TABLE, 2).is_none(), "byte {at}");
-            assert!(Brief::parse(&good[..at], TABLE, 2).is_none(), "cut at {at}");
+            assert!(Brief::parse(bad, TABLE, 2).is_none(), "byte {at}");
+            let cut = good[..at].to_vec();
+            assert!(Brief::parse(cut, TABLE, 2).is_none(), "cut at {at}");
         }
     }
 }
