@@ -248,69 +248,11 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::{
-        account::{self, AccountName},
-        login::{LOGINS, Lifetimes, Origin, establish},
-        store::{Options, Store},
+        login::LOGINS,
+        token::house::{House, T0},
     };
 
-    const T0: Timestamp = Timestamp::from_seconds(1_700_000_000);
-
-    struct House {
-        store: Store,
-        live: Live,
-        uid: Uid,
-        _dir: tempfile::TempDir,
-    }
-
     impl House {
-        fn new() -> Self {
-            let dir = tempfile::tempdir().unwrap();
-            let store = Store::open(dir.path(), &Options::default()).unwrap();
-            let live = Live::load(&store, Hasher::new(&[7; 32]), T0).unwrap();
-            let name = AccountName::parse("alice").unwrap();
-            let uid = store
-                .write_blocking({
-                    let live = live.clone();
-                    move |tx| account::create(&live, tx, name, false, None, T0)
-                })
-                .unwrap()
-                .uid;
-            Self {
-                store,
-                live,
-                uid,
-                _dir: dir,
-            }
-        }
-
-        fn grant(&self, client_id: &str) -> (LoginId, String) {
-            let lifetimes = Lifetimes {
-                access: 60,
-                refreshed: 60,
-                grant: 3600,
-                issuer: "i".into(),
-                audience: "a".into(),
-            };
-            let origin = Origin {
-                backend: "local".into(),
-                provider: "accounts".into(),
-                identity: (String::new(), "alice".into()),
-                session: None,
-                address: "192.0.2.1".into(),
-                user_agent: "test".into(),
-                client_id: Some(client_id.into()),
-            };
-            let (live, uid) = (self.live.clone(), self.uid);
-            let begun = self
-                .store
-                .write_blocking(move |tx| establish(&live, tx, &uid, origin, &lifetimes, T0));
-            let begun = begun.unwrap();
-            (
-                begun.claims.sid,
-                begun.refresh_token.unwrap().expose().clone(),
-            )
-        }
-
         fn redeem(&self, token: &str, now: Timestamp) -> Result<String, Refused> {
             let (live, token) = (self.live.clone(), token.to_owned());
             let redeemed = self

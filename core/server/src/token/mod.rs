@@ -24,6 +24,8 @@ mod codec;
 pub(crate) mod fuzz;
 pub mod grant;
 pub mod hash;
+#[cfg(test)]
+mod house;
 mod index;
 pub mod installation;
 pub mod keycopy;

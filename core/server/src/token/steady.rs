@@ -65,74 +65,35 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::{
-        account::{self, AccountName},
+        account,
         id::Uid,
-        login::{self, Lifetimes, Origin},
-        store::{Options, Store},
-        token::hash::Hasher,
+        login,
+        token::house::{GRANT, House, T0},
     };
 
-    const T0: Timestamp = Timestamp::from_seconds(1_700_000_000);
-    const LIFE: u64 = 3600;
-
-    struct House {
-        store: Store,
-        live: Live,
-        uid: Uid,
+    /// A house and the grants it remembers.
+    struct Remembered {
+        house: House,
         steady: SteadyGrants,
-        _dir: tempfile::TempDir,
     }
 
-    impl House {
+    impl Remembered {
         fn new() -> Self {
-            let dir = tempfile::tempdir().unwrap();
-            let store = Store::open(dir.path(), &Options::default()).unwrap();
-            let live = Live::load(&store, Hasher::new(&[7; 32]), T0).unwrap();
-            let name = AccountName::parse("alice").unwrap();
-            let create = {
-                let live = live.clone();
-                move |tx: &mut crate::store::Tx<'_>| {
-                    account::create(&live, tx, name, false, None, T0)
-                }
-            };
-            let uid = store.write_blocking(create).unwrap().uid;
             Self {
-                store,
-                live,
-                uid,
+                house: House::new(),
                 steady: SteadyGrants::default(),
-                _dir: dir,
             }
         }
 
         /// A grant that has been remembered, and its refresh token.
         fn grant(&self, client_id: &str) -> String {
-            let lifetimes = Lifetimes {
-                access: 60,
-                refreshed: 60,
-                grant: LIFE,
-                issuer: "i".into(),
-                audience: "a".into(),
-            };
-            let origin = Origin {
-                backend: "local".into(),
-                provider: "accounts".into(),
-                identity: (String::new(), "alice".into()),
-                session: None,
-                address: "192.0.2.1".into(),
-                user_agent: "test".into(),
-                client_id: Some(client_id.into()),
-            };
-            let (live, uid) = (self.live.clone(), self.uid);
-            let begun = self
-                .store
-                .write_blocking(move |tx| login::establish(&live, tx, &uid, origin, &lifetimes, T0))
-                .unwrap();
-            let token = begun.refresh_token.unwrap().expose().clone();
-            let (id, grant) = grant::find(&self.live, &self.store.reader(), &token)
-                .unwrap()
-                .unwrap();
-            let account = self.live.accounts.get(&self.uid).unwrap();
+            let (_, token) = self.house.grant(client_id);
+            let House {
+                store, live, uid, ..
+            } = &self.house;
+            let found = grant::find(live, &store.reader(), &token).unwrap();
+            let (id, grant) = found.unwrap();
+            let account = live.accounts.get(uid).unwrap();
             let provider = "accounts".into();
             self.steady.put(
                 id,
@@ -146,15 +107,16 @@ mod tests {
         }
 
         fn holds(&self, token: &str, now: Timestamp) -> bool {
-            self.steady.get(&self.live, token, now).is_some()
+            self.steady.get(&self.house.live, token, now).is_some()
         }
 
         fn write(
             &self,
             work: impl FnOnce(&Live, &mut crate::store::Tx<'_>, &Uid) + Send + 'static,
         ) {
-            let (live, uid) = (self.live.clone(), self.uid);
-            self.store
+            let (live, uid) = (self.house.live.clone(), self.house.uid);
+            self.house
+                .store
                 .write_blocking(move |tx| {
                     work(&live, tx, &uid);
                     Ok::<_, crate::store::StoreError>(())
@@ -165,51 +127,51 @@ mod tests {
 
     #[test]
     fn a_grant_is_remembered_until_it_ends() {
-        let house = House::new();
-        let token = house.grant(CLI_CLIENT);
-        assert!(house.holds(&token, T0));
-        assert!(house.holds(&token, T0.plus_seconds(LIFE - 1)));
-        assert!(!house.holds(&token, T0.plus_seconds(LIFE)));
+        let kept = Remembered::new();
+        let token = kept.grant(CLI_CLIENT);
+        assert!(kept.holds(&token, T0));
+        assert!(kept.holds(&token, T0.plus_seconds(GRANT - 1)));
+        assert!(!kept.holds(&token, T0.plus_seconds(GRANT)));
     }
 
     #[test]
     fn one_whose_token_changes_is_not() {
-        let house = House::new();
-        let token = house.grant("app");
-        assert!(!house.holds(&token, T0));
+        let kept = Remembered::new();
+        let token = kept.grant("app");
+        assert!(!kept.holds(&token, T0));
     }
 
     #[test]
     fn its_end_counts_at_once() {
-        let house = House::new();
-        let token = house.grant(CLI_CLIENT);
-        house.write(|live, tx, uid| {
+        let kept = Remembered::new();
+        let token = kept.grant(CLI_CLIENT);
+        kept.write(|live, tx, uid| {
             login::end_all(live, tx, uid, None, T0).unwrap();
         });
-        assert!(!house.holds(&token, T0));
+        assert!(!kept.holds(&token, T0));
     }
 
     #[test]
     fn so_does_the_end_of_its_account() {
-        let house = House::new();
-        let token = house.grant(CLI_CLIENT);
-        let state = house.live.accounts.get(&house.uid).unwrap();
+        let kept = Remembered::new();
+        let token = kept.grant(CLI_CLIENT);
+        let state = kept.house.live.accounts.get(&kept.house.uid).unwrap();
         state.set_disabled(true);
-        assert!(!house.holds(&token, T0));
+        assert!(!kept.holds(&token, T0));
         state.set_disabled(false);
-        assert!(house.holds(&token, T0));
-        house.write(|live, tx, uid| drop(account::delete(live, tx, uid, T0).unwrap()));
-        assert!(!house.holds(&token, T0));
+        assert!(kept.holds(&token, T0));
+        kept.write(|live, tx, uid| drop(account::delete(live, tx, uid, T0).unwrap()));
+        assert!(!kept.holds(&token, T0));
     }
 
     #[test]
     fn a_forged_token_finds_nothing() {
-        let house = House::new();
-        let token = house.grant(CLI_CLIENT);
+        let kept = Remembered::new();
+        let token = kept.grant(CLI_CLIENT);
         for at in 0..token.len() {
             let mut forged = token.clone().into_bytes();
             forged[at] = if forged[at] == b'A' { b'B' } else { b'A' };
-            assert!(!house.holds(std::str::from_utf8(&forged).unwrap(), T0));
+            assert!(!kept.holds(std::str::from_utf8(&forged).unwrap(), T0));
         }
     }
 }

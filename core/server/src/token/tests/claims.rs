@@ -1,21 +1,7 @@
 //! Claims that must not pass under a good signature: absent, doubled, mistyped, out of time.
 
-use super::*;
+use super::{super::fuzz::REQUIRED, *};
 use Refusal::{Audience, Claims as BadClaims, Expired, Issuer, NoAccount, NotYetValid};
-
-const REQUIRED: [&str; 11] = [
-    "iss",
-    "aud",
-    "sub",
-    "uid",
-    "sid",
-    "jti",
-    "iat",
-    "nbf",
-    "exp",
-    "provider",
-    "token_use",
-];
 
 #[test]
 fn each_claim_is_required() {
