@@ -14,7 +14,9 @@ use std::{
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use omnigent_server::audit::Event;
-use omnigent_tests::{Answer, Client, PASSWORD, Server, ServerBuilder, binary, browser::hidden};
+use omnigent_tests::{
+    Answer, Client, PASSWORD, Server, ServerBuilder, binary, browser::hidden, operate,
+};
 use serde_json::{Value, json};
 
 fn text(value: &Value) -> &str {
@@ -603,31 +605,14 @@ fn the_command_shows_proves_and_exports_with_the_server_up_and_down() {
 
     let dir = server.dir.clone();
     let (_, builder) = server.stop();
-    let run = |args: &[&str]| {
-        let output = Command::new(binary())
-            .args(args)
-            .arg("--data-dir")
-            .arg(dir.path().join("data"))
-            .arg("--config")
-            .arg(dir.path().join("omnigent.toml"))
-            .env_clear()
-            .env("HOME", dir.path())
-            .output()
-            .expect("it runs");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        (
-            output.status.code(),
-            text(&output.stdout),
-            text(&output.stderr),
-        )
-    };
+    let run = |args: &[&str]| operate(&dir, args);
     let (code, out, complaint) = run(&["audit", "verify", "--expect", &noted]);
-    assert!(code == Some(0) && out.starts_with("sound: "), "{complaint}");
+    assert!(code == 0 && out.starts_with("sound: "), "{complaint}");
     let (_, out, _) = run(&["audit", "tail", "-n", "1"]);
     assert!(out.contains("server.stopped"), "{out}");
     let (code, _, complaint) = run(&["audit", "tail", "-f"]);
     assert!(
-        code == Some(1) && complaint.contains("no server runs"),
+        code == 1 && complaint.contains("no server runs"),
         "{complaint}"
     );
     drop(builder);

@@ -10,7 +10,7 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use omnigent_tests::{Client, PASSWORD, Server, ServerBuilder, binary, kills, repository};
+use omnigent_tests::{Client, PASSWORD, Server, ServerBuilder, kills, operate, repository};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -18,24 +18,7 @@ fn text(value: &Value) -> &str {
     value.as_str().expect("a text")
 }
 
-/// The operator's command on a folder, whether a server runs there or not.
-fn operate(dir: &TempDir, args: &[&str]) -> (i32, String, String) {
-    let output = Command::new(binary())
-        .args(args)
-        .arg("--data-dir")
-        .arg(dir.path().join("data"))
-        .arg("--config")
-        .arg(dir.path().join("omnigent.toml"))
-        .env_clear()
-        .env("HOME", dir.path())
-        .output()
-        .expect("the command runs");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let code = output.status.code().unwrap_or(-1);
-    (code, text(&output.stdout), text(&output.stderr))
-}
-
-/// The same, with JSON as its answer.
+/// The operator's command on a folder, with JSON as its answer.
 fn operated(dir: &TempDir, args: &[&str]) -> Value {
     let (code, said, complaint) = operate(dir, &[args, &["--json"]].concat());
     assert_eq!(code, 0, "{args:?}: {said}{complaint}");

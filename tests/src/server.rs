@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
     sync::{
         Arc, Mutex,
         mpsc::{self, RecvTimeoutError},
@@ -50,6 +50,29 @@ pub fn binary() -> PathBuf {
         path.display()
     );
     path
+}
+
+/// The operator's command on a server's folder, whether a server runs there or not: exit code, what it
+/// printed, and what it complained about.
+pub fn operate(dir: &TempDir, args: &[&str]) -> (i32, String, String) {
+    let dir = dir.path();
+    let output = Command::new(binary())
+        .args(args)
+        .arg("--data-dir")
+        .arg(dir.join("data"))
+        .arg("--config")
+        .arg(dir.join("omnigent.toml"))
+        .current_dir(dir)
+        .env_clear()
+        .env("HOME", dir)
+        .output();
+    ended(&output.expect("the command runs"))
+}
+
+fn ended(output: &Output) -> (i32, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let code = output.status.code().unwrap_or(-1);
+    (code, text(&output.stdout), text(&output.stderr))
 }
 
 /// The root of the repository.
@@ -283,29 +306,13 @@ impl Server {
     /// Runs `omnigent` with these arguments on its configuration: exit code, what it printed, and what
     /// it complained about.
     pub fn operator(&self, args: &[&str]) -> (i32, String, String) {
-        let output = Command::new(binary())
-            .args(args)
-            .arg("--data-dir")
-            .arg(self.dir.path().join("data"))
-            .arg("--config")
-            .arg(self.dir.path().join("omnigent.toml"))
-            .current_dir(self.dir.path())
-            .env_clear()
-            .env("HOME", self.dir.path())
-            .output()
-            .expect("the command runs");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let code = output.status.code().unwrap_or(-1);
-        (code, text(&output.stdout), text(&output.stderr))
+        operate(&self.dir, args)
     }
 
     /// Runs `omnigent` with these arguments and nothing else.
     pub fn operator_free(&self, args: &[&str]) -> (i32, String, String) {
         let output = Command::new(binary()).args(args).env_clear().output();
-        let output = output.expect("the command runs");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let code = output.status.code().unwrap_or(-1);
-        (code, text(&output.stdout), text(&output.stderr))
+        ended(&output.expect("the command runs"))
     }
 
     /// Everything it printed so far.
