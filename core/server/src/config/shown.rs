@@ -8,9 +8,9 @@ use std::{fmt::Display, net::SocketAddr, path::PathBuf, time::Duration};
 use serde_json::Value;
 
 use super::{
-    AccountRule, Accounts, Agent, Algorithm, Audit, Backend, Cidr, Config, Device, LogFormat,
-    LogLevel, Metrics, Origin, Passwords, Registration, Server, Sharing, Throttle, Tls, Tokens,
-    Webhook,
+    AccountRule, Accounts, Agent, Algorithm, Audit, Backend, Cidr, Collector, Config, Device,
+    LogFormat, LogLevel, Metrics, Origin, Passwords, Registration, Server, Sharing, Throttle, Tls,
+    Tokens, Tracing, Webhook,
 };
 use crate::{secret::Secret, tls::Version};
 
@@ -32,7 +32,7 @@ macro_rules! shown_as_text {
     })*};
 }
 shown_as_text!(
-    bool, u32, u64, usize, String, SocketAddr, Origin, Cidr, Algorithm
+    bool, f64, u32, u64, usize, String, SocketAddr, Origin, Cidr, Algorithm
 );
 
 macro_rules! shown_as_word {
@@ -81,6 +81,15 @@ impl<T: crate::secret::Wipe> Shown for Secret<T> {
 impl Shown for Webhook {
     fn shown(&self) -> String {
         HIDDEN.to_owned()
+    }
+}
+
+impl Shown for Collector {
+    fn shown(&self) -> String {
+        match self.headers.is_empty() {
+            true => self.endpoint.clone(),
+            false => format!("{} (headers: {HIDDEN})", self.endpoint),
+        }
     }
 }
 
@@ -202,6 +211,19 @@ impl Config {
                     Metrics {
                         listen,
                         allow_on_network
+                    }
+                ),
+            ),
+            (
+                "[tracing]".to_owned(),
+                rows!(
+                    &self.tracing,
+                    Tracing {
+                        collector,
+                        sample_ratio,
+                        service_name,
+                        max_queue,
+                        export_timeout
                     }
                 ),
             ),
