@@ -235,6 +235,9 @@ fn a_malformed_parent_is_no_parent() {
     }
 }
 
+/// What a collector does with a connection.
+type Act = Box<dyn Fn(TcpStream) + Send + Sync>;
+
 /// A collector that does this with every connection; it is heard of when one has come.
 fn rogue(act: impl Fn(TcpStream) + Send + Sync + 'static) -> (String, Receiver<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -281,7 +284,7 @@ fn a_collector_that_means_harm_holds_nobody_up_and_fills_no_memory() {
     let (elsewhere, was_sent_on) = rogue(drop);
     let location = format!("{elsewhere}/v1/traces");
     let ok = "HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\n";
-    let faults: [(&str, Box<dyn Fn(TcpStream) + Send + Sync>); 5] = [
+    let faults: [(&str, Act); 5] = [
         (
             "it hangs",
             Box::new(|stream| {
@@ -409,7 +412,7 @@ fn a_reload_turns_traces_on_and_off() {
     server.reconfigure(&format!("{off}{}", tracing(&collector.endpoint, "")));
     let (code, said, _) = server.operator(&["config", "reload"]);
     assert_eq!(code, 0);
-    assert!(said.contains("tracing.collector"), "{said}");
+    assert!(said.contains("tracing.otlp_endpoint"), "{said}");
     assert_eq!(threads(&server, "traces"), 1);
     server.client().get("/v1/info").expect(200);
     server.reconfigure(&off);
@@ -509,4 +512,43 @@ fn a_configuration_that_cannot_be_meant_is_refused() {
         );
         assert!(!log.contains("hush") || lines.contains("ratio"), "{log}");
     }
+}
+
+#[test]
+fn what_a_proxy_says_of_a_request_is_a_span_and_whom_it_names_is_not() {
+    let collector = Collector::start();
+    let table = "[auth]\nbackends = [\"proxy\"]\n[backend.proxy]\nplugin = \"header\"\n";
+    let server = ServerBuilder::no_auth()
+        .config(&format!("{TRUSTED}\n{table}"))
+        .also(&tracing(&collector.endpoint, ""))
+        .start();
+    let ada = server.client().with("x-forwarded-email", "ada@example.com");
+    let ada = ada.with("traceparent", &traceparent("01"));
+    for _ in 0..2 {
+        ada.get("/v1/me").expect(200);
+    }
+    server
+        .client()
+        .with("x-forwarded-email", "a@b, c@d")
+        .get("/v1/me");
+    server.stop();
+    let spans = collector.spans(|spans| requests(spans, "GET /v1/me").len() == 3);
+    let looks = requests(&spans, "GET /v1/me");
+    let names = |span: &Span| -> Vec<String> {
+        let parts = below(&spans, span).into_iter();
+        parts.map(|span| span.name.clone()).collect()
+    };
+    // Unknown at first: the store is asked. Then it is known.
+    assert_eq!(names(looks[0]), ["identify", "store.write"]);
+    assert_eq!(names(looks[1]), ["identify"]);
+    assert_eq!(names(looks[2]), ["identify"]);
+    assert_eq!(
+        (looks[1].trace.as_str(), looks[1].parent.as_str()),
+        (TRACE, PARENT)
+    );
+    let log = collector.log();
+    assert!(
+        !log.contains("ada") && !log.contains("example.com"),
+        "{log}"
+    );
 }

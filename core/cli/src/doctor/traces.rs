@@ -5,10 +5,9 @@ use omnigent_server::{config::Config, trace};
 use super::finding::Findings;
 
 pub(super) async fn examine(findings: &mut Findings, config: &Config) {
-    let Some(collector) = &config.tracing.collector else {
+    let Some(url) = config.tracing.traces_url() else {
         return;
     };
-    let url = collector.traces_url();
     match trace::probe(&config.tracing).await {
         None => {}
         Some(Ok(())) => findings.ok("traces", format!("{url} takes traces")),

@@ -68,7 +68,7 @@ impl Config {
         compare!(changes, "metrics", &self.metrics, &new.metrics, Metrics,
             now: [], restart: [listen, allow_on_network]);
         compare!(changes, "tracing", &self.tracing, &new.tracing, Tracing,
-            now: [collector, sample_ratio, service_name, max_queue, export_timeout], restart: []);
+            now: [otlp_endpoint, otlp_headers, sample_ratio, service_name, max_queue, export_timeout], restart: []);
         compare!(changes, "audit", &self.audit, &new.audit, Audit,
             now: [retention, max_entries, webhook], restart: []);
         if self.agents != new.agents {

@@ -48,7 +48,7 @@ pub use server::{LogFormat, LogLevel, Server};
 use sheet::{Section, Setting, Sheet};
 pub use tls::Tls;
 pub use tokens::{Algorithm, Device, Passwords, Throttle, Tokens};
-pub use tracing::{Collector, Tracing};
+pub use tracing::Tracing;
 pub use value::{Cidr, Origin};
 
 use crate::secret::Secret;

@@ -8,9 +8,9 @@ use std::{fmt::Display, net::SocketAddr, path::PathBuf, time::Duration};
 use serde_json::Value;
 
 use super::{
-    AccountRule, Accounts, Agent, Algorithm, Audit, Backend, Cidr, Collector, Config, Device,
-    LogFormat, LogLevel, Metrics, Origin, Passwords, Registration, Server, Sharing, Throttle, Tls,
-    Tokens, Tracing, Webhook,
+    AccountRule, Accounts, Agent, Algorithm, Audit, Backend, Cidr, Config, Device, LogFormat,
+    LogLevel, Metrics, Origin, Passwords, Registration, Server, Sharing, Throttle, Tls, Tokens,
+    Tracing, Webhook,
 };
 use crate::{secret::Secret, tls::Version};
 
@@ -84,12 +84,9 @@ impl Shown for Webhook {
     }
 }
 
-impl Shown for Collector {
+impl Shown for (String, Secret<Vec<u8>>) {
     fn shown(&self) -> String {
-        match self.headers.is_empty() {
-            true => self.endpoint.clone(),
-            false => format!("{} (headers: {HIDDEN})", self.endpoint),
-        }
+        format!("{} ({HIDDEN})", self.0)
     }
 }
 
@@ -219,7 +216,8 @@ impl Config {
                 rows!(
                     &self.tracing,
                     Tracing {
-                        collector,
+                        otlp_endpoint,
+                        otlp_headers,
                         sample_ratio,
                         service_name,
                         max_queue,

@@ -8,8 +8,11 @@ use crate::secret::Secret;
 /// `[tracing]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tracing {
-    /// Who takes the traces; none: nothing is traced.
-    pub collector: Option<Collector>,
+    /// Address of the collector that takes the traces, without a trailing slash; none: nothing is
+    /// traced.
+    pub otlp_endpoint: Option<String>,
+    /// Sent along: names in lower case, and values that may be secrets.
+    pub otlp_headers: Headers,
     /// The part of the traces begun here that is kept, from 0 to 1.
     pub sample_ratio: f64,
     /// `service.name` of every span.
@@ -23,27 +26,21 @@ pub struct Tracing {
 /// Names and values.
 type Headers = Vec<(String, Secret<Vec<u8>>)>;
 
-/// An OpenTelemetry collector that is spoken to by OTLP over HTTP.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Collector {
-    /// Its address, without a trailing slash; `/v1/traces` is added to it.
-    pub endpoint: String,
-    /// Sent along: names in lower case, and values that may be secrets.
-    pub headers: Headers,
-}
-
-impl Collector {
+impl Tracing {
     /// Where traces go (the OTLP specification, "OTLP/HTTP Request").
-    pub fn traces_url(&self) -> String {
-        format!("{}/v1/traces", self.endpoint)
+    pub fn traces_url(&self) -> Option<String> {
+        let endpoint = self.otlp_endpoint.as_ref()?;
+        Some(format!("{endpoint}/v1/traces"))
     }
 }
 
 const SECOND: Duration = Duration::from_secs(1);
 
 pub(super) fn tracing(mut section: Section<'_>) -> Tracing {
+    let otlp_endpoint = endpoint(&mut section);
     let tracing = Tracing {
-        collector: collector(&mut section),
+        otlp_headers: headers(&mut section),
+        otlp_endpoint,
         sample_ratio: section.ratio("sample_ratio", 1.0),
         service_name: service_name(&mut section),
         max_queue: section.integer("max_queue", 2048, 1..=1_000_000) as usize,
@@ -53,19 +50,9 @@ pub(super) fn tracing(mut section: Section<'_>) -> Tracing {
     tracing
 }
 
-fn collector(section: &mut Section<'_>) -> Option<Collector> {
-    let endpoint = section.text("otlp_endpoint");
-    let headers = section.secret("otlp_headers", "otlp_headers_file");
-    let (place, endpoint) = match (endpoint, &headers) {
-        (Some(endpoint), _) => endpoint,
-        (None, None) => return None,
-        (None, Some((place, _))) => {
-            let message = "goes nowhere without tracing.otlp_endpoint";
-            section.sheet.fault(place, message);
-            return None;
-        }
-    };
-    // The value is not quoted: somebody may have put a password in it.
+/// The value is not quoted in a fault: somebody may have put a password in it.
+fn endpoint(section: &mut Section<'_>) -> Option<String> {
+    let (place, endpoint) = section.text("otlp_endpoint")?;
     if !is_safe(&endpoint) {
         let message = "must be an https address, or http on this machine";
         section.sheet.fault(&place, message);
@@ -76,21 +63,22 @@ fn collector(section: &mut Section<'_>) -> Option<Collector> {
         section.sheet.fault(&place, message);
         return None;
     }
-    let headers = match headers {
-        None => Vec::new(),
-        Some((place, text)) => match parse_headers(text.expose()) {
-            Some(headers) => headers,
-            None => {
-                let message = "must be headers such as name=value,name=value, with % codes for what \
-                               is no plain text";
-                section.sheet.fault(&place, message);
-                return None;
-            }
-        },
+    Some(endpoint.trim_end_matches('/').to_owned())
+}
+
+fn headers(section: &mut Section<'_>) -> Headers {
+    let Some((place, text)) = section.secret("otlp_headers", "otlp_headers_file") else {
+        return Vec::new();
     };
-    Some(Collector {
-        endpoint: endpoint.trim_end_matches('/').to_owned(),
-        headers,
+    if section.place("otlp_endpoint").line.is_none() {
+        let message = "goes nowhere without tracing.otlp_endpoint";
+        section.sheet.fault(&place, message);
+    }
+    parse_headers(text.expose()).unwrap_or_else(|| {
+        let message = "must be headers such as name=value,name=value, with % codes for what is no \
+                       plain text";
+        section.sheet.fault(&place, message);
+        Vec::new()
     })
 }
 

@@ -32,7 +32,7 @@ impl Spans {
     }
 
     /// How many came to what.
-    pub(super) fn readings(&self) -> impl Iterator<Item = (&'static str, u64)> {
+    pub(crate) fn readings(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let fates = SpanFate::ALL.iter();
         fates.map(|(fate, word)| (*word, self.0[*fate as usize].load(Ordering::Relaxed)))
     }

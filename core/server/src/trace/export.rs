@@ -44,7 +44,7 @@ type Waiter = oneshot::Sender<()>;
 
 /// What the thread works with.
 pub(super) struct Exporter {
-    pub(super) ended: mpsc::UnboundedReceiver<Box<Ended>>,
+    pub(super) ended: mpsc::UnboundedReceiver<Ended>,
     pub(super) flushes: mpsc::Receiver<Waiter>,
     pub(super) held: Arc<AtomicUsize>,
     pub(super) meters: Arc<Meters>,
@@ -83,7 +83,7 @@ impl Exporter {
     }
 
     /// The next batch, and who waits for it, if anybody. Neither when the queue is closed.
-    async fn gather(&mut self) -> (Vec<Box<Ended>>, Option<Waiter>) {
+    async fn gather(&mut self) -> (Vec<Ended>, Option<Waiter>) {
         let first = tokio::select! {
             biased;
             Some(waiter) = self.flushes.recv() => return (Vec::new(), Some(waiter)),
@@ -116,13 +116,13 @@ impl Exporter {
     /// taken, and who waits by now.
     async fn deliver(
         &mut self,
-        batch: Vec<Box<Ended>>,
+        batch: Vec<Ended>,
         mut waiter: Option<Waiter>,
     ) -> (bool, Option<Waiter>) {
         if batch.is_empty() {
             return (true, waiter);
         }
-        let count = batch.iter().map(|ended| spans(ended)).sum();
+        let count = batch.iter().map(spans).sum();
         let body = encode(&self.about, &batch);
         drop(batch);
         let until = Instant::now() + GIVE_UP;

@@ -11,6 +11,8 @@
 //! client wrote but the ids of its own trace.
 
 mod export;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod parent;
 mod request;
 mod send;
@@ -35,6 +37,8 @@ use crate::{
 
 use export::Exporter;
 pub use parent::Parent;
+#[cfg(test)]
+use request::MOST as MOST_OF_ONE;
 pub(crate) use request::Started;
 pub use request::{Answer, Trace, Work};
 use request::{Ended, spans};
@@ -45,7 +49,7 @@ pub struct Tracer {
     threshold: u64,
     /// Spans that may be held.
     most: usize,
-    queue: mpsc::UnboundedSender<Box<Ended>>,
+    queue: mpsc::UnboundedSender<Ended>,
     flushes: mpsc::Sender<oneshot::Sender<()>>,
     held: Arc<AtomicUsize>,
     meters: Arc<Meters>,
@@ -72,7 +76,7 @@ impl Tracer {
     /// # Errors
     /// When the system has no thread to give, or no client can be made.
     pub fn start(config: &Tracing, meters: &Arc<Meters>) -> io::Result<Option<Arc<Self>>> {
-        let Some(collector) = &config.collector else {
+        let Some(collector) = send::Collector::new(config)? else {
             return Ok(None);
         };
         let (queue, ended) = mpsc::unbounded_channel();
@@ -83,7 +87,7 @@ impl Tracer {
             flushes: asked,
             held: Arc::clone(&held),
             meters: Arc::clone(meters),
-            collector: send::Collector::new(collector, config.export_timeout)?,
+            collector,
             about: wire::About::new(&config.service_name),
             failures: 0,
             is_out: false,
@@ -120,7 +124,7 @@ impl Tracer {
         u64::from_be_bytes([a, b, c, d, e, f, g, h]) >> 1 < self.threshold
     }
 
-    fn take(&self, ended: Box<Ended>) {
+    fn take(&self, ended: Ended) {
         let count = spans(&ended);
         let before = self.held.fetch_add(count, Ordering::Relaxed);
         if before + count > self.most || self.queue.send(ended).is_err() {
@@ -148,9 +152,7 @@ impl Tracer {
 /// # Errors
 /// What is wrong, in words without its address.
 pub async fn probe(config: &Tracing) -> Option<Result<(), String>> {
-    let collector = config.collector.as_ref()?;
-    let collector = send::Collector::new(collector, config.export_timeout);
-    Some(match collector {
+    Some(match send::Collector::new(config).transpose()? {
         Err(error) => Err(error.to_string()),
         // No bytes are a request without spans.
         Ok(collector) => match collector.send(bytes::Bytes::new()).await {
@@ -168,3 +170,6 @@ pub async fn probe(config: &Tracing) -> Option<Result<(), String>> {
 fn threshold(ratio: f64) -> u64 {
     (ratio * 2_f64.powi(63)) as u64
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,7 +28,7 @@ impl Parent {
         let is_whole = match version {
             [0] => rest.is_empty(),
             [0xff] => false,
-            _ => rest.is_empty() || rest[0] == b'-',
+            _ => rest.is_empty() || (rest[0] == b'-' && rest.iter().all(u8::is_ascii_graphic)),
         };
         let has_dashes = [2, 35, 52].iter().all(|at| known[*at] == b'-');
         let trace = number::<16>(&known[3..35])?;

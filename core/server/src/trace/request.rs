@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Spans below that of one request.
-const MOST: usize = 64;
+pub(super) const MOST: usize = 64;
 
 tokio::task_local! {
     /// The trace of the request that the task is at work for.
@@ -161,7 +161,7 @@ impl Trace {
         let Some(children) = self.children.lock().take() else {
             return;
         };
-        self.tracer.take(Box::new(Ended {
+        self.tracer.take(Ended {
             trace: self.id,
             parent: self.parent,
             link: self.link,
@@ -170,7 +170,7 @@ impl Trace {
             end: self.at(Instant::now()),
             answer,
             children,
-        }));
+        });
     }
 
     fn at(&self, moment: Instant) -> u64 {

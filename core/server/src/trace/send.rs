@@ -13,7 +13,7 @@ use reqwest::{
 };
 
 use super::wire::rejected;
-use crate::{config, webhook::words};
+use crate::{config::Tracing, webhook::words};
 
 /// Bytes read of an answer.
 const MOST: usize = 64 * 1024;
@@ -39,9 +39,13 @@ pub(super) struct Failure {
 }
 
 impl Collector {
-    pub(super) fn new(config: &config::Collector, within: Duration) -> io::Result<Self> {
+    /// That of the configuration, if there is one.
+    pub(super) fn new(config: &Tracing) -> io::Result<Option<Self>> {
+        let Some(url) = config.traces_url() else {
+            return Ok(None);
+        };
         let mut headers = HeaderMap::new();
-        for (name, value) in &config.headers {
+        for (name, value) in &config.otlp_headers {
             let name: HeaderName = name.parse().map_err(io::Error::other)?;
             let mut value = HeaderValue::from_bytes(value.expose()).map_err(io::Error::other)?;
             value.set_sensitive(true);
@@ -53,17 +57,17 @@ impl Collector {
         );
         let client = Client::builder()
             .redirect(Policy::none())
-            .timeout(within)
+            .timeout(config.export_timeout)
             .user_agent(concat!("omnigent/", env!("CARGO_PKG_VERSION")))
             .pool_max_idle_per_host(1)
             .no_proxy()
             .build()
             .map_err(|error| io::Error::other(words(&error)))?;
-        Ok(Self {
+        Ok(Some(Self {
             client,
-            url: config.traces_url(),
+            url,
             headers,
-        })
+        }))
     }
 
     /// Sends a request to take spans: how many of them it does not take.

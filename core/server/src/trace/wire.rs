@@ -41,7 +41,7 @@ impl About {
 }
 
 /// A request to take these spans.
-pub(super) fn encode(about: &About, requests: &[Box<Ended>]) -> Bytes {
+pub(super) fn encode(about: &About, requests: &[Ended]) -> Bytes {
     let request = ExportTraceServiceRequest {
         resource_spans: vec![ResourceSpans {
             resource: Some(about.0.clone()),
@@ -51,10 +51,7 @@ pub(super) fn encode(about: &About, requests: &[Box<Ended>]) -> Bytes {
                     version: env!("CARGO_PKG_VERSION").to_owned(),
                     ..InstrumentationScope::default()
                 }),
-                spans: requests
-                    .iter()
-                    .flat_map(|ended| of_request(ended))
-                    .collect(),
+                spans: requests.iter().flat_map(of_request).collect(),
                 schema_url: String::new(),
             }],
             schema_url: String::new(),
