@@ -12,6 +12,7 @@ use std::{
 use omnigent_tests::{
     PASSWORD, Server, ServerBuilder,
     collector::{Collector, Span, free_port},
+    proxy::Proxy,
 };
 use serde_json::json;
 
@@ -551,4 +552,22 @@ fn what_a_proxy_says_of_a_request_is_a_span_and_whom_it_names_is_not() {
         !log.contains("ada") && !log.contains("example.com"),
         "{log}"
     );
+}
+
+#[test]
+fn a_collector_is_spoken_to_by_tls_if_its_certificate_is_known() {
+    let collector = Collector::start();
+    let tls = Proxy::tls(&collector.endpoint);
+    let certificate = tls.certificate().display().to_string();
+    let with = || ServerBuilder::accounts().also(&tracing(&tls.url, ""));
+    let server = with().start();
+    server.client().get("/v1/agents");
+    assert!(server.says("traces are not taken by their collector"));
+    drop(server);
+    let server = with().env("SSL_CERT_FILE", &certificate).start();
+    server.client().get("/v1/info").expect(200);
+    assert!(server.stop().0.success());
+    let spans = collector.spans(|spans| !spans.is_empty());
+    assert_eq!(requests(&spans, "GET /v1/info").len(), 1);
+    assert!(requests(&spans, "GET /v1/agents").is_empty());
 }

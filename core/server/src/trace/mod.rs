@@ -5,6 +5,11 @@
 //! (`export`). `parent` reads what a client says of its own trace, `wire` knows the format, `send`
 //! the collector. Does not: know HTTP, or carry a trace into plugins, which have no such thing.
 //!
+//! The messages are OpenTelemetry's own (`opentelemetry-proto`), what fills and sends them is ours: a
+//! whole request is one entry of the queue, what is dropped can be counted, an answer is bounded, and
+//! a request that is not traced costs one look at an `Option`. The SDK's batch processor and
+//! exporter have none of that.
+//!
 //! **Invariants:** without a collector there is no thread, no queue and nothing to do; nobody waits
 //! for the collector; no more spans are held than the configuration allows, further ones are dropped
 //! and counted; a span holds words of this code and the configuration, numbers and ids: nothing a
