@@ -47,4 +47,5 @@ mod tickets;
 mod tidy;
 mod tls;
 mod tokens;
+mod traces;
 mod transcript;
