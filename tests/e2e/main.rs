@@ -39,6 +39,7 @@ mod proxy_protocol;
 mod restart;
 mod sessions;
 mod settings;
+mod standing;
 mod steps;
 mod swap;
 mod systemd;

@@ -55,7 +55,7 @@ pub use keyring::{KeyInfo, KeySettings, KeyState, Keyring, MAX_KEYS};
 pub use keys::Keys;
 pub use overlap::{Overlap, Rest, rests};
 pub use parse::MAX_LENGTH;
-pub use revocation::{REVOCATIONS, Revocation, RevocationIndex, load, revoke, sweep};
+pub use revocation::{REVOCATIONS, Revocation, RevocationIndex, is_revoked, load, revoke, sweep};
 pub(crate) use revocation::{is_past, keep};
 pub use scope::{Scope, Scopes, UnknownScope};
 pub use steady::{Steady, SteadyGrants};
