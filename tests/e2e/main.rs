@@ -4,6 +4,7 @@ mod access;
 mod accounts;
 mod assertions;
 mod audit;
+mod audit_archives;
 mod backend;
 mod backup;
 mod browser;

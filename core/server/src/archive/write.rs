@@ -106,6 +106,7 @@ impl Source {
             sequence: snapshot.sequence(),
             config_sha256: about.config_sha256,
             configured_key: about.configured_key,
+            trail: None,
         };
         Ok(Self {
             head,
@@ -113,6 +114,13 @@ impl Source {
             lines: Exporter::new(snapshot, &without),
             has_begun: false,
         })
+    }
+
+    /// An export says at which entry the trail stood that it leaves behind.
+    pub fn leave_trail(&mut self, ends: Option<&audit::Ends>) {
+        if self.keyring.is_none() {
+            self.head.trail = ends.map(audit::Ends::newest);
+        }
     }
 
     /// The first line.

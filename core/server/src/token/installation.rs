@@ -33,6 +33,14 @@ pub fn expect_keyring(store: &Store, dir: &Path) -> Result<Result<(), KeyringErr
     })
 }
 
+/// Whether these are the keys of the store. They are those of one that has no keyring yet.
+///
+/// # Errors
+/// Only of the store.
+pub fn fits(store: &Store, hasher: &Hasher) -> Result<bool, StoreError> {
+    Ok(known(&store.reader())?.is_none_or(|known| known == mark(hasher)))
+}
+
 /// Whether the keyring is the store's. One that has none yet takes it.
 ///
 /// # Errors
