@@ -17,7 +17,7 @@ use crate::{
     config::Config,
     secret::Secret,
     store::{Exporter, Snapshot, StoreError},
-    token::{installation::INSTALLATION, keycopy},
+    token::{installation::INSTALLATION, keycopy, keynotes::KEY_NOTES},
 };
 
 /// What an archive is for.
@@ -68,10 +68,10 @@ pub struct Source {
     has_begun: bool,
 }
 
-/// What goes with a keyring: the mark of the installation, and the audit trail, whose seal is
+/// What goes with a keyring: the mark of the installation, what is noted of its keys, and the audit trail, whose seal is
 /// worth nothing without it (`omnigent audit export` is its way out).
 fn without_keys() -> Vec<u8> {
-    let mut tables = vec![INSTALLATION.known()];
+    let mut tables = vec![INSTALLATION.known(), KEY_NOTES.known()];
     tables.extend(audit::tables());
     tables.iter().map(|table| table.id).collect()
 }

@@ -31,6 +31,7 @@ pub mod installation;
 pub mod keycopy;
 mod keyerror;
 mod keyfile;
+pub mod keynotes;
 mod keyring;
 mod keys;
 mod overlap;
@@ -71,5 +72,6 @@ pub(crate) fn tables() -> Vec<KnownTable> {
         revocation::PROGRESS.known(),
         api::RETIREMENTS.known(),
         installation::INSTALLATION.known(),
+        keynotes::KEY_NOTES.known(),
     ]
 }
