@@ -7,6 +7,7 @@ mod audit;
 mod audit_archives;
 mod backend;
 mod backup;
+mod breached;
 mod browser;
 mod command;
 mod command_files;
