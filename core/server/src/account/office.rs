@@ -13,7 +13,7 @@ use omnigent_plugin::{Change, Password};
 
 use super::{
     ACCOUNTS, Account, AccountError, AccountName, IdentityKey, NAMES, OfficeError, by_name, create,
-    redeem_invite, still_admin, verify_invite,
+    redeem_invite, still_acts, still_admin, verify_invite,
 };
 use crate::{
     audit::{Entry, Event, Scene},
@@ -147,11 +147,11 @@ impl Office {
                 Some((backend.name().to_owned(), key(backend, &change), change))
             }
         };
-        let (by, now) = (scene.person(), scene.at);
+        let now = scene.at;
         let live = self.live.by(scene);
         self.store
             .write(move |tx| {
-                still_admin(tx, by)?;
+                still_admin(&live, tx)?;
                 let key = match prepared {
                     None => None,
                     Some((backend, key, change)) => {
@@ -187,6 +187,7 @@ impl Office {
         let live = self.live.by(scene);
         self.store
             .write(move |tx| {
+                still_acts(&live, tx)?;
                 backend::apply_change(tx, &name, &change).map_err(collision)?;
                 let changed = Entry::new(Event::PasswordChanged).backend(&name);
                 live.note_of(tx, &uid, changed)?;
@@ -228,11 +229,11 @@ impl Office {
     ) -> Result<(), OfficeError> {
         let (backend, subject) = self.password_identity(uid).await?;
         let change = backend.directory_set_password(&subject, new).await?;
-        let (by, now, name) = (scene.person(), scene.at, backend.name().to_owned());
+        let (now, name) = (scene.at, backend.name().to_owned());
         let live = self.live.by(scene);
         self.store
             .write(move |tx| {
-                still_admin(tx, by)?;
+                still_admin(&live, tx)?;
                 backend::apply_change(tx, &name, &change).map_err(collision)?;
                 let reset = Entry::new(Event::PasswordReset).backend(&name);
                 live.note_of(tx, &uid, reset)?;
@@ -266,11 +267,11 @@ impl Office {
                 ));
             }
         }
-        let (by, now, uid) = (scene.person(), scene.at, account.uid);
+        let (now, uid) = (scene.at, account.uid);
         let live = self.live.by(scene);
         self.store
             .write(move |tx| {
-                still_admin(tx, by)?;
+                still_admin(&live, tx)?;
                 for (backend, change) in &changes {
                     backend::apply_change(tx, backend, change).map_err(collision)?;
                 }

@@ -13,6 +13,7 @@ use super::{
     response::{json as json_response, no_store, ok},
 };
 use crate::{
+    account::AccountError,
     app::App,
     clock::Timestamp,
     id::Uid,
@@ -142,9 +143,13 @@ async fn decide(app: Arc<App>, request: Request) -> Outcome {
     };
     let is_approval = approval.is_some();
     let (live, now) = (app.live.by(request.scene()), request.now);
+    let access = request.access;
     let decided = app
         .store
-        .write(move |tx| ticket::decide(&live, tx, &code, approval, now))
+        .write(move |tx| {
+            access.still_admits(&live, tx)?;
+            ticket::decide(&live, tx, &code, approval, now).map_err(AccountError::from)
+        })
         .await?;
     if !decided {
         return invalid();

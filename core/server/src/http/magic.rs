@@ -37,10 +37,13 @@ pub(super) fn routes() -> Vec<Route> {
 async fn magic(app: Arc<App>, request: Request) -> Outcome {
     let uid = request.user()?.account.uid;
     let expires_at = request.now.plus_seconds(app.magic_ttl);
-    let live = app.live.by(request.scene());
+    let (live, access) = (app.live.by(request.scene()), request.access);
     let token = app
         .store
-        .write(move |tx| issue_magic(&live, tx, &MagicLink { uid, expires_at }))
+        .write(move |tx| {
+            access.still_admits(&live, tx)?;
+            issue_magic(&live, tx, &MagicLink { uid, expires_at })
+        })
         .await?;
     let url = format!(
         "{}/auth/magic/redeem?t={}",
