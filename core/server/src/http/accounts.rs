@@ -329,6 +329,7 @@ pub(super) async fn change_own_password(
     let attempt = app
         .desk
         .guess(&principal.account.id, &guest, request.now)
+        .await
         .inspect_err(|_| report(Entry::new(Event::Throttled).reason("old password")))?;
     let (old, new) = (Password::new(old), Password::new(new));
     let changed = app
