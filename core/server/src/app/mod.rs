@@ -165,7 +165,8 @@ impl App {
                 .public_url
                 .as_ref()
                 .is_none_or(|url| url.is_loopback());
-        if app.office.needs_setup() && !is_loopback_only {
+        app.office.is_local = is_loopback_only;
+        if app.office.needs_setup() {
             let code = parts::setup_code(&app.ground.setup_code_file)?;
             app.office.setup_code = Some(code);
         }
@@ -187,6 +188,7 @@ impl App {
         let backends = self.backends.reopen(wanted, &ground.services, &url).await;
         let mut app = Self::on(ground, config, backends)?;
         app.office.setup_code.clone_from(&self.office.setup_code);
+        app.office.is_local = self.office.is_local;
         // Last, for it cannot be taken back.
         let (keys, now) = (Arc::clone(&app.keys), app.clock.now());
         let settings = parts::key_settings(config, app.ground.listening);
@@ -227,6 +229,7 @@ impl App {
             lifetimes: lifetimes.clone(),
             registration: config.accounts.registration,
             setup_code: None,
+            is_local: false,
         };
         let nobody = Uid::from_bytes([0; 16]);
         Ok(Self {
@@ -294,12 +297,12 @@ impl App {
         })
     }
 
-    /// The one-time setup code, while one is needed.
+    /// The one-time setup code, while everybody needs one.
     pub fn setup_code(&self) -> Option<&Secret<String>> {
         self.office
             .setup_code
             .as_ref()
-            .filter(|_| self.office.needs_setup())
+            .filter(|_| self.office.needs_setup() && !self.office.is_local)
     }
 
     /// The server is claimed: its setup code is worth nothing any more.
