@@ -285,6 +285,14 @@ impl App {
         })
     }
 
+    /// The mode people sign in by: the first backend's plugin (CONTRACT sections 2 and 3).
+    pub fn mode(&self) -> &str {
+        self.backends
+            .iter()
+            .next()
+            .map_or("none", |first| first.plugin())
+    }
+
     /// Where people sign in, if they do (CONTRACT section 3).
     pub fn login_url(&self) -> Option<&'static str> {
         let mut interactive = self.backends.interactive();
