@@ -15,6 +15,8 @@ same 'one capability, for low ports' 0000000000000400 "$(sed -n 's/^CapEff:\t//p
 same 'and no other to be had' 0000000000000400 "$(sed -n 's/^CapBnd:\t//p' "/proc/$pid/status")"
 same 'no new privileges' 1 "$(sed -n 's/^NoNewPrivs:\t//p' "/proc/$pid/status")"
 same 'system calls are filtered' 2 "$(sed -n 's/^Seccomp:\t//p' "/proc/$pid/status")"
+refused 'no other program can be run beside it' 126 nsenter --mount --target "$pid" /bin/true
+has 'it starts with the machine' omnigent.service "$(systemctl list-dependencies --plain multi-user.target)"
 same 'the data directory is its own' 'omnigent:omnigent 700' "$(about $data)"
 same 'the keys are its own' 'omnigent:omnigent 600' "$(about $data/keyring.json)"
 

@@ -33,6 +33,16 @@ figure 'stop with a request that never ends, ms, emulated' "$took"
 if [ "$took" -lt 30000 ]; then ok 'it stops before systemd would kill it'; else fail 'it stops before systemd would kill it' "$took ms"; fi
 same 'of its own will' 'inactive success' "$(property ActiveState) $(property Result)"
 
+cp $config good.toml
+sed -i 's|^listen = .*|&\ndrain_delay = "35s"|' $config
+systemctl start omnigent.service
+before=$(now_ms)
+systemctl stop omnigent.service
+took=$(($(now_ms) - before))
+if [ "$took" -gt 35000 ]; then ok 'it drains for as long as it is configured to'; else fail 'it drains for as long as it is configured to' "$took ms"; fi
+same 'and systemd does not kill it, though the unit says less' 'inactive success' "$(property ActiveState) $(property Result)"
+cp good.toml $config
+
 systemctl start omnigent.service
 before=$(now_ms)
 systemctl stop omnigent.service
