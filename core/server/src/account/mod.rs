@@ -17,6 +17,7 @@ mod magic;
 mod name;
 mod office;
 mod roster;
+mod standing;
 pub mod swap;
 #[cfg(test)]
 mod tests;
@@ -38,10 +39,11 @@ pub use identity::{IdentityKey, LinkedIdentity, link, unlink};
 pub use invite::{INVITES, Invite, issue_invite, redeem_invite, verify_invite};
 pub use magic::{MAGIC_LINKS, MagicLink, issue_magic, redeem_magic};
 pub use name::{AccountName, InvalidName, MAX_LENGTH, is_reserved};
-pub use office::{Chosen, Office};
+pub use office::{Chosen, Claim, Office};
 pub use roster::{
-    by_name, create, delete, list, load_index, record_login, set_admin, set_disabled, still_admin,
+    by_name, create, delete, list, load_index, record_login, set_admin, set_disabled,
 };
+pub use standing::{still_acts, still_admin};
 
 /// All accounts by their immutable id.
 pub const ACCOUNTS: Table<Uid, Account> = Table::new(1, "accounts");

@@ -13,7 +13,7 @@ use omnigent_plugin::{Change, Password};
 
 use super::{
     ACCOUNTS, Account, AccountError, AccountName, IdentityKey, NAMES, OfficeError, by_name, create,
-    redeem_invite, still_admin, verify_invite,
+    redeem_invite, still_acts, still_admin, verify_invite,
 };
 use crate::{
     audit::{Entry, Event, Scene},
@@ -35,8 +35,10 @@ pub struct Office {
     pub(crate) backends: Arc<Backends>,
     pub(crate) lifetimes: Lifetimes,
     pub(crate) registration: Registration,
-    /// The one-time setup code, when one is needed.
+    /// The one-time setup code, while the server waits to be claimed.
     pub(crate) setup_code: Option<Secret<String>>,
+    /// Whether it is reached from this machine only, so far as we know: who is on it needs no code.
+    pub(crate) is_local: bool,
 }
 
 /// A name and a password somebody chose.
@@ -48,15 +50,25 @@ pub struct Chosen {
     pub password: Password,
 }
 
+/// By what somebody claims the server.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim<'a> {
+    /// The setup code, as it was typed.
+    pub code: Option<&'a str>,
+    /// Whether they are on this machine.
+    pub is_here: bool,
+}
+
 impl Office {
     /// Whether the server waits to be claimed: a backend keeps passwords and nobody has one.
     pub fn needs_setup(&self) -> bool {
         !self.store.initialised() && self.directory().is_ok()
     }
 
-    /// Whether claiming takes the code the server printed.
-    pub fn needs_setup_code(&self) -> bool {
-        self.setup_code.is_some()
+    /// Whether claiming takes the setup code, for somebody who is on this machine or not: one that
+    /// listens here only is still reached from elsewhere through a proxy.
+    pub fn needs_setup_code(&self, is_here: bool) -> bool {
+        self.setup_code.is_some() && !(self.is_local && is_here)
     }
 
     /// Claims the server: makes its first admin.
@@ -66,15 +78,17 @@ impl Office {
     pub async fn setup(
         &self,
         chosen: Chosen,
-        code: Option<&str>,
+        claim: Claim<'_>,
         guest: Guest,
         now: Timestamp,
     ) -> Result<Established, OfficeError> {
         if self.store.initialised() {
             return Err(AccountError::AlreadySetUp.into());
         }
-        if let Some(expected) = &self.setup_code {
-            let said = code.unwrap_or_default().trim().as_bytes();
+        if let Some(expected) = &self.setup_code
+            && self.needs_setup_code(claim.is_here)
+        {
+            let said = claim.code.unwrap_or_default().trim().as_bytes();
             if !hash::constant_time_eq(said, expected.expose().as_bytes()) {
                 return Err(OfficeError::SetupCode);
             }
@@ -147,11 +161,11 @@ impl Office {
                 Some((backend.name().to_owned(), key(backend, &change), change))
             }
         };
-        let (by, now) = (scene.person(), scene.at);
+        let now = scene.at;
         let live = self.live.by(scene);
         self.store
             .write(move |tx| {
-                still_admin(tx, by)?;
+                still_admin(&live, tx)?;
                 let key = match prepared {
                     None => None,
                     Some((backend, key, change)) => {
@@ -187,6 +201,7 @@ impl Office {
         let live = self.live.by(scene);
         self.store
             .write(move |tx| {
+                still_acts(&live, tx)?;
                 backend::apply_change(tx, &name, &change).map_err(collision)?;
                 let changed = Entry::new(Event::PasswordChanged).backend(&name);
                 live.note_of(tx, &uid, changed)?;
@@ -228,11 +243,11 @@ impl Office {
     ) -> Result<(), OfficeError> {
         let (backend, subject) = self.password_identity(uid).await?;
         let change = backend.directory_set_password(&subject, new).await?;
-        let (by, now, name) = (scene.person(), scene.at, backend.name().to_owned());
+        let (now, name) = (scene.at, backend.name().to_owned());
         let live = self.live.by(scene);
         self.store
             .write(move |tx| {
-                still_admin(tx, by)?;
+                still_admin(&live, tx)?;
                 backend::apply_change(tx, &name, &change).map_err(collision)?;
                 let reset = Entry::new(Event::PasswordReset).backend(&name);
                 live.note_of(tx, &uid, reset)?;
@@ -266,11 +281,11 @@ impl Office {
                 ));
             }
         }
-        let (by, now, uid) = (scene.person(), scene.at, account.uid);
+        let (now, uid) = (scene.at, account.uid);
         let live = self.live.by(scene);
         self.store
             .write(move |tx| {
-                still_admin(tx, by)?;
+                still_admin(&live, tx)?;
                 for (backend, change) in &changes {
                     backend::apply_change(tx, backend, change).map_err(collision)?;
                 }

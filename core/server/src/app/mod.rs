@@ -169,7 +169,8 @@ impl App {
                 .public_url
                 .as_ref()
                 .is_none_or(|url| url.is_loopback());
-        if app.office.needs_setup() && !is_loopback_only {
+        app.office.is_local = is_loopback_only;
+        if app.office.needs_setup() {
             let code = parts::setup_code(&app.ground.setup_code_file)?;
             app.office.setup_code = Some(code);
         }
@@ -195,6 +196,7 @@ impl App {
         };
         let mut app = Self::on(ground, config, backends, tracer)?;
         app.office.setup_code.clone_from(&self.office.setup_code);
+        app.office.is_local = self.office.is_local;
         // Last, for it cannot be taken back.
         let (keys, now) = (Arc::clone(&app.keys), app.clock.now());
         let settings = parts::key_settings(config, app.ground.listening);
@@ -240,6 +242,7 @@ impl App {
             lifetimes: lifetimes.clone(),
             registration: config.accounts.registration,
             setup_code: None,
+            is_local: false,
         };
         let nobody = Uid::from_bytes([0; 16]);
         Ok(Self {
@@ -296,6 +299,14 @@ impl App {
         })
     }
 
+    /// The mode people sign in by: the first backend's plugin (CONTRACT sections 2 and 3).
+    pub fn mode(&self) -> &str {
+        self.backends
+            .iter()
+            .next()
+            .map_or("none", |first| first.plugin())
+    }
+
     /// Where people sign in, if they do (CONTRACT section 3).
     pub fn login_url(&self) -> Option<&'static str> {
         let mut interactive = self.backends.interactive();
@@ -308,12 +319,12 @@ impl App {
         })
     }
 
-    /// The one-time setup code, while one is needed.
+    /// The one-time setup code, while everybody needs one.
     pub fn setup_code(&self) -> Option<&Secret<String>> {
         self.office
             .setup_code
             .as_ref()
-            .filter(|_| self.office.needs_setup())
+            .filter(|_| self.office.needs_setup() && !self.office.is_local)
     }
 
     /// The server is claimed: its setup code is worth nothing any more.

@@ -13,6 +13,7 @@ use super::{
     response::{json as json_response, no_store, ok},
 };
 use crate::{
+    account::AccountError,
     app::App,
     clock::Timestamp,
     id::Uid,
@@ -72,18 +73,19 @@ async fn poll(app: Arc<App>, request: Request) -> Outcome {
         )))
     };
     let asked = secret.clone();
-    let is_pending = app
+    let seen = app
         .store
-        .read(move |reader| ticket::is_pending(&live, reader, &asked, now))
+        .read(move |reader| ticket::look(&live, reader, &asked, now))
         .await?;
-    if is_pending {
-        return pending();
-    }
     let live = app.live.clone();
-    let polled = app
-        .store
-        .write(move |tx| ticket::poll(&live, tx, &secret, now))
-        .await?;
+    let polled = match seen {
+        Some(seen) => seen,
+        None => {
+            app.store
+                .write(move |tx| ticket::poll(&live, tx, &secret, now))
+                .await?
+        }
+    };
     let (ticket, approval) = match polled {
         Polled::Pending => return pending(),
         Polled::Unknown => return Err(gone("Ticket not found or expired")),
@@ -142,9 +144,13 @@ async fn decide(app: Arc<App>, request: Request) -> Outcome {
     };
     let is_approval = approval.is_some();
     let (live, now) = (app.live.by(request.scene()), request.now);
+    let access = request.access;
     let decided = app
         .store
-        .write(move |tx| ticket::decide(&live, tx, &code, approval, now))
+        .write(move |tx| {
+            access.still_admits(&live, tx)?;
+            ticket::decide(&live, tx, &code, approval, now).map_err(AccountError::from)
+        })
         .await?;
     if !decided {
         return invalid();

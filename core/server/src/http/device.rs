@@ -20,6 +20,7 @@ use super::{
     response::{no_store, ok, redirect},
 };
 use crate::{
+    account::AccountError,
     app::App,
     audit::{Entry, Event},
     login::{
@@ -198,12 +199,11 @@ fn to_sign_in(typed: Option<&str>, reauth: bool) -> super::Response {
         Some(code) => format!("{PAGE}?user_code={code}"),
         None => PAGE.to_owned(),
     };
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    query.append_pair("return_to", &back);
+    let mut url = forms::sign_in_url(&back);
     if reauth {
-        query.append_pair("reauth", "1");
+        url.push_str("&reauth=1");
     }
-    no_store(redirect(&format!("/login?{}", query.finish())))
+    no_store(redirect(&url))
 }
 
 /// The person a page is for: whoever is signed in, and no program of theirs.
@@ -328,11 +328,16 @@ async fn decide(app: Arc<App>, request: Request, is_approval: bool) -> Outcome {
         false => None,
     };
     let (live, now, code) = (app.live.by(request.scene()), request.now, typed.clone());
+    let access = request.access;
     let decided = app
         .store
-        .write(move |tx| match approval {
-            Some((approval, since)) => device::approve(&live, tx, &code, approval, since, now),
-            None => device::deny(&live, tx, &code, now),
+        .write(move |tx| {
+            access.still_admits(&live, tx)?;
+            let decided = match approval {
+                Some((approval, since)) => device::approve(&live, tx, &code, approval, since, now),
+                None => device::deny(&live, tx, &code, now),
+            };
+            decided.map_err(AccountError::from)
         })
         .await?;
     if decided == Decided::Unknown {

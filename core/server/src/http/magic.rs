@@ -37,10 +37,13 @@ pub(super) fn routes() -> Vec<Route> {
 async fn magic(app: Arc<App>, request: Request) -> Outcome {
     let uid = request.user()?.account.uid;
     let expires_at = request.now.plus_seconds(app.magic_ttl);
-    let live = app.live.by(request.scene());
+    let (live, access) = (app.live.by(request.scene()), request.access);
     let token = app
         .store
-        .write(move |tx| issue_magic(&live, tx, &MagicLink { uid, expires_at }))
+        .write(move |tx| {
+            access.still_admits(&live, tx)?;
+            issue_magic(&live, tx, &MagicLink { uid, expires_at })
+        })
         .await?;
     let url = format!(
         "{}/auth/magic/redeem?t={}",
@@ -98,7 +101,7 @@ async fn redeem_token(app: &App, request: &Request, token: String) -> Outcome {
     let (lifetimes, now) = (app.lifetimes.clone(), request.now);
     let live = app.live.by(request.head.scene(now));
     let report = |entry| app.live.audit.report(request.scene(), entry);
-    let guest = request.guest(None);
+    let (guest, mode) = (request.guest(None), app.mode().to_owned());
     let attempt = app.desk.guess_code("", guest.address, now);
     let attempt = attempt.map_err(|error| {
         report(Entry::new(Event::Throttled).reason("sign-in links"));
@@ -108,7 +111,7 @@ async fn redeem_token(app: &App, request: &Request, token: String) -> Outcome {
         .store
         .write(move |tx| {
             let uid = redeem_magic(&live, tx, &token, now)?;
-            let origin = login::Origin::magic_link(guest);
+            let origin = login::Origin::magic_link(guest, mode);
             login::establish(&live, tx, &uid, origin, &lifetimes, now)
         })
         .await;

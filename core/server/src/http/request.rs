@@ -85,6 +85,16 @@ impl Head {
         self.client
     }
 
+    /// Whether it is from this machine. Of what comes by a proxy's socket, or from somebody a
+    /// balancer does not know, nobody can say so.
+    pub(super) fn is_from_here(&self) -> bool {
+        match self.peer {
+            Peer::Operator => true,
+            Peer::Tcp(_) => self.client.is_loopback(),
+            Peer::Socket | Peer::Balancer(_) => false,
+        }
+    }
+
     /// What happens by this request before it is known whom it is from.
     pub(super) fn scene(&self, at: Timestamp) -> Scene {
         let agent = self.header(http::header::USER_AGENT);
