@@ -482,15 +482,15 @@ fn a_stranger_is_sent_to_sign_in_and_learns_nothing_of_codes() {
     };
     let (right, wrong) = (to(text(&asked["user_code"])), to("AAAA-AAAA"));
     assert_eq!(right.replace(text(&asked["user_code"]), "AAAA-AAAA"), wrong);
-    assert!(
-        wrong.starts_with("/login?return_to=%2Foauth%2Fdevice"),
-        "{wrong}"
+    assert_eq!(
+        wrong, "/login?return_to=/oauth/device?user_code=AAAA-AAAA",
+        "to the letter of CONTRACT section 5"
     );
     let hostile = to("%22%3E%3Cscript%3E%0d%0aset-cookie:x");
-    assert_eq!(hostile, "/login?return_to=%2Foauth%2Fdevice");
+    assert_eq!(hostile, "/login?return_to=/oauth/device");
     let answer = server.client().get("/oauth/device").expect(302);
     let location = answer.header("location");
-    assert_eq!(location, Some("/login?return_to=%2Foauth%2Fdevice"));
+    assert_eq!(location, Some("/login?return_to=/oauth/device"));
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use std::{fs, path::Path, process::Command};
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use omnigent_tests::{Server, ServerBuilder};
-use serde_json::json;
+use serde_json::{Value, json};
 
 fn printed(program: &str, args: &[&str]) -> String {
     let output = Command::new(program).args(args).output();
@@ -105,6 +106,60 @@ fn the_file_is_read_again_when_it_changes() {
     assert!(!server.log().contains("in-the-clear"));
     fs::remove_file(&file).expect("removed");
     assert_eq!(sign_in(&server, "dave", "dave-pass-77"), 200);
+}
+
+#[test]
+fn who_left_the_file_refreshes_nothing_by_a_sign_in_link_either() {
+    let dir = folder();
+    let server = started(dir.path(), "");
+    let device = |client_id: &str| {
+        let body = json!({"client_id": client_id});
+        let asked = server.client().post("/oauth/device/authorize", body);
+        asked.expect(200).json()
+    };
+    let bob = server.login("bob", "bob-pass-77");
+    let asked = device("tv");
+    let link = bob.post("/auth/magic", json!({})).expect(200).json();
+    let link = link["redeem_url"].as_str().expect("a link");
+    let path = link.strip_prefix(&server.url).expect("ours");
+    let redeemed = server.client().get(path).expect(302);
+    let cookie = redeemed.header("set-cookie").unwrap_or_default();
+    let cookie = cookie.split(';').next().unwrap_or_default();
+    let claims = cookie.split('.').nth(1).expect("a token");
+    let claims = URL_SAFE_NO_PAD.decode(claims).expect("base64url");
+    let claims: Value = serde_json::from_slice(&claims).expect("JSON");
+    assert_eq!(claims["provider"], "htpasswd", "the mode (CONTRACT 2)");
+
+    let browser = server.client().with("cookie", cookie);
+    let browser = browser.with("origin", &server.url);
+    let code = asked["user_code"].as_str().expect("a code");
+    let answer = browser.form("/oauth/device/approve", &[("user_code", code)]);
+    answer.expect(200);
+    let token = |fields: &[(&str, &str)]| server.client().form("/oauth/token", fields);
+    let answer = token(&[
+        ("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),
+        (
+            "device_code",
+            asked["device_code"].as_str().expect("a code"),
+        ),
+        ("client_id", "tv"),
+    ]);
+    let refresh = |answer: &Value| {
+        let refresh_token = answer["refresh_token"].as_str().expect("a token");
+        token(&[
+            ("grant_type", "refresh_token"),
+            ("refresh_token", refresh_token),
+        ])
+    };
+    let refreshed = refresh(&answer.expect(200).json()).expect(200).json();
+    let without_bob: Vec<String> = people()
+        .lines()
+        .filter(|line| !line.starts_with("bob"))
+        .map(str::to_owned)
+        .collect();
+    fs::write(dir.path().join("people"), without_bob.join("\n")).expect("written");
+    let refused = refresh(&refreshed).expect(400).json();
+    assert_eq!(refused["error"], "invalid_grant");
 }
 
 #[test]

@@ -52,4 +52,5 @@ mod tickets;
 mod tidy;
 mod tls;
 mod tokens;
+mod traces;
 mod transcript;

@@ -256,6 +256,15 @@ fn the_listener_for_metrics_answers_nothing_else() {
         .with("host", "evil.example")
         .get("/metrics")
         .expect(403);
+    let log = server.log();
+    let (_, rest) = log.split_once("metrics on http://").expect("it says where");
+    let (address, _) = rest.split_once('/').expect("a path");
+    let mut stream = std::net::TcpStream::connect(address).expect("it listens");
+    let two = "GET /metrics HTTP/1.1\r\nhost: localhost\r\nhost: evil.example\r\n\r\n";
+    std::io::Write::write_all(&mut stream, two.as_bytes()).expect("written");
+    let mut said = [0; 12];
+    std::io::Read::read_exact(&mut stream, &mut said).expect("an answer");
+    assert_eq!(&said, b"HTTP/1.1 403");
     watcher
         .with("host", "localhost:9464")
         .get("/metrics")

@@ -163,6 +163,25 @@ fn away_from_loopback_claiming_takes_the_code_the_server_printed() {
 }
 
 #[test]
+fn whoever_a_proxy_brings_claims_with_the_code_even_where_the_server_listens_to_this_machine() {
+    let server = ServerBuilder::accounts()
+        .also("[server]\ntrusted_proxies = [\"127.0.0.1\"]")
+        .start();
+    let file = server.dir.path().join("data/setup-code");
+    let code = std::fs::read_to_string(&file).expect("the code is kept in a file");
+    let stranger = server.client().with("x-forwarded-for", "203.0.113.9");
+    let mut body = json!({"username": "admin", "password": PASSWORD});
+    stranger.post("/auth/setup", body.clone()).expect(403);
+    let page = |client: &omnigent_tests::Client| client.get("/setup").expect(200).text;
+    assert!(
+        page(&stranger).contains("setup_code") && !page(&server.client()).contains("setup_code")
+    );
+    body["setup_code"] = code.into();
+    stranger.post("/auth/setup", body).expect(200);
+    assert!(!file.exists(), "it is worth nothing any more");
+}
+
+#[test]
 fn the_setup_code_is_not_guessed() {
     let server = ServerBuilder::accounts()
         .also("[server]\npublic_url = \"https://auth.example.com\"")

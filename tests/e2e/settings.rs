@@ -72,7 +72,7 @@ fn strangers_are_shown_the_way_in_and_come_back() {
     for path in paths {
         let answer = server.client().get(&path).expect(302);
         let to = answer.header("location").unwrap_or_default();
-        assert_eq!(to, format!("/login?return_to={}", path.replace('/', "%2F")));
+        assert_eq!(to, format!("/login?return_to={path}"));
     }
     let browser = Browser::new();
     let page = open(&server, &browser, "/settings/logins");

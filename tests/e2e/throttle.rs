@@ -99,6 +99,28 @@ fn the_owner_gets_in_while_everybody_tries_their_account() {
 }
 
 #[test]
+fn parallel_guesses_do_not_overtake_the_count_where_the_owner_signs_in() {
+    let server = server(SLOW);
+    server.join(&server.claim(), "alice");
+    let statuses = |password: &'static str| -> Vec<u16> {
+        let client = server.client();
+        let one = |_| {
+            let client = client.clone();
+            std::thread::spawn(move || sign_in(&client, "alice", password).status)
+        };
+        let all: Vec<_> = (0..40).map(one).collect();
+        all.into_iter()
+            .map(|one| one.join().expect("it ends"))
+            .collect()
+    };
+    let right = statuses(PASSWORD);
+    assert!(right.iter().all(|status| *status == 200), "{right:?}");
+    let wrong = statuses("guess");
+    let looked_at = wrong.iter().filter(|status| **status == 401).count();
+    assert_eq!(looked_at, 3, "{wrong:?}");
+}
+
+#[test]
 fn a_spray_over_many_accounts_is_held_up_at_its_network_and_the_wider_one() {
     let server = server("address_failures = 5\naddress_wait = \"1h\"");
     server.claim();

@@ -119,10 +119,10 @@ fn claimed(findings: &mut Findings, config: &Config, running: Option<&Admin>) {
             .public_url
             .as_ref()
             .is_some_and(|url| !url.is_loopback());
-    let guard = if has_code {
-        "whoever has the setup code can"
-    } else {
-        "whoever reaches it can"
+    let guard = match (has_code, is_open) {
+        (true, true) => "whoever has the setup code can",
+        (true, false) => "whoever is on this machine, or has the setup code, can",
+        (false, _) => "whoever reaches it can",
     };
     let message = format!("nobody owns the server yet: {guard} make themselves its admin");
     let advice = "claim it at /setup, or with `omnigent account add NAME --admin`";

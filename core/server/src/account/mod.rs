@@ -39,7 +39,7 @@ pub use identity::{IdentityKey, LinkedIdentity, link, unlink};
 pub use invite::{INVITES, Invite, issue_invite, redeem_invite, verify_invite};
 pub use magic::{MAGIC_LINKS, MagicLink, issue_magic, redeem_magic};
 pub use name::{AccountName, InvalidName, MAX_LENGTH, is_reserved};
-pub use office::{Chosen, Office};
+pub use office::{Chosen, Claim, Office};
 pub use roster::{
     by_name, create, delete, list, load_index, record_login, set_admin, set_disabled,
 };

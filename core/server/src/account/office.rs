@@ -35,8 +35,10 @@ pub struct Office {
     pub(crate) backends: Arc<Backends>,
     pub(crate) lifetimes: Lifetimes,
     pub(crate) registration: Registration,
-    /// The one-time setup code, when one is needed.
+    /// The one-time setup code, while the server waits to be claimed.
     pub(crate) setup_code: Option<Secret<String>>,
+    /// Whether it is reached from this machine only, so far as we know: who is on it needs no code.
+    pub(crate) is_local: bool,
 }
 
 /// A name and a password somebody chose.
@@ -48,15 +50,25 @@ pub struct Chosen {
     pub password: Password,
 }
 
+/// By what somebody claims the server.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim<'a> {
+    /// The setup code, as it was typed.
+    pub code: Option<&'a str>,
+    /// Whether they are on this machine.
+    pub is_here: bool,
+}
+
 impl Office {
     /// Whether the server waits to be claimed: a backend keeps passwords and nobody has one.
     pub fn needs_setup(&self) -> bool {
         !self.store.initialised() && self.directory().is_ok()
     }
 
-    /// Whether claiming takes the code the server printed.
-    pub fn needs_setup_code(&self) -> bool {
-        self.setup_code.is_some()
+    /// Whether claiming takes the setup code, for somebody who is on this machine or not: one that
+    /// listens here only is still reached from elsewhere through a proxy.
+    pub fn needs_setup_code(&self, is_here: bool) -> bool {
+        self.setup_code.is_some() && !(self.is_local && is_here)
     }
 
     /// Claims the server: makes its first admin.
@@ -66,15 +78,17 @@ impl Office {
     pub async fn setup(
         &self,
         chosen: Chosen,
-        code: Option<&str>,
+        claim: Claim<'_>,
         guest: Guest,
         now: Timestamp,
     ) -> Result<Established, OfficeError> {
         if self.store.initialised() {
             return Err(AccountError::AlreadySetUp.into());
         }
-        if let Some(expected) = &self.setup_code {
-            let said = code.unwrap_or_default().trim().as_bytes();
+        if let Some(expected) = &self.setup_code
+            && self.needs_setup_code(claim.is_here)
+        {
+            let said = claim.code.unwrap_or_default().trim().as_bytes();
             if !hash::constant_time_eq(said, expected.expose().as_bytes()) {
                 return Err(OfficeError::SetupCode);
             }

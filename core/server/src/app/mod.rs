@@ -36,6 +36,7 @@ use crate::{
         self, AccountState, KeyringError, Keys, SteadyGrants, TokenUse, VerifiedToken, Verifier,
         api::policy::Policy,
     },
+    trace::Tracer,
 };
 
 use ground::Ground;
@@ -137,6 +138,8 @@ pub struct App {
     pub api_policy: Policy,
     /// What passed through so far.
     pub meters: Arc<Meters>,
+    /// What takes the traces of requests, if anything does.
+    pub tracer: Option<Arc<Tracer>>,
     /// What it was made from.
     pub config: Config,
     ground: Arc<Ground>,
@@ -156,7 +159,8 @@ impl App {
         let url = config.base_url(listening).to_string();
         let wanted = wanted(config);
         let backends = Backends::open(wanted, &ground.services, &url).await;
-        let mut app = Self::on(ground, config, backends)?;
+        let tracer = parts::tracer(config, &ground.meters)?;
+        let mut app = Self::on(ground, config, backends, tracer)?;
         let now = app.started_at;
         parts::initial_admin(config, &app.office, now).await?;
         let is_loopback_only = listening.ip().is_loopback()
@@ -165,7 +169,8 @@ impl App {
                 .public_url
                 .as_ref()
                 .is_none_or(|url| url.is_loopback());
-        if app.office.needs_setup() && !is_loopback_only {
+        app.office.is_local = is_loopback_only;
+        if app.office.needs_setup() {
             let code = parts::setup_code(&app.ground.setup_code_file)?;
             app.office.setup_code = Some(code);
         }
@@ -185,8 +190,13 @@ impl App {
         let url = config.base_url(ground.listening).to_string();
         let wanted = wanted(config);
         let backends = self.backends.reopen(wanted, &ground.services, &url).await;
-        let mut app = Self::on(ground, config, backends)?;
+        let tracer = match self.config.tracing == config.tracing {
+            true => self.tracer.clone(),
+            false => parts::tracer(config, &ground.meters)?,
+        };
+        let mut app = Self::on(ground, config, backends, tracer)?;
         app.office.setup_code.clone_from(&self.office.setup_code);
+        app.office.is_local = self.office.is_local;
         // Last, for it cannot be taken back.
         let (keys, now) = (Arc::clone(&app.keys), app.clock.now());
         let settings = parts::key_settings(config, app.ground.listening);
@@ -195,7 +205,12 @@ impl App {
         Ok(app)
     }
 
-    fn on(ground: Arc<Ground>, config: &Config, backends: Backends) -> Result<Self, StartError> {
+    fn on(
+        ground: Arc<Ground>,
+        config: &Config,
+        backends: Backends,
+        tracer: Option<Arc<Tracer>>,
+    ) -> Result<Self, StartError> {
         parts::check_backends(&backends)?;
         let backends = Arc::new(backends);
         let mut live = ground.live.clone();
@@ -227,6 +242,7 @@ impl App {
             lifetimes: lifetimes.clone(),
             registration: config.accounts.registration,
             setup_code: None,
+            is_local: false,
         };
         let nobody = Uid::from_bytes([0; 16]);
         Ok(Self {
@@ -251,6 +267,7 @@ impl App {
             keys: Arc::clone(&ground.keys),
             clock: ground.clock.clone(),
             config: config.clone(),
+            tracer,
             live,
             backends,
             desk,
@@ -282,6 +299,14 @@ impl App {
         })
     }
 
+    /// The mode people sign in by: the first backend's plugin (CONTRACT sections 2 and 3).
+    pub fn mode(&self) -> &str {
+        self.backends
+            .iter()
+            .next()
+            .map_or("none", |first| first.plugin())
+    }
+
     /// Where people sign in, if they do (CONTRACT section 3).
     pub fn login_url(&self) -> Option<&'static str> {
         let mut interactive = self.backends.interactive();
@@ -294,12 +319,12 @@ impl App {
         })
     }
 
-    /// The one-time setup code, while one is needed.
+    /// The one-time setup code, while everybody needs one.
     pub fn setup_code(&self) -> Option<&Secret<String>> {
         self.office
             .setup_code
             .as_ref()
-            .filter(|_| self.office.needs_setup())
+            .filter(|_| self.office.needs_setup() && !self.office.is_local)
     }
 
     /// The server is claimed: its setup code is worth nothing any more.

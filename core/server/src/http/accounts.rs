@@ -11,7 +11,7 @@ use super::{
     response::{no_content, no_store, ok},
 };
 use crate::{
-    account::{ACCOUNTS, AccountError, AccountName, Chosen, OfficeError},
+    account::{ACCOUNTS, AccountError, AccountName, Chosen, Claim, OfficeError},
     app::App,
     audit::{Entry, Event},
     clock::Timestamp,
@@ -182,9 +182,11 @@ pub(super) async fn set_up(
         password: Password::new(password),
     };
     let (guest, now) = (request.guest_of(app, None), request.now);
+    let is_here = request.head.is_from_here();
+    let claim = Claim { code, is_here };
     let report = |entry| app.live.audit.report(request.scene(), entry);
     // A code can be guessed no faster than a password.
-    let attempt = match app.office.needs_setup_code() {
+    let attempt = match app.office.needs_setup_code(claim.is_here) {
         true => Some(
             app.desk
                 .guess_code("setup code", guest.address, now)
@@ -192,7 +194,7 @@ pub(super) async fn set_up(
         ),
         false => None,
     };
-    let established = app.office.setup(chosen, code, guest.clone(), now).await;
+    let established = app.office.setup(chosen, claim, guest.clone(), now).await;
     if matches!(established, Err(OfficeError::SetupCode)) {
         report(Entry::new(Event::ClaimDenied).reason("setup code"));
     }
@@ -329,6 +331,7 @@ pub(super) async fn change_own_password(
     let attempt = app
         .desk
         .guess(&principal.account.id, &guest, request.now)
+        .await
         .inspect_err(|_| report(Entry::new(Event::Throttled).reason("old password")))?;
     let (old, new) = (Password::new(old), Password::new(new));
     let changed = app

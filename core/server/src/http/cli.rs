@@ -73,18 +73,19 @@ async fn poll(app: Arc<App>, request: Request) -> Outcome {
         )))
     };
     let asked = secret.clone();
-    let is_pending = app
+    let seen = app
         .store
-        .read(move |reader| ticket::is_pending(&live, reader, &asked, now))
+        .read(move |reader| ticket::look(&live, reader, &asked, now))
         .await?;
-    if is_pending {
-        return pending();
-    }
     let live = app.live.clone();
-    let polled = app
-        .store
-        .write(move |tx| ticket::poll(&live, tx, &secret, now))
-        .await?;
+    let polled = match seen {
+        Some(seen) => seen,
+        None => {
+            app.store
+                .write(move |tx| ticket::poll(&live, tx, &secret, now))
+                .await?
+        }
+    };
     let (ticket, approval) = match polled {
         Polled::Pending => return pending(),
         Polled::Unknown => return Err(gone("Ticket not found or expired")),

@@ -199,12 +199,11 @@ fn to_sign_in(typed: Option<&str>, reauth: bool) -> super::Response {
         Some(code) => format!("{PAGE}?user_code={code}"),
         None => PAGE.to_owned(),
     };
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    query.append_pair("return_to", &back);
+    let mut url = forms::sign_in_url(&back);
     if reauth {
-        query.append_pair("reauth", "1");
+        url.push_str("&reauth=1");
     }
-    no_store(redirect(&format!("/login?{}", query.finish())))
+    no_store(redirect(&url))
 }
 
 /// The person a page is for: whoever is signed in, and no program of theirs.

@@ -111,6 +111,8 @@ where
             began,
             route: AtomicU16::new(UNMATCHED),
             expiry_notice: OnceLock::new(),
+            version: parts.version,
+            trace: OnceLock::new(),
         };
         match at_once(&door, &app, head) {
             Answer::Now(response) => Either::Left(ready(Ok(ended(ours(response), last())))),

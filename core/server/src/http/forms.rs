@@ -54,6 +54,16 @@ pub(super) fn return_to(said: Option<String>) -> String {
     said.filter(is_ours).unwrap_or_else(|| "/".to_owned())
 }
 
+/// Where to sign in and come back to `here` from (CONTRACT section 5): what means nothing in a query
+/// stays as it is.
+pub(super) fn sign_in_url(here: &str) -> String {
+    let here: String = form_urlencoded::byte_serialize(here.as_bytes()).collect();
+    let here = [("%2F", "/"), ("%3F", "?"), ("%3D", "=")]
+        .iter()
+        .fold(here, |here, (coded, plain)| here.replace(coded, plain));
+    format!("/login?return_to={here}")
+}
+
 /// What the person came for, as the form carried it.
 fn visit(app: &App, request: &Request) -> Visit {
     let said = |name| Some(field(request, name)).filter(|text| (1..=512).contains(&text.len()));
@@ -220,7 +230,21 @@ fn problem_of(error: &super::ApiError) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::return_to;
+    use super::{return_to, sign_in_url};
+
+    #[test]
+    fn where_to_come_back_to_is_read_as_it_was_written() {
+        assert_eq!(
+            sign_in_url("/oauth/device?user_code=A-B"),
+            "/login?return_to=/oauth/device?user_code=A-B"
+        );
+        for here in ["/a?b=c&d=e#f", "/%2F%3D", "/a?b=%26&c=+ d", "/&reauth=1"] {
+            let url = sign_in_url(here);
+            let query = url.split_once('?').map_or("", |(_, query)| query);
+            let read: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
+            assert_eq!(read, [("return_to".into(), here.into())], "{url}");
+        }
+    }
 
     #[test]
     fn people_go_on_to_places_of_ours_only() {

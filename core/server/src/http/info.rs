@@ -48,7 +48,6 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 fn info(app: &App, _: &Request) -> Outcome {
     let settings = &app.settings;
-    let first = app.backends.iter().next();
     let backends: Vec<Value> = app
         .backends
         .iter()
@@ -67,7 +66,7 @@ fn info(app: &App, _: &Request) -> Outcome {
         "login_url": app.login_url(),
         "needs_setup": app.office.needs_setup(),
         "server_version": VERSION,
-        "auth_mode": first.map_or("none", Instance::plugin),
+        "auth_mode": app.mode(),
         "backends": backends,
         "sharing_mode": settings.sharing_mode,
         "public_sharing_enabled": settings.public_sharing,

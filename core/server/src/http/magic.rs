@@ -101,7 +101,7 @@ async fn redeem_token(app: &App, request: &Request, token: String) -> Outcome {
     let (lifetimes, now) = (app.lifetimes.clone(), request.now);
     let live = app.live.by(request.head.scene(now));
     let report = |entry| app.live.audit.report(request.scene(), entry);
-    let guest = request.guest(None);
+    let (guest, mode) = (request.guest(None), app.mode().to_owned());
     let attempt = app.desk.guess_code("", guest.address, now);
     let attempt = attempt.map_err(|error| {
         report(Entry::new(Event::Throttled).reason("sign-in links"));
@@ -111,7 +111,7 @@ async fn redeem_token(app: &App, request: &Request, token: String) -> Outcome {
         .store
         .write(move |tx| {
             let uid = redeem_magic(&live, tx, &token, now)?;
-            let origin = login::Origin::magic_link(guest);
+            let origin = login::Origin::magic_link(guest, mode);
             login::establish(&live, tx, &uid, origin, &lifetimes, now)
         })
         .await;

@@ -16,9 +16,10 @@ use crate::{
     account::{ACCOUNTS, IdentityKey},
     app::App,
     audit::{Entry, Event},
+    backend::Instance,
     clock::Timestamp,
-    id::{GrantId, TokenId},
-    login::{self, LOGINS},
+    id::{GrantId, TokenId, Uid},
+    login::{self, LOGINS, MAGIC_LINK},
     store::StoreError,
     token::{
         Claims, Steady, TokenUse,
@@ -100,12 +101,15 @@ async fn token(app: Arc<App>, request: Request) -> Outcome {
         Refused::Invalid | Refused::Reused => refused("invalid_grant"),
     })?;
     let backend = app.backends.get(&login.backend);
-    let provider = backend.map_or(login.backend.as_str(), |backend| backend.plugin());
+    let provider = match backend {
+        Some(backend) => backend.plugin(),
+        None if login.backend == MAGIC_LINK => app.mode(),
+        None => login.backend.as_str(),
+    };
     let claims = claims(&app, id, &grant, account.name.as_str(), provider, now);
     let answer = refreshed(&app, &claims, refresh.expose());
-    if !backend.is_some_and(|backend| backend.revalidates())
-        && let Some(account) = app.live.accounts.get(&grant.uid)
-    {
+    let is_asked = login.backend == MAGIC_LINK || backend.is_some_and(Instance::revalidates);
+    if !is_asked && let Some(account) = app.live.accounts.get(&grant.uid) {
         let provider = provider.into();
         app.steady.put(
             id,
@@ -162,7 +166,8 @@ fn refreshed(app: &App, claims: &Claims, refresh_token: &str) -> Response {
 }
 
 /// Asks the backend whether the identity the grant rests on still holds. If it does not, the grant
-/// ends; if the backend cannot tell, the refresh is refused for now.
+/// ends; if the backend cannot tell, the refresh is refused for now. A grant that rests on a sign-in
+/// link holds as long as one of the account's identities does.
 async fn still_there(app: &App, request: &Request, token: &str) -> Result<(), ApiError> {
     let (live, token) = (app.live.clone(), token.to_owned());
     let found = app
@@ -171,22 +176,60 @@ async fn still_there(app: &App, request: &Request, token: &str) -> Result<(), Ap
             let Some((_, grant)) = grant::find(&live, reader, &token)? else {
                 return Ok(None);
             };
-            let login = LOGINS.get(reader, &(grant.uid, grant.sid))?;
-            Ok::<_, StoreError>(login.map(|login| (grant, login)))
+            let Some(login) = LOGINS.get(reader, &(grant.uid, grant.sid))? else {
+                return Ok(None);
+            };
+            let identities = if login.backend == MAGIC_LINK {
+                let account = ACCOUNTS.get(reader, &grant.uid)?;
+                account.map_or_else(Vec::new, |account| account.identities)
+            } else {
+                let (issuer, subject) = login.identity;
+                vec![IdentityKey {
+                    backend: login.backend,
+                    issuer,
+                    subject,
+                }]
+            };
+            Ok::<_, StoreError>(Some((grant, identities)))
         })
         .await?;
-    let Some((grant, login)) = found else {
+    let Some((grant, identities)) = found else {
         return Ok(());
     };
-    let Some(backend) = app.backends.get(&login.backend) else {
+    let mut gone = None;
+    for key in identities {
+        let Some(backend) = app.backends.get(&key.backend) else {
+            continue;
+        };
+        match ask(app, request, backend, key, grant.uid).await? {
+            None => return Ok(()),
+            Some(reason) => gone = Some((backend.name().to_owned(), reason)),
+        }
+    }
+    let Some((backend, reason)) = gone else {
         return Ok(());
     };
-    let (issuer, subject) = login.identity;
-    let key = IdentityKey {
-        backend: login.backend,
-        issuer,
-        subject,
-    };
+    // What a plugin says is for the log alone.
+    tracing::info!(request_id = %request.head.id, backend, reason, "an identity does not hold any more");
+    let live = app.live.by(request.scene());
+    app.store
+        .write(move |tx| {
+            let gone = Entry::new(Event::IdentityGone).backend(&backend);
+            live.note_of(tx, &grant.uid, gone.login(&grant.sid))?;
+            login::end(&live, tx, &grant.uid, &grant.sid)
+        })
+        .await?;
+    Err(refused("invalid_grant"))
+}
+
+/// Asks the backend whether it still vouches for this identity of `uid`: why not, if it does not.
+async fn ask(
+    app: &App,
+    request: &Request,
+    backend: &Instance,
+    key: IdentityKey,
+    uid: Uid,
+) -> Result<Option<String>, ApiError> {
     let identity = IdentityRef {
         subject: key.subject,
         issuer: Some(key.issuer).filter(|issuer| !issuer.is_empty()),
@@ -196,8 +239,8 @@ async fn still_there(app: &App, request: &Request, token: &str) -> Result<(), Ap
         ApiError::unavailable(text, cause)
     };
     let standing = backend.revalidate(&identity).await;
-    let reason = match standing.map_err(|cause| unavailable(&cause))? {
-        Standing::Holds { identity: None } => return Ok(()),
+    match standing.map_err(|cause| unavailable(&cause))? {
+        Standing::Holds { identity: None } => Ok(None),
         Standing::Holds {
             identity: Some(renewed),
         } => {
@@ -206,26 +249,13 @@ async fn still_there(app: &App, request: &Request, token: &str) -> Result<(), Ap
             }
             let holds = app
                 .desk
-                .renew(backend, &renewed, grant.uid, request.scene())
+                .renew(backend, &renewed, uid, request.scene())
                 .await;
-            if holds.map_err(|cause| unavailable(&cause))? {
-                return Ok(());
-            }
-            "not admitted any more".to_owned()
+            let holds = holds.map_err(|cause| unavailable(&cause))?;
+            Ok((!holds).then(|| "not admitted any more".to_owned()))
         }
-        Standing::Gone { reason } => reason,
-    };
-    // What a plugin says is for the log alone.
-    tracing::info!(request_id = %request.head.id, backend = key.backend, reason, "an identity does not hold any more");
-    let live = app.live.by(request.scene());
-    app.store
-        .write(move |tx| {
-            let gone = Entry::new(Event::IdentityGone).backend(&key.backend);
-            live.note_of(tx, &grant.uid, gone.login(&grant.sid))?;
-            login::end(&live, tx, &grant.uid, &grant.sid)
-        })
-        .await?;
-    Err(refused("invalid_grant"))
+        Standing::Gone { reason } => Ok(Some(reason)),
+    }
 }
 
 /// Always 200: a client learns nothing about tokens of others (RFC 7009 section 2.2).

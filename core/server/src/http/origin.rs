@@ -77,8 +77,17 @@ fn is_own(settings: &Settings, head: &Head, origin: &str) -> bool {
     if origin == INTERNAL || origin == settings.base_url {
         return true;
     }
-    let host = head.header(header::HOST).unwrap_or_default();
-    is_loopback(host) && origin.strip_prefix("http://") == Some(host)
+    is_here(head.header(header::HOST).unwrap_or_default(), origin)
+}
+
+/// Whether `origin` is this server's under another name of this machine, with TLS or without: one
+/// port speaks either.
+fn is_here(host: &str, origin: &str) -> bool {
+    let schemes = ["http://", "https://"];
+    let mut origins = schemes
+        .iter()
+        .filter_map(|scheme| origin.strip_prefix(scheme));
+    is_loopback(host) && origins.any(|origin| origin == host)
 }
 
 /// Whether `host`, with or without a port, names this machine.
@@ -101,6 +110,24 @@ fn forbidden(text: &str) -> ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn this_machines_names_are_ours_with_and_without_tls() {
+        for origin in ["http://localhost:6767", "https://localhost:6767"] {
+            assert!(is_here("localhost:6767", origin), "{origin}");
+        }
+        for (host, origin) in [
+            ("localhost:6767", "https://localhost"),
+            ("localhost:6767", "https://localhost:6768"),
+            ("localhost:6767", "https://127.0.0.1:6767"),
+            ("localhost:6767", "ftp://localhost:6767"),
+            ("localhost:6767", "http://https://localhost:6767"),
+            ("localhost:6767", "null"),
+            ("evil.example", "https://evil.example"),
+        ] {
+            assert!(!is_here(host, origin), "{host} {origin}");
+        }
+    }
 
     #[test]
     fn only_this_machine_is_this_machine() {

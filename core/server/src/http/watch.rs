@@ -142,7 +142,8 @@ async fn page(running: Arc<Running>) -> Response {
 /// Whether the request names an address or `localhost`: a page in a browser that was lured here
 /// under another name does not (THREATS: DNS rebinding).
 fn is_of_this_machine<B>(request: &Request<B>) -> bool {
-    let host = request.headers().get(header::HOST);
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let host = hosts.next().filter(|_| hosts.next().is_none());
     let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
     let Ok(authority) = host.parse::<http::uri::Authority>() else {
         return false;

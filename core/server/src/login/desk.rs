@@ -96,7 +96,8 @@ impl Desk {
         now: Timestamp,
     ) -> Result<Progress, SignInError> {
         let began = Instant::now();
-        let attempt = self.attempt(Logins::NO_BACKEND, name, &guest, now)?;
+        let counted = self.attempt(Logins::NO_BACKEND, name, &guest, now);
+        let attempt = counted.await?;
         let answer = Answer::password(name, password);
         let outcome = self.try_password(&answer, backend, &guest, now).await;
         Self::settle(attempt, &outcome);
@@ -194,7 +195,7 @@ impl Desk {
             (pending.backend.clone(), pending.step.name(answer))
         });
         let (backend, name) = found.ok_or(SignInError::Expired)?;
-        let attempt = self.attempt(&backend, &name, &guest, now)?;
+        let attempt = self.attempt(&backend, &name, &guest, now).await?;
         let Some(pending) = self.conversations.take_if(id, now, is_here) else {
             attempt.withdrawn();
             return Err(SignInError::Expired);

@@ -33,26 +33,31 @@ impl Desk {
     ///
     /// # Errors
     /// [`SignInError::Throttled`].
-    pub fn guess(&self, name: &str, guest: &Guest, now: Timestamp) -> Result<Attempt, SignInError> {
+    pub async fn guess(
+        &self,
+        name: &str,
+        guest: &Guest,
+        now: Timestamp,
+    ) -> Result<Attempt, SignInError> {
         let guess = Guess {
             class: Class::SignIn,
             name,
             address: guest.address,
             device: self.familiar(name, guest, now).map(|mark| mark.device),
         };
-        let counted = self.throttle.attempt(&guess, now);
+        let counted = self.throttle.attempt_in_turn(&guess, now).await;
         counted.map_err(SignInError::Throttled)
     }
 
     /// Counts an attempt to sign in.
-    pub(super) fn attempt(
+    pub(super) async fn attempt(
         &self,
         backend: &str,
         name: &str,
         guest: &Guest,
         now: Timestamp,
     ) -> Result<Attempt, SignInError> {
-        self.guess(name, guest, now).inspect_err(|error| {
+        self.guess(name, guest, now).await.inspect_err(|error| {
             self.refuse(Entry::new(Event::Throttled).typed(name), guest, now);
             self.note(backend, error);
         })

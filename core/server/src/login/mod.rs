@@ -78,12 +78,15 @@ pub struct Origin {
     pub client_id: Option<String>,
 }
 
+/// What stands in place of a backend where a magic link signed in.
+pub const MAGIC_LINK: &str = "magic-link";
+
 impl Origin {
-    /// A login through a magic link.
-    pub fn magic_link(guest: Guest) -> Self {
+    /// A login through a magic link, on a server of this mode.
+    pub fn magic_link(guest: Guest, mode: String) -> Self {
         Self {
-            backend: "magic-link".to_owned(),
-            provider: "magic-link".to_owned(),
+            backend: MAGIC_LINK.to_owned(),
+            provider: mode,
             identity: (String::new(), String::new()),
             session: None,
             address: guest.address.to_string(),

@@ -252,19 +252,23 @@ pub enum Polled {
     Unknown,
 }
 
-/// Whether a poll would change anything: looked up without writing.
+/// What a poll finds, if that changes nothing: looked up without writing, so that a flood of polls
+/// holds no writer up.
 ///
 /// # Errors
 /// Only of the store.
-pub fn is_pending(
+pub fn look(
     live: &Live,
     from: &impl Read,
     secret: &str,
     now: Timestamp,
-) -> Result<bool, StoreError> {
+) -> Result<Option<Polled>, StoreError> {
     let key = live.hasher.hash(Kind::Ticket, secret.as_bytes());
-    let ticket = TICKETS.get(from, &key)?;
-    Ok(ticket.is_some_and(|ticket| ticket.approved.is_none() && !ticket.is_over(now)))
+    Ok(match TICKETS.get(from, &key)? {
+        None => Some(Polled::Unknown),
+        Some(ticket) if ticket.approved.is_none() && !ticket.is_over(now) => Some(Polled::Pending),
+        Some(_) => None,
+    })
 }
 
 /// Redeems a ticket if it was approved.
@@ -292,5 +296,35 @@ pub fn poll(
             TICKETS.delete(tx, &key)?;
             Ok(Polled::Approved(Box::new((ticket, approval))))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::{
+        store::{Options, Store},
+        token::hash::Hasher,
+    };
+
+    const T0: Timestamp = Timestamp::from_seconds(1_700_000_000);
+
+    #[test]
+    fn a_poll_that_changes_nothing_needs_no_writer() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), &Options::default()).unwrap();
+        let live = Live::load(&store, Hasher::new(&[7; 32]), T0).unwrap();
+        let looked = |secret: &str, now| look(&live, &store.reader(), secret, now).unwrap();
+        assert!(matches!(looked("guess", T0), Some(Polled::Unknown)));
+        let to_issue = live.clone();
+        let issued = store
+            .write_blocking(move |tx| issue(&to_issue, tx, [192, 0, 2, 1].into(), "cli", T0))
+            .unwrap()
+            .unwrap();
+        let secret = issued.secret.expose();
+        assert!(matches!(looked(secret, T0), Some(Polled::Pending)));
+        let late = T0.plus_seconds(LIFETIME);
+        assert!(looked(secret, late).is_none(), "it is taken away");
     }
 }

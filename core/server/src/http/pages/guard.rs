@@ -7,7 +7,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{Method, StatusCode, header};
 
 use super::super::{
-    ApiError, Authority, Fields, Outcome, Principal, Request,
+    ApiError, Authority, Fields, Outcome, Principal, Request, forms,
     response::{no_store, redirect},
 };
 use crate::{app::App, id::LoginId, token::hash::Kind};
@@ -23,7 +23,8 @@ pub(in crate::http) fn instead(app: &App, request: &Request) -> Option<Outcome> 
                 && head.method == Method::GET
                 && !head.headers.contains_key(header::AUTHORIZATION);
             return Some(if is_signed_out {
-                Ok(no_store(redirect(&sign_in_url(request))))
+                let here = head.uri.path_and_query().map_or("/", |here| here.as_str());
+                Ok(no_store(redirect(&forms::sign_in_url(here))))
             } else {
                 Err(error.for_people())
             });
@@ -34,15 +35,6 @@ pub(in crate::http) fn instead(app: &App, request: &Request) -> Option<Outcome> 
     }
     let text = "this form is not from this sign-in; open the page again and repeat what you did";
     Some(Err(ApiError::auth(StatusCode::FORBIDDEN, text).for_people()))
-}
-
-/// Where to sign in and come back from.
-fn sign_in_url(request: &Request) -> String {
-    let uri = &request.head.uri;
-    let here = uri.path_and_query().map_or("/", |here| here.as_str());
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    query.append_pair("return_to", here);
-    format!("/login?{}", query.finish())
 }
 
 /// As [`form_token`], of a login that has just begun.

@@ -13,7 +13,12 @@ use super::{
     },
     Shell, When, render,
 };
-use crate::{app::App, clock::Timestamp, id::LoginId, login::Login};
+use crate::{
+    app::App,
+    clock::Timestamp,
+    id::LoginId,
+    login::{Login, MAGIC_LINK},
+};
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -59,7 +64,7 @@ impl Row {
             ends: When::new(login.expires_at, now),
             backend: match (backend, login.backend.as_str()) {
                 (Some(backend), _) => backend.title().to_owned(),
-                (None, "magic-link") => "a sign-in link".to_owned(),
+                (None, MAGIC_LINK) => "a sign-in link".to_owned(),
                 (None, name) => name.to_owned(),
             },
             address: login.address,

@@ -257,8 +257,8 @@ pub(in crate::http) fn set_up(
     username: String,
 ) -> Outcome {
     let mut fields = Vec::from(name_and_password(username));
-    if app.office.needs_setup_code() {
-        let hint = "The server printed it when it started; it is also in the file setup-code of its data directory.";
+    if app.office.needs_setup_code(request.head.is_from_here()) {
+        let hint = "It is in the file setup-code of the server's data directory; a server that others reach prints it when it starts.";
         fields.push(code("Setup code", "setup_code", String::new(), hint));
     }
     let shell = Shell::card(app, request, "Claim this server").troubled(problem);

@@ -95,5 +95,7 @@ impl Throttle {
         if matches!(outcome, Outcome::Succeeded) && keys.class == Class::SignIn {
             state.known.note(keys.account, keys.network, at);
         }
+        drop(state);
+        self.turns.next();
     }
 }

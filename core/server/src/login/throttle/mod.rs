@@ -35,6 +35,7 @@ mod network;
 mod rule;
 mod saved;
 mod table;
+mod turn;
 
 use std::{collections::hash_map::RandomState, hash::BuildHasher, net::IpAddr, sync::Arc};
 
@@ -50,6 +51,7 @@ use limits::{Scope, around};
 use rule::Mark;
 use saved::Saving;
 use table::Table;
+use turn::Turns;
 
 pub use attempt::Attempt;
 pub use held::{Held, HeldKey, Which};
@@ -106,9 +108,13 @@ impl Throttled {
     }
 }
 
-/// How many times as many attempts at once may come from a device or network that signed in to the
-/// account before: programs of one's own sign in side by side.
-const KNOWN_AT_ONCE: u32 = 8;
+/// A guess that is not counted.
+#[derive(Clone, Copy, Debug)]
+struct Refused {
+    throttled: Throttled,
+    /// Only because others of the same device, or of a network that is known, are under way.
+    is_crowd: bool,
+}
 
 /// What a guess counts against.
 #[derive(Clone, Debug)]
@@ -147,6 +153,7 @@ pub struct Throttle {
     rates: Mutex<(Limits, Table)>,
     random: RandomState,
     hasher: Arc<Hasher>,
+    turns: Turns,
 }
 
 impl Throttle {
@@ -167,6 +174,7 @@ impl Throttle {
             rates: Mutex::new((limits, table())),
             random: RandomState::new(),
             hasher,
+            turns: Turns::default(),
         }
     }
 
@@ -185,6 +193,10 @@ impl Throttle {
         guess: &Guess<'_>,
         now: Timestamp,
     ) -> Result<Attempt, Throttled> {
+        self.count(guess, now).map_err(|refused| refused.throttled)
+    }
+
+    fn count(self: &Arc<Self>, guess: &Guess<'_>, now: Timestamp) -> Result<Attempt, Refused> {
         let keys = self.keys(guess);
         let mut state = self.state.lock();
         let limits = state.limits;
@@ -194,15 +206,15 @@ impl Throttle {
                 continue;
             }
             let rule = scope.rule(&limits);
-            let is_own = scope == Scope::Device || scope == Scope::Pair && is_known;
-            let at_once = rule
-                .free
-                .saturating_mul(if is_own { KNOWN_AT_ONCE } else { 1 });
             let Some(mark) = state.table(scope).find(key) else {
                 continue;
             };
-            if let Some(wait) = rule.wait(mark, scope.row(&limits), at_once, now) {
-                return Err(Throttled::millis(wait));
+            if let Some(wait) = rule.wait(mark, scope.row(&limits), now) {
+                let is_own = scope == Scope::Device || scope == Scope::Pair && is_known;
+                return Err(Refused {
+                    throttled: Throttled::millis(wait),
+                    is_crowd: is_own && mark.held_until <= now.millis(),
+                });
             }
         }
         let mut counted = keys.clone();
@@ -231,7 +243,10 @@ impl Throttle {
         } else {
             // Nowhere to count it: everything there is under way.
             attempt.withdrawn();
-            Err(Throttled::millis(1000))
+            Err(Refused {
+                throttled: Throttled::millis(1000),
+                is_crowd: false,
+            })
         }
     }
 

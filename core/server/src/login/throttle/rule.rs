@@ -71,23 +71,16 @@ impl Rule {
         u32::try_from(owed.div_ceil(self.wait_millis.max(1))).unwrap_or(u32::MAX)
     }
 
-    /// Milliseconds until the next attempt may be made; `None`: now. `at_once` attempts may be under
-    /// way while failures are free, and one after that, so that parallel ones do not overtake the
-    /// count.
-    pub(super) fn wait(
-        self,
-        mark: &mut Mark,
-        row: Option<Row>,
-        at_once: u32,
-        now: Timestamp,
-    ) -> Option<u64> {
+    /// Milliseconds until the next attempt may be made; `None`: now. As many may be under way as
+    /// failures are free, and one after that, so that parallel ones do not overtake the count.
+    pub(super) fn wait(self, mark: &mut Mark, row: Option<Row>, now: Timestamp) -> Option<u64> {
         mark.bound(self, row, now);
         if mark.held_until > now.millis() {
             return Some(mark.held_until - now.millis());
         }
         let failures = self.failures(mark, now);
         let room = if failures < self.free {
-            at_once.saturating_sub(failures)
+            self.free.saturating_sub(failures)
         } else {
             1
         };
@@ -152,7 +145,7 @@ mod tests {
         let (mut mark, mut now) = (Mark::default(), T0);
         let mut waits = Vec::new();
         for _ in 0..14 {
-            let wait = RULE.wait(&mut mark, None, RULE.free, now).unwrap_or(0);
+            let wait = RULE.wait(&mut mark, None, now).unwrap_or(0);
             waits.push(wait / 1000);
             now = Timestamp::from_millis(now.millis() + wait);
             RULE.fail(&mut mark, None, now);
@@ -185,14 +178,14 @@ mod tests {
         });
         let (mut mark, mut now) = (Mark::default(), T0);
         for _ in 0..99 {
-            let wait = RULE.wait(&mut mark, row, RULE.free, now).unwrap_or(0);
+            let wait = RULE.wait(&mut mark, row, now).unwrap_or(0);
             assert!(wait <= 60_000);
             now = Timestamp::from_millis(now.millis() + wait);
             RULE.fail(&mut mark, row, now);
         }
         now = now.plus_seconds(60);
         RULE.fail(&mut mark, row, now);
-        assert_eq!(RULE.wait(&mut mark, row, 3, now), Some(86_400_000));
+        assert_eq!(RULE.wait(&mut mark, row, now), Some(86_400_000));
     }
 
     #[test]
@@ -201,7 +194,7 @@ mod tests {
         for _ in 0..20 {
             RULE.fail(&mut mark, None, T0.plus_seconds(1_000_000));
         }
-        let wait = RULE.wait(&mut mark, None, 3, T0);
+        let wait = RULE.wait(&mut mark, None, T0);
         assert!(wait.is_some_and(|wait| wait <= 60_000), "{wait:?}");
         assert!(RULE.failures(&mark, T0) <= 35);
     }
@@ -222,15 +215,14 @@ mod tests {
             pending: 3,
             ..Mark::default()
         };
-        assert_eq!(RULE.wait(&mut mark, None, 3, T0), Some(1000));
-        assert_eq!(RULE.wait(&mut mark, None, 24, T0), None);
+        assert_eq!(RULE.wait(&mut mark, None, T0), Some(1000));
         mark.pending = 0;
         for _ in 0..3 {
             RULE.fail(&mut mark, None, T0);
         }
         mark.pending = 1;
         assert_eq!(
-            RULE.wait(&mut mark, None, 24, at(1000)),
+            RULE.wait(&mut mark, None, at(1000)),
             Some(1000),
             "past the free ones, one at a time"
         );

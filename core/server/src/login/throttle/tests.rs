@@ -275,29 +275,48 @@ fn an_attempt_whose_client_goes_away_is_a_failure() {
     assert_eq!(throttle.held(T0).held[0].failures, Some(3));
 }
 
-#[test]
-fn an_account_is_signed_in_to_side_by_side_where_it_was_before() {
-    let throttle = throttle(Limits {
-        network: Rule {
-            free: 100,
-            wait_millis: 60_000,
-        },
-        ..LIMITS
-    });
+/// So many guesses at alice's password at once, from where she signed in before: how many were
+/// looked at, when this is how each comes out.
+async fn side_by_side(many: usize, come_out: fn(Attempt)) -> usize {
+    let throttle = throttle(LIMITS);
     throttle
         .attempt(&guess("alice", ip(1)), T0)
         .unwrap()
         .succeeded();
-    let attempts: Vec<_> = (0..24)
-        .map(|_| throttle.attempt(&guess("alice", ip(1)), T0).unwrap())
+    let one = || async {
+        let alice = guess("alice", ip(1));
+        let attempt = throttle.attempt_in_turn(&alice, T0).await.ok()?;
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        come_out(attempt);
+        Some(())
+    };
+    let all = futures_util::future::join_all((0..many).map(|_| one())).await;
+    all.into_iter().flatten().count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_is_signed_in_to_side_by_side_where_it_was_before() {
+    assert_eq!(side_by_side(60, Attempt::succeeded).await, 60);
+}
+
+#[tokio::test(start_paused = true)]
+async fn side_by_side_no_more_is_guessed_than_one_after_the_other() {
+    assert_eq!(side_by_side(60, Attempt::failed).await, 3);
+    assert_eq!(side_by_side(60, drop).await, 3, "nor by going away");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_others_that_never_come_out_is_told_in_the_end() {
+    let throttle = throttle(LIMITS);
+    let alice = guess("alice", ip(1));
+    throttle.attempt(&alice, T0).unwrap().succeeded();
+    let attempts: Vec<_> = (0..3)
+        .map(|_| throttle.attempt(&alice, T0).unwrap())
         .collect();
-    assert!(!may(&throttle, &guess("alice", ip(1)), T0));
-    attempts.into_iter().for_each(Attempt::succeeded);
-    fail(&throttle, "alice", ip(1), 3);
-    assert!(
-        !may(&throttle, &guess("alice", ip(1)), T0),
-        "guesses are counted all the same"
-    );
+    let refused = throttle.attempt_in_turn(&alice, T0).await.unwrap_err();
+    assert_eq!(refused.retry_after_seconds, 1);
+    attempts.into_iter().for_each(Attempt::withdrawn);
+    assert!(may(&throttle, &alice, T0));
 }
 
 #[test]
