@@ -112,17 +112,7 @@ async fn settle<B: Buf + Send>(
     incoming: impl Stream<Item = Result<B, warp::Error>> + Send + 'static,
     unknown: Option<Box<Unknown>>,
 ) -> Response {
-    let mut body = Incoming {
-        stream: std::pin::pin!(incoming),
-        is_read: false,
-    };
-    let work = run(
-        door,
-        Arc::clone(&app),
-        Arc::clone(&head),
-        &mut body,
-        unknown,
-    );
+    let work = run(door, Arc::clone(&app), Arc::clone(&head), incoming, unknown);
     let work = AssertUnwindSafe(work).catch_unwind();
     let work = tokio::time::timeout(app.settings.request_timeout, work);
     let outcome = match Trace::around(head.trace(&app), work).await {
@@ -133,7 +123,6 @@ async fn settle<B: Buf + Send>(
             "request timeout",
         )),
     };
-    body.throw_away(&head).await;
     shaped(&app, &head, outcome)
 }
 
@@ -182,7 +171,7 @@ async fn run<B: Buf + Send>(
     door: Arc<Door>,
     app: Arc<App>,
     head: Arc<Head>,
-    body: &mut Incoming<'_, impl Stream<Item = Result<B, warp::Error>> + Send>,
+    incoming: impl Stream<Item = Result<B, warp::Error>> + Send + 'static,
     unknown: Option<Box<Unknown>>,
 ) -> Outcome {
     check_head(&head)?;
@@ -192,10 +181,9 @@ async fn run<B: Buf + Send>(
     let (bytes, content) = if route.body == BodyRule::None {
         (Bytes::new(), Content::None)
     } else {
-        body.is_read = true;
         let bytes = read(
             &head,
-            body.stream.as_mut(),
+            incoming,
             app.settings.max_body,
             app.settings.body_timeout,
         )
@@ -331,37 +319,7 @@ pub(super) fn is_plain(path: &str) -> bool {
     !is_step(length, dots) && is_decodable(path)
 }
 
-/// A body on its way in.
-struct Incoming<'a, S> {
-    stream: Pin<&'a mut S>,
-    /// Whether it was read, to its end or as far as it will be.
-    is_read: bool,
-}
-
-impl<B: Buf, S: Stream<Item = Result<B, warp::Error>>> Incoming<'_, S> {
-    /// Throws away what nobody read, for a moment. With some of it still to come the connection would
-    /// end after the answer, which a client that is sending then does not hear, and one that has sent
-    /// does not expect.
-    async fn throw_away(self, head: &Head) {
-        // Who waits for our word to send a body has it in the answer.
-        if self.is_read || head.headers.contains_key(header::EXPECT) {
-            return;
-        }
-        let mut stream = self.stream;
-        let rest = async {
-            let mut seen = 0;
-            while let Some(Ok(chunk)) = stream.next().await {
-                seen += chunk.remaining();
-                if seen > DRAIN {
-                    break;
-                }
-            }
-        };
-        let _ = tokio::time::timeout(LINGER, rest).await;
-    }
-}
-
-/// Bytes of a body that nobody wants that are thrown away before the connection is.
+/// Bytes of a body that is too large that are thrown away before the connection is.
 const DRAIN: usize = 4 << 20;
 
 /// How long to wait for more of it.
