@@ -45,6 +45,7 @@ mod ready;
 mod redirects;
 mod request;
 mod response;
+mod rest;
 mod route;
 mod serve;
 mod sessions;
