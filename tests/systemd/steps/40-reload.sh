@@ -14,6 +14,7 @@ cp /usr/lib/omnigent/*.so /opt/plugins/
 sed -i 's|^listen = .*|&\nplugin_dir = "/opt/plugins"|' $config
 works 'plugins are loaded from where no program can be run' systemctl restart omnigent.service
 same 'and work' "$ada" "$(whoami "$(sign_in)")"
+rm -r /opt/plugins
 cp good.toml $config
 systemctl restart omnigent.service
 pid=$(property MainPID)

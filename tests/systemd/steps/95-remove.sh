@@ -4,7 +4,7 @@ same 'it does not run' inactive "$(systemctl is-active omnigent.service)"
 same 'no process is left' '' "$(find /proc -maxdepth 1 -user omnigent 2>/dev/null)"
 works 'the data stays' test -e $data/keyring.json
 works 'the configuration stays' test -e $config
-works 'it is put back' dpkg --install new.deb
+works 'it is put back' dpkg --force-confold --install new.deb
 systemctl reset-failed omnigent.service 2>/dev/null
 works 'it starts' systemctl start omnigent.service
 same 'with all accounts' "$ada" "$(whoami "$(sign_in)")"
