@@ -17,7 +17,7 @@ use crate::{
     clock::Timestamp,
     id::Uid,
     login::{
-        LOGINS,
+        self, LOGINS,
         throttle::Rate,
         ticket::{self, Approval, LIFETIME, Polled},
     },
@@ -71,7 +71,7 @@ async fn poll(app: Arc<App>, request: Request) -> Outcome {
             &json!({"status": "pending"}),
         )))
     };
-    let asked = secret.clone();
+    let (asked, turn) = (secret.clone(), live.accounts.turn());
     let seen = app
         .store
         .read(move |reader| ticket::look(&live, reader, &asked, now))
@@ -94,7 +94,7 @@ async fn poll(app: Arc<App>, request: Request) -> Outcome {
     let uid = approval.uid;
     let login = app
         .desk
-        .sign_in_as(uid, ticket.origin(approval), request.scene())
+        .sign_in_as(uid, ticket.origin(approval, turn), request.scene())
         .await?;
     let mut body = json!({
         "token": login.token.expose(),
@@ -145,7 +145,10 @@ async fn decide(app: Arc<App>, request: Request) -> Outcome {
     let (live, now) = (app.live.by(request.scene()), request.now);
     let decided = app
         .store
-        .write(move |tx| ticket::decide(&live, tx, &code, approval, now))
+        .write(move |tx| match login::still_acts(&live, tx)? {
+            true => ticket::decide(&live, tx, &code, approval, now),
+            false => Ok(false),
+        })
         .await?;
     if !decided {
         return invalid();

@@ -23,6 +23,7 @@ use crate::{
     app::App,
     audit::{Entry, Event},
     login::{
+        self,
         device::{self, Applicant, Decided, INTERVAL, LIFETIME, Polled},
         throttle::{Attempt, Rate},
     },
@@ -330,6 +331,7 @@ async fn decide(app: Arc<App>, request: Request, is_approval: bool) -> Outcome {
     let decided = app
         .store
         .write(move |tx| match approval {
+            _ if !login::still_acts(&live, tx)? => Ok(Decided::Unknown),
             Some((approval, since)) => device::approve(&live, tx, &code, approval, since, now),
             None => device::deny(&live, tx, &code, now),
         })

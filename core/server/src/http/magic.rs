@@ -40,8 +40,17 @@ async fn magic(app: Arc<App>, request: Request) -> Outcome {
     let live = app.live.by(request.scene());
     let token = app
         .store
-        .write(move |tx| issue_magic(&live, tx, &MagicLink { uid, expires_at }))
-        .await?;
+        .write(move |tx| match login::still_acts(&live, tx)? {
+            true => issue_magic(&live, tx, &MagicLink { uid, expires_at }),
+            false => Err(AccountError::NotFound),
+        })
+        .await
+        .map_err(|error| match error {
+            AccountError::NotFound => {
+                ApiError::auth(StatusCode::UNAUTHORIZED, "not authenticated").bad_credential()
+            }
+            error => error.into(),
+        })?;
     let url = format!(
         "{}/auth/magic/redeem?t={}",
         app.settings.base_url,

@@ -289,6 +289,7 @@ impl Request {
             client_id,
             devices: None,
             request: Some(self.head.id),
+            turn: self.door.running.glance().live.accounts.turn(),
         }
     }
 

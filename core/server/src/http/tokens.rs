@@ -14,7 +14,7 @@ use crate::{
     audit::{Entry, Event},
     clock::Timestamp,
     id::{LoginId, TokenId, Uid},
-    login::LOGINS,
+    login::{self, LOGINS},
     secret::Secret,
     store::StoreError,
     token::{
@@ -184,16 +184,26 @@ async fn issue(
     let id = app
         .store
         .write(move |tx| {
+            if !login::still_acts(&live, tx)? {
+                return Ok(Err(Ended));
+            }
             let id = api::create(tx, &uid, &stored)?;
             if let Some(id) = &id {
                 let created = about(Event::TokenCreated, &stored).login(id);
                 live.note_of(tx, &uid, created)?;
             }
-            Ok::<_, StoreError>(id)
+            Ok::<_, StoreError>(Ok(id))
         })
         .await?;
-    let id = id.ok_or_else(too_many)?;
+    let id = id.map_err(|Ended| ended())?.ok_or_else(too_many)?;
     Ok(signed(app, &keys, principal, id, token))
+}
+
+/// What makes the token was ended meanwhile.
+struct Ended;
+
+fn ended() -> ApiError {
+    ApiError::auth(StatusCode::UNAUTHORIZED, "not authenticated").bad_credential()
 }
 
 /// What the trail says of a token: what it reaches, and until when. Not what its owner calls it.

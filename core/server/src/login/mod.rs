@@ -15,6 +15,7 @@ mod entry;
 mod guesses;
 mod issuer;
 mod outcome;
+mod pending;
 mod record;
 mod tally;
 pub mod throttle;
@@ -44,6 +45,7 @@ pub(crate) use entry::taken_over;
 pub(crate) use issuer::has_login;
 pub use issuer::{ISSUER_SESSIONS, end_by_issuer};
 pub use outcome::{Guest, Progress, ReturnError, SignInError, SignedIn, Visit};
+pub use pending::still_acts;
 pub use record::Login;
 pub use throttle::familiar;
 
@@ -76,6 +78,8 @@ pub struct Origin {
     pub user_agent: String,
     /// A client that wants to refresh names itself.
     pub client_id: Option<String>,
+    /// The turn at which what vouches was still good ([`Guest::turn`]).
+    pub turn: u64,
 }
 
 /// What stands in place of a backend where a magic link signed in.
@@ -92,6 +96,7 @@ impl Origin {
             address: guest.address.to_string(),
             user_agent: guest.user_agent,
             client_id: None,
+            turn: guest.turn,
         }
     }
 }
@@ -179,6 +184,10 @@ fn begin(
         Some(_) => lifetimes.refreshed.min(lifetimes.grant),
     };
     let actor = origin.client_id.clone().filter(|_| scope.is_some());
+    // What was shown may be what the end was for: a password that is another one now.
+    if live.accounts.has_ended_since(uid, origin.turn) {
+        return Err(AccountError::Disabled);
+    }
     let account = account::record_login(live, tx, uid, now)?;
     let sid = LoginId::random();
     if let Some(session) = &origin.session {
@@ -273,7 +282,8 @@ fn finish(
     Ok(())
 }
 
-/// Ends all logins of the account but `keep`. Says how many.
+/// Ends all logins of the account but `keep`, those that are about to begin, and what a login of its
+/// has left to begin others with. Says how many there were.
 ///
 /// # Errors
 /// Only of the store.
@@ -284,6 +294,8 @@ pub fn end_all(
     keep: Option<&LoginId>,
     now: Timestamp,
 ) -> Result<usize, StoreError> {
+    live.accounts.end(uid);
+    pending::void(tx, uid)?;
     let mut ended = 0;
     for (sid, login) in list(tx, uid)? {
         if keep != Some(&sid) {

@@ -13,7 +13,7 @@ use std::{
     hash::{BuildHasher, Hash, Hasher, RandomState},
     sync::{
         Arc,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicU8, AtomicU64, Ordering},
     },
 };
 
@@ -32,6 +32,8 @@ pub struct AccountState {
     /// The account id people see: the `sub` claim.
     pub id: Box<str>,
     flags: AtomicU8,
+    /// The turn at which all that acted for it was last ended; see [`AccountIndex::turn`].
+    ended_at: AtomicU64,
 }
 
 impl AccountState {
@@ -42,6 +44,7 @@ impl AccountState {
             uid,
             id: id.into(),
             flags: AtomicU8::new(flags),
+            ended_at: AtomicU64::new(0),
         }
     }
 
@@ -112,9 +115,29 @@ pub struct AccountIndex {
     by_uid: [RwLock<HashSet<ByUid>>; SHARDS],
     by_id: [RwLock<HashSet<ById>>; SHARDS],
     hasher: RandomState,
+    turn: AtomicU64,
 }
 
 impl AccountIndex {
+    /// Which turn it is: to be asked before a password is looked at.
+    pub fn turn(&self) -> u64 {
+        self.turn.load(Ordering::SeqCst)
+    }
+
+    /// All that acts for the account is being ended: a sign-in that began before is too late.
+    pub fn end(&self, uid: &Uid) {
+        let turn = self.turn.fetch_add(1, Ordering::SeqCst) + 1;
+        if let Some(account) = self.get(uid) {
+            account.ended_at.store(turn, Ordering::SeqCst);
+        }
+    }
+
+    /// Whether all that acted for the account was ended since that turn.
+    pub fn has_ended_since(&self, uid: &Uid, turn: u64) -> bool {
+        let account = self.get(uid);
+        account.is_some_and(|account| account.ended_at.load(Ordering::SeqCst) > turn)
+    }
+
     /// The account with this uid.
     pub fn get(&self, uid: &Uid) -> Option<Arc<AccountState>> {
         let shard = self.uid_shard(uid).read();
@@ -182,6 +205,7 @@ impl Default for AccountIndex {
             by_uid: std::array::from_fn(|_| RwLock::default()),
             by_id: std::array::from_fn(|_| RwLock::default()),
             hasher: RandomState::new(),
+            turn: AtomicU64::new(0),
         }
     }
 }
