@@ -322,6 +322,7 @@ fn every_security_event_is_in_the_trail_and_no_secret_is() {
         "audit.pruned",
         "audit.lost",
         "certificate.renewed",
+        "data.restored",
     ];
     for event in Event::ALL {
         let is_there = found.contains(event.name()) || elsewhere.contains(&event.name());

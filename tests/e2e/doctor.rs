@@ -4,6 +4,7 @@ use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, path::Path, proces
 
 use omnigent_tests::{
     ServerBuilder, binary,
+    collector::{self, Collector},
     idp::{self, Idp},
     rogue::{Fault, Rogue},
     workshop,
@@ -368,4 +369,27 @@ fn our_own_certificate_is_looked_at() {
         assert_eq!(code, 0, "{findings:#?}");
         finds(&findings, "certificate", state, text);
     }
+}
+
+#[test]
+fn it_asks_the_collector_of_traces() {
+    let collector = Collector::start();
+    let with = |endpoint: &str| {
+        Patient::new(&format!(
+            "{ACCOUNTS}[tracing]\notlp_endpoint = {endpoint:?}\n"
+        ))
+    };
+    let (code, findings) = with(&collector.endpoint).examine();
+    assert_eq!(code, 0, "{findings:#?}");
+    finds(&findings, "traces", "ok", "takes traces");
+    let gone = format!("http://127.0.0.1:{}", collector::free_port());
+    let (code, findings) = with(&gone).examine();
+    assert_eq!(code, 0, "nobody is refused anything for it");
+    finds(&findings, "traces", "warn", "it cannot be reached");
+    // A listener that is no collector: it does not know the path.
+    let (code, findings) = with(&format!("{}/elsewhere", collector.endpoint)).examine();
+    assert_eq!(code, 0);
+    finds(&findings, "traces", "warn", "it answered 404");
+    let (_, findings) = Patient::new(ACCOUNTS).examine();
+    assert!(findings.iter().all(|finding| finding["check"] != "traces"));
 }

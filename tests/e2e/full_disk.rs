@@ -3,8 +3,8 @@
 
 use std::{fs, path::Path, process::Command, sync::Arc};
 
-use omnigent_tests::{PASSWORD, ServerBuilder};
-use serde_json::json;
+use omnigent_tests::{PASSWORD, ServerBuilder, operate};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// A mounted file system of its own, gone when dropped.
@@ -86,6 +86,11 @@ fn on_a_full_disk_people_read_and_sign_out_and_all_goes_on_by_itself() {
                 .expect(503);
             admin.post("/auth/invite", json!({})).expect(503);
         }
+        let ready = server.client().get("/healthz/ready").expect(503).json();
+        assert_eq!(
+            (&ready["status"], &ready["store"]),
+            (&json!("unready"), &json!("full"))
+        );
         admin.get("/v1/me").expect(200);
         admin.get("/auth/tokens").expect(200);
         let (id, dead) = if left == 0 { &second } else { &first };
@@ -101,6 +106,7 @@ fn on_a_full_disk_people_read_and_sign_out_and_all_goes_on_by_itself() {
             .post("/auth/login", login.clone())
             .expect(200);
         admin.post("/auth/invite", json!({})).expect(200);
+        server.client().get("/healthz/ready").expect(200);
     }
     // The same process all along; and what it acknowledged on the full disk is on it.
     let server = server.kill_and_restart();
@@ -135,4 +141,87 @@ fn a_disk_that_is_full_at_the_start_still_serves_reads_and_sign_offs() {
         .expect(503);
     disk.empty();
     server.client().post("/auth/login", login).expect(200);
+}
+
+#[test]
+fn a_key_that_is_changed_on_a_full_disk_is_changed_and_in_the_trail_later() {
+    let Some(disk) = Disk::mount("160m") else {
+        return;
+    };
+    let server = ServerBuilder::accounts().on(&disk.0).start();
+    let admin = server.claim();
+    let key = |args: &[&str]| {
+        let (code, said, complaint) = operate(&disk.0, &[&["key"], args, &["--json"]].concat());
+        assert_eq!(code, 0, "{complaint}");
+        let said: Value = serde_json::from_str(&said).expect("JSON");
+        (said, complaint)
+    };
+    let (old, _) = key(&["list"]);
+    let old = old[0]["kid"].as_str().unwrap_or_default();
+    disk.fill(16 << 20);
+    let invite = || admin.post("/auth/invite", json!({})).status;
+    assert!((0..2).any(|_| invite() == 503), "the disk is nearly full");
+
+    let (made, complaint) = key(&["rotate"]);
+    assert_eq!(made["noted"], false);
+    assert!(complaint.contains("not in the audit trail"), "{complaint}");
+    admin.get("/v1/me").expect(200);
+    // What takes something away is written from what is set aside.
+    let (retired, complaint) = key(&["retire", old, "--now", "--yes"]);
+    assert_eq!(retired["noted"], true, "{complaint}");
+    admin.get("/v1/me").expect(401);
+
+    disk.empty();
+    let server = server.kill_and_restart();
+    let of_key = |kid: &Value| {
+        let (code, out, complaint) = server.operator(&["audit", "export"]);
+        assert_eq!(code, 0, "{complaint}");
+        let read = |line: &str| serde_json::from_str(line).expect("a line of JSON");
+        let all = out.lines().map(read);
+        all.filter(|entry: &Value| entry["target"] == *kid)
+            .map(|entry| [&entry["event"], &entry["actor"], &entry["reason"]].map(Value::clone))
+            .collect::<Vec<_>>()
+    };
+    let retired = ["key.retired", "operator", "at once"].map(Value::from);
+    assert_eq!(of_key(&json!(old)), [retired]);
+    let rotated = ["key.rotated", "system", "found in the keyring"].map(Value::from);
+    // The server notes it a moment after it began.
+    let noted = (0..100).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        of_key(&made["kid"]) == [rotated.clone()]
+    });
+    assert!(noted, "{:?}", of_key(&made["kid"]));
+}
+
+#[test]
+fn refusals_that_could_not_be_written_are_counted_in_the_trail() {
+    let Some(disk) = Disk::mount("160m") else {
+        return;
+    };
+    let server = ServerBuilder::accounts().on(&disk.0).start();
+    let admin = server.claim();
+    disk.fill(16 << 20);
+    let invite = || admin.post("/auth/invite", json!({})).status;
+    assert!((0..2).any(|_| invite() == 503), "the disk is nearly full");
+    server.client().bearer("nobodys").get("/v1/me").expect(401);
+    assert!(server.says("not in the trail"));
+    disk.empty();
+    assert_eq!(invite(), 200);
+    // With the next that is to be told, or within some seconds.
+    let lost = || {
+        let (code, out, complaint) = server.operator(&["audit", "export", "--event", "audit.lost"]);
+        assert_eq!(code, 0, "{complaint}");
+        out
+    };
+    let told = (0..400).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        !lost().is_empty()
+    });
+    assert!(told, "{}", server.log());
+    let entry: Value = serde_json::from_str(lost().trim()).expect("one entry");
+    assert_eq!(
+        (&entry["actor"], &entry["count"]),
+        (&json!("system"), &json!(1))
+    );
+    assert_eq!(server.operator(&["audit", "verify"]).0, 0);
 }

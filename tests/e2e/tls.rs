@@ -272,6 +272,18 @@ fn a_renewed_certificate_comes_into_force_by_itself_and_loses_no_request() {
         assert_eq!(subject(&server), "subject=CN = second");
         stop.store(true, Ordering::Relaxed);
     });
+    // The entry is written a moment after the log line.
+    let noted = || {
+        let of_it = ["audit", "export", "--event", "certificate.renewed"];
+        let (code, out, complaint) = server.operator(&of_it);
+        assert_eq!(code, 0, "{complaint}");
+        out
+    };
+    let is_noted = (0..100).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        noted().lines().count() == 1
+    });
+    assert!(is_noted && noted().contains("\"actor\":\"system\""));
     let (asked, failed) = (asked.into_inner(), failed.into_inner());
     assert!(asked > 10 && failed == 0, "{failed} of {asked} failed");
 }

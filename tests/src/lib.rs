@@ -6,6 +6,7 @@
 pub mod browser;
 pub mod certificate;
 mod client;
+pub mod collector;
 pub mod fuzz;
 pub mod idp;
 pub mod proxy;

@@ -54,8 +54,8 @@ struct Status {
 /// Writes all data as lines of JSON, without any key
 ///
 /// The way out of this storage engine and of this installation: what it is imported into has keys of
-/// its own, so accounts, passwords and sessions live on, and everybody signs in anew. To go on as
-/// the same server, use `omnigent backup`.
+/// its own, so accounts, passwords and sessions live on, and everybody signs in anew. The audit trail
+/// stays behind (`omnigent audit export`). To go on as the same server, use `omnigent backup`.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:

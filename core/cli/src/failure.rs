@@ -77,7 +77,7 @@ impl From<OpenError> for Failure {
         let why = error.to_string();
         match error {
             OpenError::Locked(_) => Self::InUse(why),
-            OpenError::Io { .. } | OpenError::Newer { .. } => Self::Failed(why),
+            OpenError::Io { .. } | OpenError::Newer { .. } | OpenError::Clock => Self::Failed(why),
             // Everything else there is speaks of the data itself.
             _ => Self::Damaged(why),
         }
@@ -146,6 +146,7 @@ mod tests {
         let cause = "denied".to_owned();
         for (error, code) in [
             (OpenError::Locked(dir.clone()), 3),
+            (OpenError::Clock, 1),
             (
                 OpenError::Io {
                     dir: dir.clone(),

@@ -72,6 +72,9 @@ pub(crate) struct Row {
     tokens_until: Option<u64>,
     endless_tokens: bool,
     api_tokens: u64,
+    /// Of one that was just made: whether the audit trail has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    noted: Option<bool>,
 }
 
 impl Row {
@@ -93,6 +96,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         }
         Command::Rotate { algorithm } => {
             let row = admin.rotate_keys(&json!({"algorithm": algorithm}))?;
+            owed(row.noted);
             match args.json {
                 true => output::json(&row),
                 false => output::say(format_args!(
@@ -112,6 +116,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
                 }
             }
             let done = admin.retire_key(kid, *now)?;
+            owed(done["noted"].as_bool());
             match args.json {
                 true => output::json(&done),
                 false => output::say(format_args!("{}: retired", output::plain(kid))),
@@ -119,6 +124,16 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Says when what was done is not in the audit trail.
+fn owed(noted: Option<bool>) {
+    if noted == Some(false) {
+        output::hint(
+            "warning: it is done, and not in the audit trail, because the store takes no writes; the server notes it \
+             by itself as soon as it does",
+        );
+    }
 }
 
 /// Says what ends, and asks. The name has to be typed: it cannot be undone.

@@ -113,4 +113,8 @@ id! {
     ConversationId;
     /// One HTTP request (`x-request-id`).
     RequestId;
+    /// A trace (W3C Trace Context): that of a request that came from nowhere has its id.
+    TraceId;
+    /// A server that runs, from its start to its end.
+    InstanceId;
 }

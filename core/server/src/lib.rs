@@ -29,6 +29,7 @@ pub mod sweep;
 pub mod tables;
 pub mod tls;
 pub mod token;
+pub mod trace;
 mod upkeep;
 mod uses;
 mod webhook;

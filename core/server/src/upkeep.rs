@@ -8,14 +8,18 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     app::{App, Running},
     audit::{Entry, Event, Retention, prune},
+    clock::Timestamp,
     live::Live,
     store::{Store, StoreError},
     sweep::Sweeper,
-    token::{self, Overlap},
+    token::{self, Overlap, keynotes},
 };
 
 /// Records that are looked at in one go.
 const TURN: usize = 2000;
+
+/// Milliseconds whoever changes a key has to note it.
+const KEYS_ALONE: u64 = 30_000;
 
 /// Goes on until it is aborted.
 pub(crate) async fn run(running: Arc<Running>) {
@@ -35,6 +39,12 @@ pub(crate) async fn run(running: Arc<Running>) {
         let round = async {
             retire(&app).await?;
             app.held().drop_idle(app.clock.now());
+            if second % 60 == 0 {
+                // What is being changed just now is for who changes it to note.
+                let now = app.clock.now().millis();
+                let margin = if second == 0 { 0 } else { KEYS_ALONE };
+                settle_keys(&app, Timestamp::from_millis(now.saturating_sub(margin))).await?;
+            }
             if second % 60 == 29 {
                 retire_keys(&app, &mut overlap).await?;
             }
@@ -134,6 +144,21 @@ async fn retire(app: &App) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Notes changes of the keys that the audit trail does not have.
+async fn settle_keys(app: &App, until: Timestamp) -> Result<(), StoreError> {
+    let (live, keys) = (app.live.clone(), app.keys.list());
+    let asked = keys.clone();
+    let owed = app
+        .store
+        .read(move |reader| keynotes::any_owed(reader, &asked, until));
+    if owed.await? {
+        app.store
+            .write(move |tx| keynotes::settle(&live, tx, &keys, until))
+            .await?;
+    }
+    Ok(())
+}
+
 /// Retires keys that no token rests on any more.
 async fn retire_keys(app: &App, overlap: &mut Overlap) -> Result<(), StoreError> {
     let (keys, now, mut at) = (app.keys.list(), app.clock.now(), std::mem::take(overlap));
@@ -150,7 +175,11 @@ async fn retire_keys(app: &App, overlap: &mut Overlap) -> Result<(), StoreError>
         match tokio::task::spawn_blocking(move || keys.retire(&name, now)).await {
             Ok(Ok(())) => {
                 let retired = Entry::new(Event::KeyRetired).key(&kid);
-                note(&app.live, &app.store, retired.reason("outlived its tokens")).await;
+                let retired = retired.reason("outlived its tokens");
+                let (live, keys) = (app.live.clone(), app.keys.list());
+                app.store
+                    .write(move |tx| keynotes::note(&live, tx, &keys, &kid, retired))
+                    .await?;
             }
             Ok(Err(error)) => tracing::warn!(%error, kid, "a signing key was not retired"),
             Err(_) => tracing::error!(kid, "retiring a signing key panicked"),

@@ -89,7 +89,7 @@ enum Failed {
 }
 
 /// What went wrong, without the address: it may hold a secret.
-fn words(error: &reqwest::Error) -> &'static str {
+pub(crate) fn words(error: &reqwest::Error) -> &'static str {
     match error {
         e if e.is_timeout() => "it does not answer in time",
         e if e.is_connect() => "it cannot be reached",

@@ -7,7 +7,10 @@
 //! **Invariants:** an unknown name costs as much as a wrong password; a password is stored only as
 //! a hash, and re-hashed at the configured cost when its owner signs in.
 
+mod breached;
 mod policy;
+
+use std::path::PathBuf;
 
 use omnigent_plugin::{
     Answer, Backend, BackendError, Change, Directory, DirectoryError, Entry, Form, Host, Identity,
@@ -16,14 +19,25 @@ use omnigent_plugin::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The backend has nothing to configure: the cost of a hash is the server's (`[passwords]`).
+use breached::Breached;
+
+/// What the operator writes into `[backend.<name>]`. The cost of a hash is the server's (`[passwords]`).
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Config {}
+pub struct Config {
+    /// Passwords that nobody may choose, besides the common ones: SHA-1 hashes in rising order, as Have I Been
+    /// Pwned gives them out. Absolute.
+    #[serde(default)]
+    breached_file: Option<PathBuf>,
+}
+
+/// What whoever chose one is told.
+const BREACHED: &str = "this password is in a list of passwords from breaches; choose another one";
 
 /// One configured instance.
 pub struct Accounts {
     host: Host,
+    breached: Option<Breached>,
 }
 
 /// What is kept of a person.
@@ -36,8 +50,12 @@ struct Record {
 impl Backend for Accounts {
     type Config = Config;
 
-    async fn open(_: Config, host: Host) -> Result<Self, BackendError> {
-        Ok(Self { host })
+    async fn open(config: Config, host: Host) -> Result<Self, BackendError> {
+        let breached = config.breached_file.map(Breached::open).transpose();
+        Ok(Self {
+            host,
+            breached: breached.map_err(BackendError::misconfigured)?,
+        })
     }
 }
 
@@ -74,7 +92,7 @@ impl Login for Accounts {
 impl Directory for Accounts {
     async fn create(&self, name: &str, password: &Password) -> Result<Change, DirectoryError> {
         let name = normalised(name);
-        accept(&name, password)?;
+        self.accept(&name, password).await?;
         if self.read(&name).await?.is_some() {
             return Err(DirectoryError::Taken);
         }
@@ -130,22 +148,28 @@ impl Accounts {
         Ok(Some((bytes, record)))
     }
 
+    /// Whether `password` may be chosen by `name`.
+    async fn accept(&self, name: &str, password: &Password) -> Result<(), DirectoryError> {
+        if let Some(reason) = policy::refusal(name, password.expose()) {
+            return Err(DirectoryError::refused(reason));
+        }
+        match &self.breached {
+            Some(list) if list.has(password.expose()).await? => {
+                Err(DirectoryError::refused(BREACHED))
+            }
+            _ => Ok(()),
+        }
+    }
+
     async fn replace(
         &self,
         subject: &str,
         old: Vec<u8>,
         new: &Password,
     ) -> Result<Change, DirectoryError> {
-        accept(subject, new)?;
+        self.accept(subject, new).await?;
         let record = encode(&self.host.hash_password(new).await?)?;
         Ok(Change::new(Identity::new(subject)).replace(key(subject), old, record))
-    }
-}
-
-fn accept(name: &str, password: &Password) -> Result<(), DirectoryError> {
-    match policy::refusal(name, password.expose()) {
-        Some(reason) => Err(DirectoryError::refused(reason)),
-        None => Ok(()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use hyper::body::Bytes;
 use omnigent_server::{
-    archive::{self, About, Head, Kind, Source},
+    archive::{self, About, Head, Kind, Source, trail},
     clock::Clock,
     config::Config,
     store::{Options, Store},
@@ -11,6 +11,7 @@ use omnigent_server::{
 use crate::{
     admin::{self, Admin},
     failure::Failure,
+    output,
 };
 
 /// An archive's lines but the last.
@@ -56,11 +57,19 @@ pub(crate) fn open(config: &Config, kind: Kind) -> Result<Lines, Failure> {
         });
     }
     let store = open_store(config)?;
-    let about = About::new(config, Clock::system().now());
+    let now = Clock::system().now();
+    let about = About::new(config, now);
     let snapshot = store
         .snapshot_blocking()
         .map_err(archive::ArchiveError::Store)?;
-    let source = Source::new(kind, snapshot, &config.server.data_dir, about)?;
+    let data_dir = &config.server.data_dir;
+    let mut source = Source::new(kind, snapshot, data_dir, about)?;
+    let read = trail::reading(kind, source.records());
+    match trail::note(&store, data_dir, read, now) {
+        Ok(ends) => source.leave_trail(ends.as_ref()),
+        // A full disk must not keep anybody from a backup.
+        Err(error) => output::hint(format_args!("warning: not in the audit trail: {error}")),
+    }
     Ok(Lines {
         head: source.head().clone(),
         records: source.records(),

@@ -14,6 +14,7 @@ mod machine;
 mod provider;
 mod proxy;
 mod reach;
+mod traces;
 
 use std::path::Path;
 
@@ -31,7 +32,7 @@ use finding::Findings;
 ///
 /// Checks the configuration, the clock, who may read and write which files, the plugins (loads them
 /// and opens every backend, on a store that is thrown away), the identity providers (reachable,
-/// certificate, metadata, keys, redirect URI), the public URL, certificates, free disk space, file
+/// certificate, metadata, keys, redirect URI), the collector of traces, the public URL, certificates, free disk space, file
 /// descriptors, trusted proxies, and whether the server is claimed. Changes nothing. Run it as the
 /// server's own user, on its machine, with its environment; the server may run meanwhile.
 #[derive(clap::Args)]
@@ -129,6 +130,7 @@ fn examine(findings: &mut Findings, config: &Config, file: Option<&Path>) -> Res
     let outcome = runtime.block_on(async {
         reach::public_url(findings, config, now).await;
         provider::examine(findings, config, now).await;
+        traces::examine(findings, config).await;
         backends::examine(findings, config).await
     });
     // A call into a plugin that never returns must not keep the process.

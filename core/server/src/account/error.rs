@@ -23,6 +23,9 @@ pub enum AccountError {
     /// The account is disabled.
     #[error("this account is disabled")]
     Disabled,
+    /// Whoever asks acted by what has ended meanwhile.
+    #[error("not authenticated")]
+    Ended,
     /// Whoever asks has ceased to be an admin meanwhile.
     #[error("admin only")]
     NotAdmin,

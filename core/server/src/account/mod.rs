@@ -10,6 +10,7 @@
 //! and before the caller hears of it.
 
 mod admission;
+mod claim;
 mod error;
 mod identity;
 mod invite;
@@ -17,6 +18,7 @@ mod magic;
 mod name;
 mod office;
 mod roster;
+mod standing;
 pub mod swap;
 #[cfg(test)]
 mod tests;
@@ -33,15 +35,17 @@ pub use admission::{
     Asserted, EXPECTED, Expectation, Expected, Linking, Mark, PROVEN, Rules, admit, check, expect,
     expected_of, map_admin,
 };
+pub use claim::Claim;
 pub use error::{AccountError, OfficeError};
 pub use identity::{IdentityKey, LinkedIdentity, link, unlink};
 pub use invite::{INVITES, Invite, issue_invite, redeem_invite, verify_invite};
 pub use magic::{MAGIC_LINKS, MagicLink, issue_magic, redeem_magic};
 pub use name::{AccountName, InvalidName, MAX_LENGTH, is_reserved};
-pub use office::{Chosen, Claim, Office};
+pub use office::{Chosen, Office};
 pub use roster::{
-    by_name, create, delete, list, load_index, record_login, set_admin, set_disabled, still_admin,
+    by_name, create, delete, list, load_index, record_login, set_admin, set_disabled,
 };
+pub use standing::{still_acts, still_admin};
 
 /// All accounts by their immutable id.
 pub const ACCOUNTS: Table<Uid, Account> = Table::new(1, "accounts");

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use omnigent_plugin::{Change, Password};
 
 use super::{
-    ACCOUNTS, Account, AccountError, AccountName, IdentityKey, NAMES, OfficeError, by_name, create,
-    redeem_invite, still_admin, verify_invite,
+    ACCOUNTS, Account, AccountError, AccountName, Claim, IdentityKey, NAMES, OfficeError, by_name,
+    create, redeem_invite, still_acts, still_admin, verify_invite,
 };
 use crate::{
     audit::{Entry, Event, Scene},
@@ -48,15 +48,6 @@ pub struct Chosen {
     pub name: AccountName,
     /// The password.
     pub password: Password,
-}
-
-/// By what somebody claims the server.
-#[derive(Clone, Copy, Debug)]
-pub struct Claim<'a> {
-    /// The setup code, as it was typed.
-    pub code: Option<&'a str>,
-    /// Whether they are on this machine.
-    pub is_here: bool,
 }
 
 impl Office {
@@ -161,11 +152,11 @@ impl Office {
                 Some((backend.name().to_owned(), key(backend, &change), change))
             }
         };
-        let (by, now) = (scene.person(), scene.at);
+        let now = scene.at;
         let live = self.live.by(scene);
         self.store
             .write(move |tx| {
-                still_admin(tx, by)?;
+                still_admin(&live, tx)?;
                 let key = match prepared {
                     None => None,
                     Some((backend, key, change)) => {
@@ -201,9 +192,11 @@ impl Office {
         let live = self.live.by(scene);
         self.store
             .write(move |tx| {
+                still_acts(&live, tx)?;
                 backend::apply_change(tx, &name, &change).map_err(collision)?;
                 let changed = Entry::new(Event::PasswordChanged).backend(&name);
                 live.note_of(tx, &uid, changed)?;
+                live.accounts.password_changes(&uid);
                 login::end_all(&live, tx, &uid, keep.as_ref(), now)?;
                 Ok(())
             })
@@ -242,14 +235,15 @@ impl Office {
     ) -> Result<(), OfficeError> {
         let (backend, subject) = self.password_identity(uid).await?;
         let change = backend.directory_set_password(&subject, new).await?;
-        let (by, now, name) = (scene.person(), scene.at, backend.name().to_owned());
+        let (now, name) = (scene.at, backend.name().to_owned());
         let live = self.live.by(scene);
         self.store
             .write(move |tx| {
-                still_admin(tx, by)?;
+                still_admin(&live, tx)?;
                 backend::apply_change(tx, &name, &change).map_err(collision)?;
                 let reset = Entry::new(Event::PasswordReset).backend(&name);
                 live.note_of(tx, &uid, reset)?;
+                live.accounts.password_changes(&uid);
                 login::end_all(&live, tx, &uid, None, now)?;
                 token::api::revoke_all(&live, tx, &uid)?;
                 Ok(())
@@ -280,11 +274,11 @@ impl Office {
                 ));
             }
         }
-        let (by, now, uid) = (scene.person(), scene.at, account.uid);
+        let (now, uid) = (scene.at, account.uid);
         let live = self.live.by(scene);
         self.store
             .write(move |tx| {
-                still_admin(tx, by)?;
+                still_admin(&live, tx)?;
                 for (backend, change) in &changes {
                     backend::apply_change(tx, backend, change).map_err(collision)?;
                 }

@@ -77,18 +77,6 @@ pub fn by_name(from: &impl Read, name: &str) -> Result<Account, AccountError> {
     ACCOUNTS.get(from, &uid)?.ok_or(AccountError::NotFound)
 }
 
-/// Holds whoever acts as an admin against what is true in this very transaction: another admin may
-/// have made them one no longer since their request came in (THREATS T8). Nobody is the operator.
-///
-/// # Errors
-/// [`AccountError::NotAdmin`].
-pub fn still_admin(from: &impl Read, by: Option<Uid>) -> Result<(), AccountError> {
-    match by {
-        Some(uid) if !ADMINS.contains(from, &uid)? => Err(AccountError::NotAdmin),
-        _ => Ok(()),
-    }
-}
-
 /// Up to `limit` accounts in the order of their names, from the one after `after`.
 ///
 /// # Errors

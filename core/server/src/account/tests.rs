@@ -527,17 +527,3 @@ fn an_unlinked_identity_leads_nowhere() {
     let refused = house.admit(Rules::default(), ada(true));
     assert!(matches!(refused, Err(AccountError::NameTaken)));
 }
-
-#[test]
-fn whoever_ceased_to_be_an_admin_meanwhile_is_none() {
-    let house = House::new();
-    let (root, ada) = (house.account("root", true), house.account("ada", true));
-    let holds = |by| house.write(move |_, tx| still_admin(tx, by));
-    holds(Some(ada)).unwrap();
-    holds(None).unwrap();
-    house
-        .write(move |live, tx| set_admin(live, tx, &ada, false))
-        .unwrap();
-    assert!(matches!(holds(Some(ada)), Err(AccountError::NotAdmin)));
-    holds(Some(root)).unwrap();
-}

@@ -36,6 +36,7 @@ use crate::{
         self, AccountState, KeyringError, Keys, SteadyGrants, TokenUse, VerifiedToken, Verifier,
         api::policy::Policy,
     },
+    trace::Tracer,
 };
 
 use ground::Ground;
@@ -137,6 +138,8 @@ pub struct App {
     pub api_policy: Policy,
     /// What passed through so far.
     pub meters: Arc<Meters>,
+    /// What takes the traces of requests, if anything does.
+    pub tracer: Option<Arc<Tracer>>,
     /// What it was made from.
     pub config: Config,
     ground: Arc<Ground>,
@@ -156,7 +159,8 @@ impl App {
         let url = config.base_url(listening).to_string();
         let wanted = wanted(config);
         let backends = Backends::open(wanted, &ground.services, &url).await;
-        let mut app = Self::on(ground, config, backends)?;
+        let tracer = parts::tracer(config, &ground.meters)?;
+        let mut app = Self::on(ground, config, backends, tracer)?;
         let now = app.started_at;
         parts::initial_admin(config, &app.office, now).await?;
         let is_loopback_only = listening.ip().is_loopback()
@@ -186,7 +190,11 @@ impl App {
         let url = config.base_url(ground.listening).to_string();
         let wanted = wanted(config);
         let backends = self.backends.reopen(wanted, &ground.services, &url).await;
-        let mut app = Self::on(ground, config, backends)?;
+        let tracer = match self.config.tracing == config.tracing {
+            true => self.tracer.clone(),
+            false => parts::tracer(config, &ground.meters)?,
+        };
+        let mut app = Self::on(ground, config, backends, tracer)?;
         app.office.setup_code.clone_from(&self.office.setup_code);
         app.office.is_local = self.office.is_local;
         // Last, for it cannot be taken back.
@@ -197,7 +205,12 @@ impl App {
         Ok(app)
     }
 
-    fn on(ground: Arc<Ground>, config: &Config, backends: Backends) -> Result<Self, StartError> {
+    fn on(
+        ground: Arc<Ground>,
+        config: &Config,
+        backends: Backends,
+        tracer: Option<Arc<Tracer>>,
+    ) -> Result<Self, StartError> {
         parts::check_backends(&backends)?;
         let backends = Arc::new(backends);
         let mut live = ground.live.clone();
@@ -254,6 +267,7 @@ impl App {
             keys: Arc::clone(&ground.keys),
             clock: ground.clock.clone(),
             config: config.clone(),
+            tracer,
             live,
             backends,
             desk,

@@ -7,6 +7,7 @@ use std::{
     net::SocketAddr,
     os::unix::fs::OpenOptionsExt,
     path::Path,
+    sync::Arc,
     time::Duration,
 };
 
@@ -22,10 +23,12 @@ use crate::{
     config::{AccountRule, Config, Origin},
     http::{Settings, Times},
     login::throttle::{Limits, Row, Rule},
+    metrics::Meters,
     secret::Secret,
     store::Store,
     tls::Terminator,
     token::{KeySettings, hash},
+    trace::Tracer,
 };
 
 pub(super) fn admin_list(config: &Config) -> Result<HashSet<String>, StartError> {
@@ -236,6 +239,15 @@ pub(super) fn tls(config: &Config) -> Result<Option<Terminator>, StartError> {
     Terminator::new(pair, config.tls.handshake_timeout)
         .map(Some)
         .map_err(|error| StartError::Config(format!("tls: {error}")))
+}
+
+/// What takes traces, when somebody is to have them.
+pub(super) fn tracer(
+    config: &Config,
+    meters: &Arc<Meters>,
+) -> Result<Option<Arc<Tracer>>, StartError> {
+    Tracer::start(&config.tracing, meters)
+        .map_err(|error| StartError::Config(format!("tracing: {error}")))
 }
 
 /// Makes the admin named by the environment, in a server nobody has claimed.

@@ -65,6 +65,9 @@ const LINGER: Duration = Duration::from_secs(120);
 /// How long the last holders of the store have to let go of it.
 const STOP_WITHIN: Duration = Duration::from_secs(1);
 
+/// How long the traces of the last requests have to be sent.
+const LAST_TRACES: Duration = Duration::from_secs(3);
+
 impl Running {
     /// Puts `app` in force. `load` reads its configuration anew.
     pub fn new(app: Arc<App>, load: Loader) -> Arc<Self> {
@@ -209,6 +212,9 @@ impl Running {
             return Err(StartError::Damaged(damage.to_string()));
         }
         let app = self.current();
+        if let Some(tracer) = &app.tracer {
+            tracer.flush(LAST_TRACES).await;
+        }
         app.flush_uses().await;
         app.save_throttle().await;
         if let Err(error) = token::keep(&app.live.revocations, &app.store).await {

@@ -20,6 +20,7 @@ pub(crate) mod fuzz;
 mod held;
 mod read;
 mod restore;
+pub mod trail;
 mod write;
 
 #[cfg(test)]
@@ -60,6 +61,9 @@ pub struct Head {
     pub config_sha256: String,
     /// Tokens were signed with `tokens.secret` of the configuration, which is not in here.
     pub configured_key: bool,
+    /// In an export: the number and hash of the entry at which the audit trail stood, which is not in here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trail: Option<String>,
 }
 
 /// The last line.

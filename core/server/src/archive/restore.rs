@@ -18,7 +18,7 @@ use std::{
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use super::{ArchiveError, Head, Kind, Summary, Visitor, read};
+use super::{ArchiveError, Head, Kind, Summary, Visitor, read, trail};
 use crate::{
     clock::Timestamp,
     login::{self, EndedAll},
@@ -92,11 +92,15 @@ pub fn restore(input: impl BufRead, data_dir: &Path, how: &How) -> Result<Restor
     // Held to the end: no server starts on what is about to be moved.
     let _claim = claim(&data_dir.join(STORE), data_dir)?;
     let stage = Stage::begin(data_dir.join(STAGE)).map_err(at(data_dir))?;
-    let (summary, ended) = fill(input, &stage.0, how)?;
     let new_keyring = how.kind == Kind::Export && !keeps_keyring;
     if new_keyring {
         Keyring::load_or_create(&stage.0, &KeySettings::default(), how.now)?;
     }
+    let keys = match keeps_keyring {
+        true => data_dir,
+        false => &stage.0,
+    };
+    let (summary, ended) = fill(input, &stage.0, keys, how)?;
     sync(&stage.0).map_err(at(&stage.0))?;
     let aside = match entries(data_dir, keeps_keyring).map_err(at(data_dir))? {
         there if there.is_empty() => None,
@@ -119,10 +123,11 @@ pub fn restore(input: impl BufRead, data_dir: &Path, how: &How) -> Result<Restor
     })
 }
 
-/// Fills a store in `stage` and proves it.
+/// Fills a store in `stage`, notes in its trail that it was, and proves it. Its keyring is in `keys`.
 fn fill(
     input: impl BufRead,
     stage: &Path,
+    keys: &Path,
     how: &How,
 ) -> Result<(Summary, Option<EndedAll>), ArchiveError> {
     struct Into<'s> {
@@ -165,6 +170,8 @@ fn fill(
         true => Some(login::end_everything(&new)?),
         false => None,
     };
+    let entry = trail::brought_back(&summary, ended.as_ref());
+    trail::note(&new, keys, entry, how.now)?;
     new.close();
     prove(&folder)?;
     Ok((summary, ended))

@@ -17,7 +17,7 @@ use crate::{
     config::Config,
     secret::Secret,
     store::{Exporter, Snapshot, StoreError},
-    token::{installation::INSTALLATION, keycopy},
+    token::{installation::INSTALLATION, keycopy, keynotes::KEY_NOTES},
 };
 
 /// What an archive is for.
@@ -68,10 +68,10 @@ pub struct Source {
     has_begun: bool,
 }
 
-/// What goes with a keyring: the mark of the installation, and the audit trail, whose seal is
+/// What goes with a keyring: the mark of the installation, what is noted of its keys, and the audit trail, whose seal is
 /// worth nothing without it (`omnigent audit export` is its way out).
 fn without_keys() -> Vec<u8> {
-    let mut tables = vec![INSTALLATION.known()];
+    let mut tables = vec![INSTALLATION.known(), KEY_NOTES.known()];
     tables.extend(audit::tables());
     tables.iter().map(|table| table.id).collect()
 }
@@ -106,6 +106,7 @@ impl Source {
             sequence: snapshot.sequence(),
             config_sha256: about.config_sha256,
             configured_key: about.configured_key,
+            trail: None,
         };
         Ok(Self {
             head,
@@ -113,6 +114,13 @@ impl Source {
             lines: Exporter::new(snapshot, &without),
             has_begun: false,
         })
+    }
+
+    /// An export says at which entry the trail stood that it leaves behind.
+    pub fn leave_trail(&mut self, ends: Option<&audit::Ends>) {
+        if self.keyring.is_none() {
+            self.head.trail = ends.map(audit::Ends::newest);
+        }
     }
 
     /// The first line.

@@ -117,6 +117,8 @@ events! {
     KeyRetired = "key.retired", "done";
     /// The operator reads all data: a backup or an export.
     DataRead = "data.read", "done";
+    /// The operator brought a backup back, or an export in.
+    DataRestored = "data.restored", "done";
     /// Another certificate was taken up.
     CertificateRenewed = "certificate.renewed", "done";
     /// A key of the configuration changed.

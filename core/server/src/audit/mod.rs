@@ -54,6 +54,7 @@ pub(crate) use keeper::Keeper;
 pub use prune::{Retention, prune};
 use reports::Report;
 pub use scene::{Scene, Who};
+pub(crate) use trail::rfc3339;
 pub use trail::{Ends, Line, Page, Query, ends, page};
 pub use verify::{Checked, Fault, verify};
 

@@ -96,6 +96,11 @@ impl Ends {
         self.next.saturating_sub(self.first)
     }
 
+    /// The number and the hash of the newest entry, as people note them: `7:<hash>`.
+    pub fn newest(&self) -> String {
+        format!("{}:{}", self.next.saturating_sub(1), hex::encode(self.head))
+    }
+
     pub(super) fn is_sealed(&self, hasher: &Hasher) -> bool {
         hasher.matches(Kind::Audit, &self.sealed(), &self.seal)
     }
@@ -132,7 +137,7 @@ pub(super) fn open(hasher: &Hasher, tx: &mut Tx<'_>, scene: &Scene) -> Result<En
         let began = Entry::new(Event::AuditBegan);
         let began = match tx.initialised() {
             // Or else somebody took the old trail away.
-            true => began.detail("on a server that was in use before it kept a trail"),
+            true => began.detail("on data that is older than it"),
             false => began,
         };
         let by_itself = Scene::system(scene.at);
@@ -190,7 +195,7 @@ pub(super) fn hash(body: &str) -> [u8; 32] {
 const LAST: u64 = 253_402_300_799_999;
 
 /// A moment as entries say it: in UTC, to the millisecond.
-pub(super) fn rfc3339(at: Timestamp) -> String {
+pub(crate) fn rfc3339(at: Timestamp) -> String {
     let since = Duration::from_millis(at.millis().min(LAST));
     humantime::format_rfc3339_millis(SystemTime::UNIX_EPOCH + since).to_string()
 }

@@ -36,7 +36,8 @@ use super::{
 };
 use crate::{
     account::Rules,
-    metrics::{Calls, Fate},
+    metrics::{Calls, Fate, known_method},
+    trace::{Started, Work},
 };
 
 /// How many times as long as a call a plugin may take to load, and a backend to open.
@@ -307,9 +308,9 @@ impl Instance {
         let Some(fast) = &self.fast else {
             return Ok(Verdict::NotMine);
         };
-        let began = Instant::now();
+        let (began, span) = (Instant::now(), Started::now());
         let outcome = self.read(fast, presented);
-        self.calls.note("identify", fate(&outcome), began.elapsed());
+        self.note("identify", fate(&outcome), began, span);
         outcome
     }
 
@@ -355,15 +356,27 @@ impl Instance {
     ) -> Result<T, CallError> {
         let payload = serde_json::to_vec(message)
             .map_err(|error| CallError::Backend(BackendError::internal(error.to_string())))?;
-        let began = Instant::now();
+        let (began, span) = (Instant::now(), Started::now());
         let outcome = self.lane.run(self.ask(method, payload)).await;
-        self.calls.note(method, fate(&outcome), began.elapsed());
+        self.note(method, fate(&outcome), began, span);
         if let Err(error) = &outcome
             && !matches!(error, CallError::Directory(_))
         {
             tracing::warn!(backend = self.name, method, %error, "a call into the backend failed");
         }
         outcome
+    }
+
+    fn note(&self, method: &str, fate: Fate, began: Instant, span: Option<Started>) {
+        self.calls.note(method, fate, began.elapsed());
+        if let Some(span) = span {
+            span.end(Work::Call {
+                backend: self.name.clone(),
+                operation: known_method(method),
+                result: fate.word(),
+                is_answer: fate == Fate::Answered,
+            });
+        }
     }
 
     /// Sends bytes that may mean nothing. An error of the backend is an answer to them.

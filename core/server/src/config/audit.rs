@@ -82,7 +82,7 @@ fn webhook(section: &mut Section<'_>) -> Option<Webhook> {
 }
 
 /// Whether nobody on the way can read or change what is sent there.
-fn is_safe(url: &str) -> bool {
+pub(super) fn is_safe(url: &str) -> bool {
     let Some((scheme, rest)) = url.split_once("://") else {
         return false;
     };

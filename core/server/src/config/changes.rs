@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Accounts, Audit, Backend, Config, Device, Metrics, Passwords, Server, Sharing, Throttle, Tls,
-    Tokens,
+    Tokens, Tracing,
 };
 
 /// A key whose value differs.
@@ -67,6 +67,8 @@ impl Config {
             now: [enabled, public], restart: []);
         compare!(changes, "metrics", &self.metrics, &new.metrics, Metrics,
             now: [], restart: [listen, allow_on_network]);
+        compare!(changes, "tracing", &self.tracing, &new.tracing, Tracing,
+            now: [otlp_endpoint, otlp_headers, sample_ratio, service_name, max_queue, export_timeout], restart: []);
         compare!(changes, "audit", &self.audit, &new.audit, Audit,
             now: [retention, max_entries, webhook], restart: []);
         if self.agents != new.agents {

@@ -28,6 +28,7 @@ mod shown;
 mod tests;
 mod tls;
 mod tokens;
+mod tracing;
 mod typed;
 mod value;
 
@@ -47,6 +48,7 @@ pub use server::{LogFormat, LogLevel, Server};
 use sheet::{Section, Setting, Sheet};
 pub use tls::Tls;
 pub use tokens::{Algorithm, Device, Passwords, Throttle, Tokens};
+pub use tracing::Tracing;
 pub use value::{Cidr, Origin};
 
 use crate::secret::Secret;
@@ -76,6 +78,8 @@ pub struct Config {
     pub sharing: Sharing,
     /// `[metrics]`
     pub metrics: Metrics,
+    /// `[tracing]`
+    pub tracing: Tracing,
     /// `[audit]`
     pub audit: Audit,
     /// User name and password of the admin to create in an empty server
@@ -174,6 +178,7 @@ impl Config {
             agents: people::agents(root.sections("agent")),
             sharing: people::sharing(root.section("sharing")),
             metrics: metrics::metrics(root.section("metrics")),
+            tracing: tracing::tracing(root.section("tracing")),
             audit: audit::audit(root.section("audit")),
             initial_admin: from_env.initial_admin,
             server,

@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use tracing::level_filters::LevelFilter;
+
 use super::{Cidr, Env, Origin, sheet::Section};
 
 /// `[server]`
@@ -79,15 +81,14 @@ pub enum LogLevel {
     Trace,
 }
 
-impl LogLevel {
-    /// The word in the configuration.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warn => "warn",
-            Self::Info => "info",
-            Self::Debug => "debug",
-            Self::Trace => "trace",
+impl From<LogLevel> for LevelFilter {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Error => Self::ERROR,
+            LogLevel::Warn => Self::WARN,
+            LogLevel::Info => Self::INFO,
+            LogLevel::Debug => Self::DEBUG,
+            LogLevel::Trace => Self::TRACE,
         }
     }
 }

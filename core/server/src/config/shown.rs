@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{
     AccountRule, Accounts, Agent, Algorithm, Audit, Backend, Cidr, Config, Device, LogFormat,
     LogLevel, Metrics, Origin, Passwords, Registration, Server, Sharing, Throttle, Tls, Tokens,
-    Webhook,
+    Tracing, Webhook,
 };
 use crate::{secret::Secret, tls::Version};
 
@@ -32,7 +32,7 @@ macro_rules! shown_as_text {
     })*};
 }
 shown_as_text!(
-    bool, u32, u64, usize, String, SocketAddr, Origin, Cidr, Algorithm
+    bool, f64, u32, u64, usize, String, SocketAddr, Origin, Cidr, Algorithm
 );
 
 macro_rules! shown_as_word {
@@ -81,6 +81,12 @@ impl<T: crate::secret::Wipe> Shown for Secret<T> {
 impl Shown for Webhook {
     fn shown(&self) -> String {
         HIDDEN.to_owned()
+    }
+}
+
+impl Shown for (String, Secret<Vec<u8>>) {
+    fn shown(&self) -> String {
+        format!("{} ({HIDDEN})", self.0)
     }
 }
 
@@ -202,6 +208,20 @@ impl Config {
                     Metrics {
                         listen,
                         allow_on_network
+                    }
+                ),
+            ),
+            (
+                "[tracing]".to_owned(),
+                rows!(
+                    &self.tracing,
+                    Tracing {
+                        otlp_endpoint,
+                        otlp_headers,
+                        sample_ratio,
+                        service_name,
+                        max_queue,
+                        export_timeout
                     }
                 ),
             ),

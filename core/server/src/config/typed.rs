@@ -103,6 +103,27 @@ impl Section<'_> {
         }
     }
 
+    /// A number from 0 to 1.
+    pub(super) fn ratio(&mut self, key: &'static str, default: f64) -> f64 {
+        let Some(given) = self.take(key) else {
+            return default;
+        };
+        let value: Option<f64> = match &given.raw {
+            Raw::Toml(DeValue::Float(value)) => value.as_str().parse().ok(),
+            Raw::Toml(DeValue::Integer(value)) => value.as_str().parse().ok(),
+            Raw::Text(text) => text.trim().parse().ok(),
+            Raw::Toml(_) => None,
+        };
+        match value.filter(|value| (0.0..=1.0).contains(value)) {
+            Some(value) => value,
+            None => {
+                let message = "must be a number from 0 to 1, such as 0.1";
+                self.sheet.fault(&given.place, message);
+                default
+            }
+        }
+    }
+
     pub(super) fn duration(
         &mut self,
         key: &'static str,

@@ -22,6 +22,7 @@ pub use crate::{
     http::fuzz::{body, cookie, forwarded, json, path, proxied, return_to},
     store::fuzz::{export, record},
     token::fuzz::{keyring, scope, token, token_claims},
+    trace::fuzz::traceparent,
 };
 
 /// All targets, as `tests/fuzz` calls them.
@@ -45,6 +46,7 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("scope", scope),
     ("token", token),
     ("token_claims", token_claims),
+    ("traceparent", traceparent),
     ("user_code", user_code),
     ("user_name", user_name),
 ];

@@ -22,6 +22,7 @@ use crate::{
     clock::Timestamp,
     login::SignInError,
     token::{AccountState, Refusal, TokenUse},
+    trace::Trace,
 };
 
 /// What a request presented.
@@ -100,7 +101,7 @@ fn asserted(app: &App, backend: &Instance, head: &Head, now: Timestamp) -> Optio
         let refused = Credential::Refused(status, text.into());
         Some(Looked::Decided(refused))
     };
-    match identify(backend, head) {
+    match Trace::during(head.trace(app), || identify(backend, head)) {
         Ok(Verdict::NotMine) => None,
         Ok(Verdict::Accepted(identity)) => Some(match app.desk.known(backend, &identity) {
             Some(account) => Looked::Decided(good(backend.name(), identity, account)),

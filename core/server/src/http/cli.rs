@@ -13,11 +13,12 @@ use super::{
     response::{json as json_response, no_store, ok},
 };
 use crate::{
+    account::AccountError,
     app::App,
     clock::Timestamp,
     id::Uid,
     login::{
-        self, LOGINS,
+        LOGINS,
         throttle::Rate,
         ticket::{self, Approval, LIFETIME, Polled},
     },
@@ -143,11 +144,12 @@ async fn decide(app: Arc<App>, request: Request) -> Outcome {
     };
     let is_approval = approval.is_some();
     let (live, now) = (app.live.by(request.scene()), request.now);
+    let access = request.access;
     let decided = app
         .store
-        .write(move |tx| match login::still_acts(&live, tx)? {
-            true => ticket::decide(&live, tx, &code, approval, now),
-            false => Ok(false),
+        .write(move |tx| {
+            access.still_admits(&live, tx)?;
+            ticket::decide(&live, tx, &code, approval, now).map_err(AccountError::from)
         })
         .await?;
     if !decided {

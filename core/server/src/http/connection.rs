@@ -4,6 +4,9 @@
 //! every step; both take locks that all connections share. Here a connection has one timer for
 //! its whole life (`due`), and waits for the drain once.
 //!
+//! What is no request (400, 414, 431) hyper answers by itself: it says so only when that answer is
+//! written, so it has no request's id, no meter and no log line of ours.
+//!
 //! **Invariants:** a header that is not there in time ends the connection, and so does an answer
 //! that is not taken; a drain reaches every connection, also one that is accepted while it begins;
 //! no request that has reached us is dropped by it.

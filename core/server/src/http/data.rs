@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     app::App,
-    archive::{About, ArchiveError, Kind, Source},
-    audit::{Entry, Event},
+    archive::{About, ArchiveError, Kind, Source, trail},
+    audit,
     store::{StoreError, Writing},
     tables,
 };
@@ -86,21 +86,22 @@ async fn begin(app: Arc<App>, request: Request) -> Outcome {
     app.held().make_room(request.now)?;
     let snapshot = app.store.snapshot().await?;
     let about = About::new(&app.config, request.now);
-    let source = Source::new(kind, snapshot, app.data_dir(), about)?;
-    let head = json!(source.head());
+    let mut source = Source::new(kind, snapshot, app.data_dir(), about)?;
     let records = source.records();
-    let id = app.held().hold(source, request.now);
-    let read = Entry::new(Event::DataRead).detail(format!("{records} records"));
-    let read = read.reason(match kind {
-        Kind::Backup => "backup",
-        Kind::Export => "export",
+    let (live, read) = (app.live.by(request.scene()), trail::reading(kind, records));
+    let noted = app.store.write(move |tx| {
+        live.note(tx, read)?;
+        audit::ends(tx)
     });
-    let live = app.live.by(request.scene());
-    let noted = app.store.write(move |tx| live.note(tx, read)).await;
-    // A full disk must not keep anybody from a backup.
-    if let Err(error) = noted {
-        tracing::warn!(%error, "not in the audit trail: the operator reads all data");
+    match noted.await {
+        Ok(ends) => source.leave_trail(ends.as_ref()),
+        // A full disk must not keep anybody from a backup.
+        Err(error) => {
+            tracing::warn!(%error, "not in the audit trail: the operator reads all data");
+        }
     }
+    let head = json!(source.head());
+    let id = app.held().hold(source, request.now);
     Ok(no_store(ok(
         &json!({"id": id, "head": head, "records": records}),
     )))

@@ -20,10 +20,10 @@ use super::{
     response::{no_store, ok, redirect},
 };
 use crate::{
+    account::AccountError,
     app::App,
     audit::{Entry, Event},
     login::{
-        self,
         device::{self, Applicant, Decided, INTERVAL, LIFETIME, Polled},
         throttle::{Attempt, Rate},
     },
@@ -328,12 +328,16 @@ async fn decide(app: Arc<App>, request: Request, is_approval: bool) -> Outcome {
         false => None,
     };
     let (live, now, code) = (app.live.by(request.scene()), request.now, typed.clone());
+    let access = request.access;
     let decided = app
         .store
-        .write(move |tx| match approval {
-            _ if !login::still_acts(&live, tx)? => Ok(Decided::Unknown),
-            Some((approval, since)) => device::approve(&live, tx, &code, approval, since, now),
-            None => device::deny(&live, tx, &code, now),
+        .write(move |tx| {
+            access.still_admits(&live, tx)?;
+            let decided = match approval {
+                Some((approval, since)) => device::approve(&live, tx, &code, approval, since, now),
+                None => device::deny(&live, tx, &code, now),
+            };
+            decided.map_err(AccountError::from)
         })
         .await?;
     if decided == Decided::Unknown {

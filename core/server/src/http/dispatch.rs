@@ -12,7 +12,8 @@ use std::{
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{FutureExt, Stream, StreamExt};
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
+use tracing::field::display;
 
 use super::{
     ApiError, Settings,
@@ -29,6 +30,7 @@ use crate::{
     app::App,
     audit::{Entry, Event},
     clock::Timestamp,
+    trace::{self, Trace},
 };
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -112,7 +114,8 @@ async fn settle<B: Buf + Send>(
 ) -> Response {
     let work = run(door, Arc::clone(&app), Arc::clone(&head), incoming, unknown);
     let work = AssertUnwindSafe(work).catch_unwind();
-    let outcome = match tokio::time::timeout(app.settings.request_timeout, work).await {
+    let work = tokio::time::timeout(app.settings.request_timeout, work);
+    let outcome = match Trace::around(head.trace(&app), work).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(_)) => Err(panics::caught()),
         Err(_) => Err(ApiError::unavailable(
@@ -126,7 +129,7 @@ async fn settle<B: Buf + Send>(
 fn shaped(app: &App, head: &Head, outcome: Outcome) -> Response {
     let settings = &app.settings;
     let mut response = outcome.unwrap_or_else(|error| {
-        log(head, &error);
+        log(app, head, &error);
         super::pages::failure(settings, head, &error)
             .unwrap_or_else(|| error.shaped_for(head.uri.path()).into_response())
     });
@@ -134,7 +137,34 @@ fn shaped(app: &App, head: &Head, outcome: Outcome) -> Response {
     let (route, status) = (head.route.load(Ordering::Relaxed), response.status());
     let took = head.began.elapsed();
     app.meters.requests.note(route, status.as_u16(), took);
+    if app.tracer.is_some() {
+        end_trace(app, head, status);
+    }
     response
+}
+
+#[cold]
+fn end_trace(app: &App, head: &Head, status: StatusCode) {
+    let Some(trace) = head.trace(app) else { return };
+    trace.end(trace::Answer {
+        method: known(&head.method),
+        route: app.meters.requests.path(head.route.load(Ordering::Relaxed)),
+        status: status.as_u16(),
+        version: match head.version {
+            Version::HTTP_2 => "2",
+            Version::HTTP_10 => "1.0",
+            _ => "1.1",
+        },
+        is_secure: app.settings.is_secure(),
+    });
+}
+
+/// The name of a method that is in RFC 9110 or RFC 5789: whatever else comes is a stranger's word.
+fn known(method: &Method) -> Option<&'static str> {
+    const KNOWN: [&str; 9] = [
+        "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
+    ];
+    KNOWN.into_iter().find(|known| method == known)
 }
 
 async fn run<B: Buf + Send>(
@@ -360,14 +390,15 @@ async fn read<B: Buf>(
         .unwrap_or_else(slow)
 }
 
-fn log(head: &Head, error: &ApiError) {
+fn log(app: &App, head: &Head, error: &ApiError) {
     let (request_id, status, path) = (head.id, error.status().as_u16(), head.uri.path());
+    let trace_id = head.trace(app).map(|trace| display(trace.id()));
     match error.cause() {
         Some(cause) if status == 500 => {
-            tracing::error!(%request_id, status, path, cause, "request failed")
+            tracing::error!(%request_id, trace_id, status, path, cause, "request failed")
         }
-        Some(cause) => tracing::warn!(%request_id, status, path, cause, "request failed"),
-        None => tracing::debug!(%request_id, status, path, "request refused"),
+        Some(cause) => tracing::warn!(%request_id, trace_id, status, path, cause, "request failed"),
+        None => tracing::debug!(%request_id, trace_id, status, path, "request refused"),
     }
 }
 

@@ -116,6 +116,8 @@ where
             began,
             route: AtomicU16::new(UNMATCHED),
             expiry_notice: OnceLock::new(),
+            version: parts.version,
+            trace: OnceLock::new(),
         };
         match at_once(&door, &app, head) {
             Answer::Now(response) if !is_heard_out => {

@@ -294,7 +294,7 @@ impl From<AccountError> for ApiError {
             | AccountError::AlreadySetUp
             | AccountError::Collision => StatusCode::CONFLICT,
             AccountError::NotFound => StatusCode::NOT_FOUND,
-            AccountError::Disabled => StatusCode::UNAUTHORIZED,
+            AccountError::Disabled | AccountError::Ended => StatusCode::UNAUTHORIZED,
             AccountError::NotAdmitted
             | AccountError::NotAdmin
             | AccountError::Domain(_)

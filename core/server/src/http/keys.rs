@@ -15,7 +15,7 @@ use crate::{
     app::App,
     audit::{Entry, Event},
     clock::Timestamp,
-    token::{Algorithm, KeyInfo, KeyState, KeyringError, Keys, Rest, rests},
+    token::{Algorithm, KeyInfo, KeyState, KeyringError, Keys, Rest, keynotes, rests},
 };
 
 pub(super) fn routes() -> Vec<Route> {
@@ -96,15 +96,15 @@ async fn rotate(app: Arc<App>, request: Request) -> Outcome {
     let RotateBody { algorithm } = message(&request)?;
     let now = request.now;
     let kid = change(&app, move |keys| keys.rotate(algorithm, now)).await?;
-    let algorithm = app.verifier.keyring().algorithm();
-    let rotated = Entry::new(Event::KeyRotated).detail(algorithm.to_string());
-    note(&app, &request, rotated.key(&kid)).await?;
-    let rows = rows(&app, now).await?;
-    let made = rows.into_iter().find(|row| row["kid"] == kid);
-    Ok(no_store(json_response(
-        StatusCode::CREATED,
-        &made.unwrap_or_default(),
-    )))
+    let keys = app.keys.list();
+    let made = keys.iter().find(|key| key.kid == kid);
+    let algorithm = made.map(|key| key.algorithm.to_string());
+    let rotated = Entry::new(Event::KeyRotated).detail(algorithm.unwrap_or_default());
+    let noted = note(&app, &request, &kid, rotated).await;
+    // It has signed nothing so far.
+    let mut made = made.map_or(Value::Null, |key| row(key, &Rest::default()));
+    made["noted"] = noted.into();
+    Ok(no_store(json_response(StatusCode::CREATED, &made)))
 }
 
 #[derive(Deserialize)]
@@ -127,19 +127,30 @@ async fn retire(app: Arc<App>, request: Request) -> Outcome {
     }
     let name = kid.clone();
     change(&app, move |keys| keys.retire(&name, now)).await?;
-    let retired = Entry::new(Event::KeyRetired).key(&kid);
+    let retired = Entry::new(Event::KeyRetired);
     let retired = match at_once {
         true => retired.reason("at once"),
         false => retired,
     };
-    note(&app, &request, retired).await?;
-    Ok(no_store(ok(&json!({"kid": kid, "state": "retired"}))))
+    let noted = note(&app, &request, &kid, retired).await;
+    Ok(no_store(ok(
+        &json!({"kid": kid, "state": "retired", "noted": noted}),
+    )))
 }
 
-/// Notes what was done to the keys, which are not in the store.
-async fn note(app: &App, request: &Request, entry: Entry) -> Result<(), ApiError> {
-    let live = app.live.by(request.scene());
-    Ok(app.store.write(move |tx| live.note(tx, entry)).await?)
+/// Notes what was done to a key. What was done stands also when that fails: then the entry is owed
+/// ([`keynotes`]), and whoever asked is told so.
+async fn note(app: &App, request: &Request, kid: &str, entry: Entry) -> bool {
+    let (live, keys) = (app.live.by(request.scene()), app.keys.list());
+    let (name, entry) = (kid.to_owned(), entry.key(kid));
+    let noted = app
+        .store
+        .write(move |tx| keynotes::note(&live, tx, &keys, &name, entry))
+        .await;
+    if let Err(error) = &noted {
+        tracing::error!(%error, kid, "a change of keys is not in the audit trail yet");
+    }
+    noted.is_ok()
 }
 
 /// The last second that has a date.

@@ -10,6 +10,7 @@ use super::{
     response::{no_content, no_store, ok},
 };
 use crate::{
+    account::AccountError,
     app::App,
     clock::Timestamp,
     id::{LoginId, Uid},
@@ -109,8 +110,12 @@ pub(super) async fn end_all(
     keep: Option<LoginId>,
 ) -> Result<(), ApiError> {
     let (live, now) = (app.live.by(request.scene()), request.now);
+    let access = request.access;
     app.store
-        .write(move |tx| login::end_all(&live, tx, &uid, keep.as_ref(), now))
+        .write(move |tx| {
+            access.still_admits(&live, tx)?;
+            login::end_all(&live, tx, &uid, keep.as_ref(), now).map_err(AccountError::from)
+        })
         .await?;
     Ok(())
 }
@@ -123,10 +128,13 @@ pub(super) async fn delete_of(app: &App, request: &Request, uid: Uid, id: &str) 
 pub(super) async fn end(app: &App, request: &Request, uid: Uid, id: &str) -> Result<(), ApiError> {
     let not_found = || ApiError::auth(StatusCode::NOT_FOUND, "not found");
     let sid: LoginId = id.parse().map_err(|_| not_found())?;
-    let live = app.live.by(request.scene());
+    let (live, access) = (app.live.by(request.scene()), request.access);
     let was_there = app
         .store
-        .write(move |tx| login::end(&live, tx, &uid, &sid))
+        .write(move |tx| {
+            access.still_admits(&live, tx)?;
+            login::end(&live, tx, &uid, &sid).map_err(AccountError::from)
+        })
         .await?;
     if was_there { Ok(()) } else { Err(not_found()) }
 }

@@ -37,20 +37,14 @@ pub(super) fn routes() -> Vec<Route> {
 async fn magic(app: Arc<App>, request: Request) -> Outcome {
     let uid = request.user()?.account.uid;
     let expires_at = request.now.plus_seconds(app.magic_ttl);
-    let live = app.live.by(request.scene());
+    let (live, access) = (app.live.by(request.scene()), request.access);
     let token = app
         .store
-        .write(move |tx| match login::still_acts(&live, tx)? {
-            true => issue_magic(&live, tx, &MagicLink { uid, expires_at }),
-            false => Err(AccountError::NotFound),
+        .write(move |tx| {
+            access.still_admits(&live, tx)?;
+            issue_magic(&live, tx, &MagicLink { uid, expires_at })
         })
-        .await
-        .map_err(|error| match error {
-            AccountError::NotFound => {
-                ApiError::auth(StatusCode::UNAUTHORIZED, "not authenticated").bad_credential()
-            }
-            error => error.into(),
-        })?;
+        .await?;
     let url = format!(
         "{}/auth/magic/redeem?t={}",
         app.settings.base_url,

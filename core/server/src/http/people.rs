@@ -115,7 +115,7 @@ pub(super) async fn make_invite(
     let token = app
         .store
         .write(move |tx| {
-            still_admin(tx, invite.invited_by)?;
+            still_admin(&live, tx)?;
             issue_invite(&live, tx, &invite)
         })
         .await?;
@@ -245,12 +245,12 @@ pub(super) async fn change_account(
     disabled: Option<bool>,
 ) -> Result<Account, ApiError> {
     let (scene, name) = (request.scene(), request.param("id").to_owned());
-    let (by, now) = (scene.person(), scene.at);
+    let now = scene.at;
     let live = app.live.by(scene);
     let changed = app
         .store
         .write(move |tx| {
-            still_admin(tx, by)?;
+            still_admin(&live, tx)?;
             let mut account = by_name(tx, &name)?;
             if let Some(is_admin) = is_admin {
                 account = set_admin(&live, tx, &account.uid, is_admin)?;

@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, Uri};
+use http::{HeaderMap, Method, StatusCode, Uri, Version};
 
 use super::{
     Access, ApiError, authenticate::Credential, body::Content, cookies, door::Door, peer::Peer,
@@ -24,6 +24,7 @@ use crate::{
     id::{RequestId, Uid},
     login::Guest,
     token::{AccountState, Scope, TokenUse, VerifiedToken},
+    trace::{Arrived, Parent, Trace},
 };
 
 /// A request as it came, without its body.
@@ -48,6 +49,10 @@ pub struct Head {
     pub(super) route: AtomicU16,
     /// The end of the API token it presents, when that is near: the answer says so.
     pub(super) expiry_notice: OnceLock<Timestamp>,
+    /// The version of HTTP it came by.
+    pub(super) version: Version,
+    /// Its trace, once somebody has asked whether it is traced.
+    pub(super) trace: OnceLock<Option<Arc<Trace>>>,
 }
 
 impl Head {
@@ -56,6 +61,23 @@ impl Head {
         let mut values = self.headers.get_all(name).iter();
         let value = values.next()?.to_str().ok()?;
         values.next().is_none().then_some(value)
+    }
+
+    /// Its trace, if it is traced.
+    pub(super) fn trace(&self, app: &App) -> Option<&Arc<Trace>> {
+        let tracer = app.tracer.as_ref()?;
+        let begin = || {
+            let mut lines = self.headers.get_all("traceparent").iter();
+            let parent = lines.next().and_then(|line| Parent::parse(line.as_bytes()));
+            tracer.begin(&Arrived {
+                request: self.id,
+                began: self.began,
+                now: app.clock.nanos(),
+                parent: parent.filter(|_| lines.next().is_none()),
+                is_trusted: self.is_from_trusted_proxy,
+            })
+        };
+        self.trace.get_or_init(begin).as_ref()
     }
 
     /// The client's address; loopback for the operator's socket.

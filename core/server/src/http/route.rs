@@ -15,7 +15,13 @@ use super::{
     request::Request,
     response::Outcome,
 };
-use crate::{app::App, metrics::UNMATCHED};
+use crate::{
+    account::{AccountError, still_acts, still_admin},
+    app::App,
+    live::Live,
+    metrics::UNMATCHED,
+    store::Tx,
+};
 
 /// Who may come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +40,20 @@ pub enum Access {
     Admin,
     /// The operator, on the Unix socket.
     Operator,
+}
+
+impl Access {
+    /// Holds whoever acts through `live` against this demand once more, inside the transaction of what
+    /// they do: what admitted them may have ended since.
+    ///
+    /// # Errors
+    /// As [`still_admin`].
+    pub(super) fn still_admits(self, live: &Live, tx: &Tx<'_>) -> Result<(), AccountError> {
+        match self {
+            Self::Admin => still_admin(live, tx),
+            _ => still_acts(live, tx),
+        }
+    }
 }
 
 type Later =

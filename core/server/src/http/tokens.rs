@@ -10,15 +10,15 @@ use super::{
     response::{json as json_response, no_content, no_store, ok},
 };
 use crate::{
+    account::AccountError,
     app::App,
     audit::{Entry, Event},
     clock::Timestamp,
     id::{LoginId, TokenId, Uid},
-    login::{self, LOGINS},
+    login::LOGINS,
     secret::Secret,
-    store::StoreError,
     token::{
-        Claims, Keyring, Scopes, TokenUse,
+        Claims, Keyring, Scope, Scopes, TokenUse,
         api::{
             self, API_TOKENS, ApiToken,
             policy::{self, Maker, MakerKind, Refused, Wanted},
@@ -180,30 +180,26 @@ async fn issue(
     // The record names the key that signs, so it is taken once for both.
     let keys = app.verifier.keyring();
     token.kid = Some(keys.active().to_owned());
+    let reaches_admin = token.scopes().is_some_and(|s| s.contains(Scope::Admin));
+    let access = match reaches_admin {
+        true => Access::Admin,
+        false => request.access,
+    };
     let (live, stored) = (app.live.by(request.scene()), token.clone());
     let id = app
         .store
         .write(move |tx| {
-            if !login::still_acts(&live, tx)? {
-                return Ok(Err(Ended));
-            }
+            access.still_admits(&live, tx)?;
             let id = api::create(tx, &uid, &stored)?;
             if let Some(id) = &id {
                 let created = about(Event::TokenCreated, &stored).login(id);
                 live.note_of(tx, &uid, created)?;
             }
-            Ok::<_, StoreError>(Ok(id))
+            Ok::<_, AccountError>(id)
         })
         .await?;
-    let id = id.map_err(|Ended| ended())?.ok_or_else(too_many)?;
+    let id = id.ok_or_else(too_many)?;
     Ok(signed(app, &keys, principal, id, token))
-}
-
-/// What makes the token was ended meanwhile.
-struct Ended;
-
-fn ended() -> ApiError {
-    ApiError::auth(StatusCode::UNAUTHORIZED, "not authenticated").bad_credential()
 }
 
 /// What the trail says of a token: what it reaches, and until when. Not what its owner calls it.
@@ -304,10 +300,13 @@ pub(super) async fn revoke(
     id: &str,
 ) -> Result<(), ApiError> {
     let id: LoginId = id.parse().map_err(|_| not_found())?;
-    let live = app.live.by(request.scene());
+    let (live, access) = (app.live.by(request.scene()), request.access);
     let was_there = app
         .store
-        .write(move |tx| api::revoke(&live, tx, &uid, &id))
+        .write(move |tx| {
+            access.still_admits(&live, tx)?;
+            api::revoke(&live, tx, &uid, &id).map_err(AccountError::from)
+        })
         .await?;
     if !was_there {
         return Err(not_found());
@@ -345,12 +344,14 @@ pub(super) async fn succeed(app: &App, request: &Request, overlap: u64) -> Resul
     app.api_policy.admit(&maker, now).map_err(refused)?;
     let id: LoginId = id.parse().map_err(|_| not_found())?;
     let is_own = principal.token().is_some_and(|token| token.sid == id);
-    let (live, policy) = (app.live.by(request.scene()), app.api_policy);
+    let (live, access) = (app.live.by(request.scene()), request.access);
+    let policy = app.api_policy;
     let keys = app.verifier.keyring();
     let kid = keys.active().to_owned();
     let rotated = app
         .store
         .write(move |tx| {
+            access.still_admits(&live, tx)?;
             let Some(old) = API_TOKENS.get(tx, &(uid, id))? else {
                 return Ok(Err(not_found()));
             };
@@ -386,7 +387,7 @@ pub(super) async fn succeed(app: &App, request: &Request, overlap: u64) -> Resul
             }
             let rotated = about(Event::TokenRotated, &new).login(&successor);
             live.note_of(tx, &uid, rotated)?;
-            Ok::<_, StoreError>(Ok((successor, new)))
+            Ok::<_, AccountError>(Ok((successor, new)))
         })
         .await?;
     let (successor, token) = rotated?;

@@ -45,7 +45,6 @@ pub(crate) use entry::taken_over;
 pub(crate) use issuer::has_login;
 pub use issuer::{ISSUER_SESSIONS, end_by_issuer};
 pub use outcome::{Guest, Progress, ReturnError, SignInError, SignedIn, Visit};
-pub use pending::still_acts;
 pub use record::Login;
 pub use throttle::familiar;
 
@@ -184,8 +183,8 @@ fn begin(
         Some(_) => lifetimes.refreshed.min(lifetimes.grant),
     };
     let actor = origin.client_id.clone().filter(|_| scope.is_some());
-    // What was shown may be what the end was for: a password that is another one now.
-    if live.accounts.has_ended_since(uid, origin.turn) {
+    // The password that was shown is another one now.
+    if live.accounts.has_turned_since(uid, origin.turn) {
         return Err(AccountError::Disabled);
     }
     let account = account::record_login(live, tx, uid, now)?;
@@ -282,8 +281,8 @@ fn finish(
     Ok(())
 }
 
-/// Ends all logins of the account but `keep`, those that are about to begin, and what a login of its
-/// has left to begin others with. Says how many there were.
+/// Ends all logins of the account but `keep`, and what they have left to begin others with. Says how
+/// many there were.
 ///
 /// # Errors
 /// Only of the store.
@@ -294,7 +293,6 @@ pub fn end_all(
     keep: Option<&LoginId>,
     now: Timestamp,
 ) -> Result<usize, StoreError> {
-    live.accounts.end(uid);
     pending::void(tx, uid)?;
     let mut ended = 0;
     for (sid, login) in list(tx, uid)? {

@@ -1,20 +1,16 @@
 //! What a login leaves behind that begins other logins: links and approvals not used yet.
 //!
-//! **Invariants:** they end with everything that acts for their account, so that nobody who is thrown
-//! out comes back by what they made before; and what was ended makes none.
+//! **Invariant:** they end with everything that acts for their account, so that nobody who is thrown
+//! out comes back by what they made before. What was ended makes no new ones: see `account::still_acts`.
 
 use super::{
-    LOGINS,
     device::{DEVICES, Decision},
     ticket,
 };
 use crate::{
     account::MAGIC_LINKS,
-    audit::Who,
     id::Uid,
-    live::Live,
-    store::{Order, Read, StoreError, Tx},
-    token::api::API_TOKENS,
+    store::{Order, StoreError, Tx},
 };
 
 /// Takes back what was made or approved for the account. Walks all that is open on the server:
@@ -55,23 +51,4 @@ pub(super) fn void(tx: &mut Tx<'_>, uid: &Uid) -> Result<(), StoreError> {
 
 fn hash(key: &[u8], corrupt: impl Fn() -> StoreError) -> Result<[u8; 32], StoreError> {
     key.try_into().map_err(|_| corrupt())
-}
-
-/// Whether the login or token on whose behalf changes are made is still there. It was when the request
-/// came, but others may have come before it.
-///
-/// # Errors
-/// Only of the store.
-pub fn still_acts(live: &Live, from: &impl Read) -> Result<bool, StoreError> {
-    let who = live.scene.as_deref().map(|scene| &scene.who);
-    let Some(Who::Account {
-        uid,
-        login: Some(sid),
-        ..
-    }) = who
-    else {
-        return Ok(true);
-    };
-    let key = (*uid, *sid);
-    Ok(LOGINS.contains(from, &key)? || API_TOKENS.contains(from, &key)?)
 }

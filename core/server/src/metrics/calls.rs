@@ -41,6 +41,12 @@ pub enum Fate {
     Paused = 5,
 }
 
+/// The method of that name among those that are counted.
+pub fn known_method(method: &str) -> &'static str {
+    let mut known = METHODS.iter().filter(|known| **known == method);
+    known.next().unwrap_or(&METHODS[METHODS.len() - 1])
+}
+
 impl Fate {
     const ALL: [(Self, &'static str); 6] = [
         (Self::Answered, "answered"),
@@ -50,6 +56,11 @@ impl Fate {
         (Self::Busy, "busy"),
         (Self::Paused, "paused"),
     ];
+
+    /// In a word.
+    pub fn word(self) -> &'static str {
+        Self::ALL[self as usize].1
+    }
 }
 
 #[derive(Debug)]

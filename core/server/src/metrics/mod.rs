@@ -17,14 +17,16 @@ mod logins;
 mod page;
 mod process;
 mod requests;
+mod spans;
 
-pub use calls::{Calls, Fate};
+pub use calls::{Calls, Fate, known_method};
 pub use connections::{Connections, Door, Open};
 pub use counter::Counter;
 pub use histogram::Histogram;
 pub use logins::Logins;
 pub use page::page;
 pub use requests::{Requests, UNMATCHED};
+pub use spans::{SpanFate, Spans};
 
 /// The meters of what passes through the whole server, from its start to its end.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub struct Meters {
     pub connections: Connections,
     /// Sign-ins by backend.
     pub logins: Logins,
+    /// Spans of traces.
+    pub spans: Spans,
 }
 
 impl Meters {
@@ -44,6 +48,7 @@ impl Meters {
             requests: Requests::new(routes),
             connections: Connections::default(),
             logins: Logins::default(),
+            spans: Spans::default(),
         }
     }
 }

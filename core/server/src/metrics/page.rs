@@ -31,6 +31,7 @@ pub fn page(app: &Arc<App>, is_draining: bool) -> Result<String, prometheus::Err
     tokens(&mut families, app);
     hashing(&mut families, app);
     store(&mut families, &app.store);
+    spans(&mut families, app);
     runtime(&mut families, app);
     process::add(&mut families);
     families.text()
@@ -298,6 +299,16 @@ const WRITING: [(Writing, &str); 4] = [
     (Writing::Full, "full"),
     (Writing::ReadOnly, "read_only"),
 ];
+
+fn spans(families: &mut Families, app: &App) {
+    let mut samples = families.counter(
+        "omnigent_trace_spans_total",
+        "Spans of traces, by what became of them.",
+    );
+    for (fate, count) in app.meters.spans.readings() {
+        samples = samples.count(&[("result", fate)], count);
+    }
+}
 
 fn runtime(families: &mut Families, app: &App) {
     let runtime = app.runtime().metrics();

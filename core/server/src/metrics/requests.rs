@@ -92,6 +92,12 @@ impl Requests {
         }
     }
 
+    /// The path of the route in this place of the table, as it is written there.
+    pub fn path(&self, route: u16) -> Option<&'static str> {
+        let (_, routes) = self.routes.split_last()?;
+        routes.get(usize::from(route)).map(|(_, path)| *path)
+    }
+
     /// Requests answered with 429.
     pub(super) fn throttled(&self) -> u64 {
         self.throttled.count()

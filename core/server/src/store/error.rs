@@ -74,6 +74,9 @@ pub enum OpenError {
         /// What the operating system says.
         cause: String,
     },
+    /// The machine's clock stands before 1970, a time that the engine cannot tell.
+    #[error("the clock of this machine stands before 1970: set it, then try again")]
+    Clock,
     /// Written by a newer server.
     #[error(
         "the data in {} has schema {found}, this server knows up to {known}: start the newer server again, or {RESTORE}",

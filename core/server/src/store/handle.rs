@@ -24,6 +24,7 @@ use super::{
     stats::{Counters, Stats, Writing, disk},
     writer::{self, Job, Writer},
 };
+use crate::trace::{Started, Work};
 
 /// How to run the store.
 #[derive(Clone, Debug)]
@@ -132,6 +133,25 @@ impl Store {
     /// Those of `f`, and [`StoreError::Busy`], [`StoreError::Full`], [`StoreError::ReadOnly`],
     /// [`StoreError::Closed`].
     pub async fn write<T, E>(
+        &self,
+        f: impl FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let span = Started::now();
+        let outcome = self.commit(f).await;
+        if let Some(span) = span {
+            span.end(Work::Write {
+                is_committed: outcome.is_ok(),
+            });
+        }
+        outcome
+    }
+
+    /// As [`Store::write`], whoever waits for it.
+    async fn commit<T, E>(
         &self,
         f: impl FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>

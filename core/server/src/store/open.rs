@@ -18,6 +18,7 @@ use super::{
     tx::Overlay,
     verify::Verified,
 };
+use crate::clock::{Clock, Timestamp};
 
 /// An open store: the proven database, its books, and the high-water file.
 pub(super) struct Opened {
@@ -36,6 +37,10 @@ pub(super) fn open(dir: &Path, cache: u64, budget: Duration) -> Result<Opened, O
         dir: dir.into(),
         cause: error.to_string(),
     };
+    // The engine panics, which would be told as damage.
+    if Clock::system().now() == Timestamp::default() {
+        return Err(OpenError::Clock);
+    }
     make_private(dir).map_err(io)?;
     let mut high_water = high_water(dir)?;
     let mark = high_water.last();

@@ -32,8 +32,8 @@ pub struct AccountState {
     /// The account id people see: the `sub` claim.
     pub id: Box<str>,
     flags: AtomicU8,
-    /// The turn at which all that acted for it was last ended; see [`AccountIndex::turn`].
-    ended_at: AtomicU64,
+    /// The turn at which its password was last changed; see [`AccountIndex::turn`].
+    turned_at: AtomicU64,
 }
 
 impl AccountState {
@@ -44,7 +44,7 @@ impl AccountState {
             uid,
             id: id.into(),
             flags: AtomicU8::new(flags),
-            ended_at: AtomicU64::new(0),
+            turned_at: AtomicU64::new(0),
         }
     }
 
@@ -124,18 +124,19 @@ impl AccountIndex {
         self.turn.load(Ordering::SeqCst)
     }
 
-    /// All that acts for the account is being ended: a sign-in that began before is too late.
-    pub fn end(&self, uid: &Uid) {
+    /// The account's password is being changed, by this transaction: a sign-in that began before is
+    /// too late, whichever password it was.
+    pub fn password_changes(&self, uid: &Uid) {
         let turn = self.turn.fetch_add(1, Ordering::SeqCst) + 1;
         if let Some(account) = self.get(uid) {
-            account.ended_at.store(turn, Ordering::SeqCst);
+            account.turned_at.store(turn, Ordering::SeqCst);
         }
     }
 
-    /// Whether all that acted for the account was ended since that turn.
-    pub fn has_ended_since(&self, uid: &Uid, turn: u64) -> bool {
+    /// Whether the account's password was changed since that turn.
+    pub fn has_turned_since(&self, uid: &Uid, turn: u64) -> bool {
         let account = self.get(uid);
-        account.is_some_and(|account| account.ended_at.load(Ordering::SeqCst) > turn)
+        account.is_some_and(|account| account.turned_at.load(Ordering::SeqCst) > turn)
     }
 
     /// The account with this uid.

@@ -11,7 +11,7 @@ use super::{
     Keyring,
     hash::{Hasher, Kind},
     keyerror::KeyringError,
-    keyfile,
+    keyfile, keynotes,
 };
 use crate::store::{Read, Store, StoreError, Table};
 
@@ -33,6 +33,14 @@ pub fn expect_keyring(store: &Store, dir: &Path) -> Result<Result<(), KeyringErr
     })
 }
 
+/// Whether these are the keys of the store. They are those of one that has no keyring yet.
+///
+/// # Errors
+/// Only of the store.
+pub fn fits(store: &Store, hasher: &Hasher) -> Result<bool, StoreError> {
+    Ok(known(&store.reader())?.is_none_or(|known| known == mark(hasher)))
+}
+
 /// Whether the keyring is the store's. One that has none yet takes it.
 ///
 /// # Errors
@@ -43,13 +51,17 @@ pub async fn bind(
     dir: &Path,
 ) -> Result<Result<(), KeyringError>, StoreError> {
     let mark = mark(&keyring.hasher());
+    let keys: Vec<_> = keyring.infos().collect();
     match known(&store.reader())? {
         Some(known) if known == mark => Ok(Ok(())),
         Some(_) => Ok(Err(KeyringError::OtherInstallation(
             dir.join(keyfile::NAME),
         ))),
         None => match store
-            .write(move |tx| INSTALLATION.put(tx, &(), &mark))
+            .write(move |tx| {
+                keynotes::begin(tx, &keys)?;
+                INSTALLATION.put(tx, &(), &mark)
+            })
             .await
         {
             // On a full disk it is bound at another start.

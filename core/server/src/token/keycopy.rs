@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{
     KeySettings, Keyring,
+    hash::Hasher,
     keyerror::KeyringError,
     keyfile::{self, Contents},
     keyring::settle,
@@ -22,6 +23,22 @@ pub fn copy_out(dir: &Path) -> Result<Option<Secret<Vec<u8>>>, KeyringError> {
         Some(text) if !is_sound(text.expose()) => Err(KeyringError::Damaged(dir.join(NAME))),
         text => Ok(text),
     }
+}
+
+/// The keyed hashes that the keyring in `dir` makes; nothing when there is no file.
+///
+/// # Errors
+/// As [`copy_out`].
+pub fn hasher(dir: &Path) -> Result<Option<Hasher>, KeyringError> {
+    let damaged = || KeyringError::Damaged(dir.join(NAME));
+    let Some(text) = copy_out(dir)? else {
+        return Ok(None);
+    };
+    let contents = parse(text.expose()).ok_or_else(damaged)?;
+    let mut key = [0; 32];
+    hex::decode_to_slice(&contents.hash_key, &mut key).map_err(|_| damaged())?;
+    let key = Secret::new(key);
+    Ok(Some(Hasher::new(key.expose())))
 }
 
 /// Whether `text` is a keyring that this server can use.

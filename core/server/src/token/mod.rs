@@ -31,6 +31,7 @@ pub mod installation;
 pub mod keycopy;
 mod keyerror;
 mod keyfile;
+pub mod keynotes;
 mod keyring;
 mod keys;
 mod overlap;
@@ -55,7 +56,7 @@ pub use keyring::{KeyInfo, KeySettings, KeyState, Keyring, MAX_KEYS};
 pub use keys::Keys;
 pub use overlap::{Overlap, Rest, rests};
 pub use parse::MAX_LENGTH;
-pub use revocation::{REVOCATIONS, Revocation, RevocationIndex, load, revoke, sweep};
+pub use revocation::{REVOCATIONS, Revocation, RevocationIndex, is_revoked, load, revoke, sweep};
 pub(crate) use revocation::{is_past, keep};
 pub use scope::{Scope, Scopes, UnknownScope};
 pub use steady::{Steady, SteadyGrants};
@@ -71,5 +72,6 @@ pub(crate) fn tables() -> Vec<KnownTable> {
         revocation::PROGRESS.known(),
         api::RETIREMENTS.known(),
         installation::INSTALLATION.known(),
+        keynotes::KEY_NOTES.known(),
     ]
 }

@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::Timestamp,
-    store::{Reader, Record, Store, StoreError, Table, Tx},
+    store::{Read, Reader, Record, Store, StoreError, Table, Tx},
 };
 
 /// Revoked ids.
@@ -247,6 +247,15 @@ pub fn revoke(
         expires_at: longest,
     };
     REVOCATIONS.put(tx, &id, &revocation)
+}
+
+/// Whether `id` has been revoked, by an earlier transaction or this one: the index in memory learns of
+/// it a moment later.
+///
+/// # Errors
+/// Only of the store.
+pub fn is_revoked(from: &impl Read, id: &[u8; 16]) -> Result<bool, StoreError> {
+    REVOCATIONS.contains(from, id)
 }
 
 /// The index of everything stored. For start-up; `now` only counts at the very first one.

@@ -30,6 +30,12 @@ pub(super) fn operations() -> Vec<Operation> {
             &[],
         )
     };
+    let noted = || {
+        let what = "Whether the audit trail has it; if not, it will once the store takes writes";
+        json!({"type": "boolean", "description": what})
+    };
+    let mut made = key();
+    made["properties"]["noted"] = noted();
     let public = object(
         &[
             ("kty", json!({"enum": ["OKP", "EC"]})),
@@ -74,7 +80,7 @@ pub(super) fn operations() -> Vec<Operation> {
                 json!({"enum": ["HS256", "EdDSA", "ES256", null]}),
             )],
         ))
-        .answers(201, "The key that signs", key())
+        .answers(201, "The key that signs", made)
         .refuses(&[409]),
         op(
             Method::POST,
@@ -87,7 +93,11 @@ pub(super) fn operations() -> Vec<Operation> {
             200,
             "Retired",
             object(
-                &[("kid", string()), ("state", json!({"const": "retired"}))],
+                &[
+                    ("kid", string()),
+                    ("state", json!({"const": "retired"})),
+                    ("noted", noted()),
+                ],
                 &[],
             ),
         )
