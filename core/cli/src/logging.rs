@@ -25,8 +25,6 @@ pub(crate) fn start(server: &Server) {
     // Only a second start in one process can fail, and then logging is on already.
     let _ = match server.log_format {
         LogFormat::Text => registry.with(lines.with_target(false)).try_init(),
-        LogFormat::Json => registry
-            .with(lines.json().flatten_event(true))
-            .try_init(),
+        LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),
     };
 }
