@@ -7,11 +7,10 @@ use std::{
     panic::AssertUnwindSafe,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
-    time::Duration,
 };
 
-use bytes::{Buf, Bytes, BytesMut};
-use futures_util::{FutureExt, Stream, StreamExt};
+use bytes::{Buf, Bytes};
+use futures_util::{FutureExt, Stream};
 use http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use tracing::field::display;
 
@@ -20,6 +19,7 @@ use super::{
     authenticate::{Credential, Looked, Unknown, admit, authenticate, look},
     body::{self, BodyRule, Content},
     door::{Arrival, Door},
+    incoming::Incoming,
     origin, panics,
     request::{Head, Request},
     response::{Outcome, Response},
@@ -112,10 +112,8 @@ async fn settle<B: Buf + Send>(
     incoming: impl Stream<Item = Result<B, warp::Error>> + Send + 'static,
     unknown: Option<Box<Unknown>>,
 ) -> Response {
-    let mut body = Incoming {
-        stream: std::pin::pin!(incoming),
-        is_read: false,
-    };
+    let incoming = std::pin::pin!(incoming);
+    let mut body = Incoming::new(incoming);
     let work = run(
         door,
         Arc::clone(&app),
@@ -192,14 +190,8 @@ async fn run<B: Buf + Send>(
     let (bytes, content) = if route.body == BodyRule::None {
         (Bytes::new(), Content::None)
     } else {
-        body.is_read = true;
-        let bytes = read(
-            &head,
-            body.stream.as_mut(),
-            app.settings.max_body,
-            app.settings.body_timeout,
-        )
-        .await?;
+        let (most, within) = (app.settings.max_body, app.settings.body_timeout);
+        let bytes = body.read(&head, most, within).await?;
         let content = body::content(route.body, &head.headers, &bytes)?;
         (bytes, content)
     };
@@ -329,107 +321,6 @@ pub(super) fn is_plain(path: &str) -> bool {
         }
     }
     !is_step(length, dots) && is_decodable(path)
-}
-
-/// A body on its way in.
-struct Incoming<'a, S> {
-    stream: Pin<&'a mut S>,
-    /// Whether it was read, to its end or as far as it will be.
-    is_read: bool,
-}
-
-impl<B: Buf, S: Stream<Item = Result<B, warp::Error>>> Incoming<'_, S> {
-    /// Throws away what nobody read, for a moment. With some of it still to come the connection would
-    /// end after the answer, which a client that is sending then does not hear, and one that has sent
-    /// does not expect.
-    async fn throw_away(self, head: &Head) {
-        // Who waits for our word to send a body has it in the answer.
-        if self.is_read || head.headers.contains_key(header::EXPECT) {
-            return;
-        }
-        let mut stream = self.stream;
-        let rest = async {
-            let mut seen = 0;
-            while let Some(Ok(chunk)) = stream.next().await {
-                seen += chunk.remaining();
-                if seen > DRAIN {
-                    break;
-                }
-            }
-        };
-        let _ = tokio::time::timeout(LINGER, rest).await;
-    }
-}
-
-/// Bytes of a body that nobody wants that are thrown away before the connection is.
-const DRAIN: usize = 4 << 20;
-
-/// How long to wait for more of it.
-const LINGER: Duration = Duration::from_millis(300);
-
-/// Reads a body, no longer and no slower than allowed (THREATS T2, T4).
-async fn read<B: Buf>(
-    head: &Head,
-    incoming: impl Stream<Item = Result<B, warp::Error>> + Send,
-    most: usize,
-    within: Duration,
-) -> Result<Bytes, ApiError> {
-    let is_coded = head
-        .headers
-        .get_all(header::CONTENT_ENCODING)
-        .iter()
-        .any(|coding| coding != "identity");
-    if is_coded {
-        return Err(ApiError::detail(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "content codings are not accepted",
-        ));
-    }
-    let collect = async {
-        let (mut bytes, mut seen) = (BytesMut::new(), 0);
-        let mut incoming = std::pin::pin!(incoming);
-        loop {
-            let next = if seen > most {
-                tokio::time::timeout(LINGER, incoming.next())
-                    .await
-                    .unwrap_or(None)
-            } else {
-                incoming.next().await
-            };
-            let Some(chunk) = next else { break };
-            let mut chunk = chunk
-                .map_err(|_| ApiError::detail(StatusCode::BAD_REQUEST, "the body ends too soon"))?;
-            seen += chunk.remaining();
-            // A client that is still sending does not hear the answer: what is too much is read and
-            // thrown away, up to a point.
-            if seen > DRAIN {
-                break;
-            }
-            while chunk.has_remaining() {
-                let part = chunk.chunk().len();
-                if seen <= most {
-                    bytes.extend_from_slice(chunk.chunk());
-                }
-                chunk.advance(part);
-            }
-        }
-        if seen > most {
-            return Err(ApiError::detail(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "the body is too large",
-            ));
-        }
-        Ok(bytes.freeze())
-    };
-    let slow = |_| {
-        Err(ApiError::detail(
-            StatusCode::REQUEST_TIMEOUT,
-            "the body came too slowly",
-        ))
-    };
-    tokio::time::timeout(within, collect)
-        .await
-        .unwrap_or_else(slow)
 }
 
 fn log(app: &App, head: &Head, error: &ApiError) {
