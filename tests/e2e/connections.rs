@@ -166,3 +166,52 @@ fn who_asks_nothing_more_is_let_go() {
     }
     assert_eq!(hangs_up(&idle), (true, 0));
 }
+
+#[test]
+fn a_body_nobody_asked_for_costs_no_connection_unless_it_is_said() {
+    let server = ServerBuilder::accounts().start();
+    let paths = [
+        "POST /auth/cli-login",
+        "POST /auth/nowhere",
+        "PUT /v1/me",
+        "GET /v1/me",
+        "GET /health",
+        "POST /auth/logout",
+    ];
+    for path in paths {
+        let mut stream = connect(&server);
+        stream.set_nodelay(true).expect("a socket");
+        let head = format!("{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\n\r\n");
+        stream.write_all(head.as_bytes()).expect("it listens");
+        // The body comes in a packet of its own, as many a client sends it.
+        thread::sleep(Duration::from_millis(20));
+        stream.write_all(b"{}").expect("it still listens");
+        let mut reader = std::io::BufReader::new(&stream);
+        let said = answer(&mut reader);
+        if !said.contains("connection: close") {
+            (&stream).write_all(REQUEST).expect("it still listens");
+            assert!(answer(&mut reader).starts_with("HTTP/1.1 200"), "{path}");
+        }
+    }
+    // Of somebody who does not send it, too, it is said.
+    let mut stream = connect(&server);
+    let head = "POST /auth/cli-login HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{";
+    stream.write_all(head.as_bytes()).expect("it listens");
+    let said = answer(&mut std::io::BufReader::new(&stream));
+    assert!(said.contains("connection: close"), "{said}");
+}
+
+/// One answer's header, its body read.
+fn answer(reader: &mut impl std::io::BufRead) -> String {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        let read = reader.read_line(&mut head).expect("an answer");
+        assert_ne!(read, 0, "the connection ends: {head}");
+    }
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "))
+        .map_or(0, |length| length.parse().expect("a number"));
+    reader.read_exact(&mut vec![0; length]).expect("a body");
+    head
+}

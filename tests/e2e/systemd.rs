@@ -28,18 +28,18 @@ fn signal(process: &Process, name: &str) {
     assert!(sent.expect("kill is there").success());
 }
 
-/// Reads what is said until it says `text`.
+/// Reads what is said until it says `text`: the message that does.
 #[track_caller]
-fn hear(socket: &UnixDatagram, text: &str) {
+fn hear(socket: &UnixDatagram, text: &str) -> String {
     let mut said = Vec::new();
     let mut buffer = [0; 1024];
     while let Ok(length) = socket.recv(&mut buffer) {
         let message = String::from_utf8_lossy(&buffer[..length]).into_owned();
         let is_it = message.lines().any(|line| line.starts_with(text));
-        said.push(message);
         if is_it {
-            return;
+            return message;
         }
+        said.push(message);
     }
     panic!("{text} was not said: {said:?}");
 }
@@ -67,7 +67,9 @@ fn systemd_hears_of_start_reload_life_and_stop() {
     hear(&socket, "RELOADING=1");
     hear(&socket, "READY=1");
     signal(&server, "TERM");
-    hear(&socket, "STOPPING=1");
+    let said = hear(&socket, "STOPPING=1");
+    // Ten seconds for server.shutdown_timeout, and ten more.
+    assert!(said.contains("EXTEND_TIMEOUT_USEC=20000000"), "{said}");
     assert!(server.0.wait().expect("it ends").success());
 }
 
@@ -185,6 +187,16 @@ fn the_units_are_what_systemd_takes_them_for() {
     let dir = tempfile::TempDir::new().expect("a folder");
     for name in ["omnigent.service", "omnigent.socket"] {
         let text = std::fs::read_to_string(folder.join(name)).expect("a unit");
+        for line in text
+            .lines()
+            .filter(|line| line.starts_with("ExecStart=") || line.starts_with("ExecReload="))
+        {
+            let (_, command) = line.split_once('=').unwrap_or_default();
+            assert!(
+                command.starts_with("/usr/bin/omnigent "),
+                "not in the package: {line}"
+            );
+        }
         // The command is not installed on the machine of the test.
         let command = binary().display().to_string();
         let text = text.replace("/usr/bin/omnigent", &command);

@@ -57,7 +57,7 @@ async fn serve(config: Config, load: Loader) -> Result<(), Failure> {
     let listeners = listeners::open(&config).await?;
     let listening = listeners.address;
     let metrics = metrics_listener(&config).await?;
-    let stop = stop_signal()?;
+    let stop = stop_signal(&config)?;
     let app = App::open(&config, listening, Clock::system()).await?;
     let operator = app.operator_socket()?;
     let claim = if app.office.needs_setup() {
@@ -141,7 +141,9 @@ async fn metrics_listener(config: &Config) -> Result<Option<TcpListener>, Failur
 }
 
 /// Ends at the first SIGTERM or SIGINT.
-fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+fn stop_signal(config: &Config) -> Result<impl Future<Output = ()> + use<>, Failure> {
+    // Only a restart changes these.
+    let at_most = config.server.drain_delay + config.server.shutdown_timeout;
     let listen =
         |kind| signal(kind).map_err(|error| Failure::Failed(format!("no signals: {error}")));
     let mut terminate = listen(SignalKind::terminate())?;
@@ -151,7 +153,7 @@ fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        systemd::stopping();
+        systemd::stopping(at_most);
         tracing::info!("stopping: requests under way may finish");
     })
 }

@@ -17,13 +17,18 @@ pub(crate) fn reloading() {
     }
 }
 
-/// The server drains.
-pub(crate) fn stopping() {
+/// The server drains, which takes this long at most: systemd gives it the time, whatever its unit says.
+pub(crate) fn stopping(at_most: Duration) {
+    let micros = at_most.saturating_add(MARGIN).as_micros();
     say(&[
         NotifyState::Stopping,
+        NotifyState::ExtendTimeoutUsec(u32::try_from(micros).unwrap_or(u32::MAX)),
         NotifyState::Status("stopping: requests under way may finish"),
     ]);
 }
+
+/// For what follows the draining: the last write, and plugins that do not end.
+const MARGIN: Duration = Duration::from_secs(10);
 
 /// Tells systemd, as often as it wants, that tasks still run. Never ends; returns at once when
 /// systemd does not want to know.

@@ -40,8 +40,8 @@ pub(super) fn prepare(dir: &Path) -> Result<(), StartError> {
 fn complaint(owner: u32, mode: u32, me: u32) -> Option<&'static str> {
     if owner != me && owner != 0 {
         return Some(
-            "belongs to another user, who can change what is in it: chown it to the one the server \
-             runs as",
+            "belongs to another user, who can change what is in it: run this as that user, or chown \
+             it to the one the server runs as",
         );
     }
     (mode & 0o022 != 0).then_some(

@@ -152,7 +152,7 @@ fn secured<B>(
     closing: Option<Arc<AtomicBool>>,
 ) -> impl Service<Request<B>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
 where
-    B: hyper::body::Body + Send + Sync + 'static,
+    B: hyper::body::Body + Unpin + Send + Sync + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let running = Arc::clone(&door.running);

@@ -7,10 +7,11 @@ use std::{
     panic::AssertUnwindSafe,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
-use bytes::{Buf, Bytes};
-use futures_util::{FutureExt, Stream};
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::{FutureExt, Stream, StreamExt};
 use http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use tracing::field::display;
 
@@ -19,7 +20,6 @@ use super::{
     authenticate::{Credential, Looked, Unknown, admit, authenticate, look},
     body::{self, BodyRule, Content},
     door::{Arrival, Door},
-    incoming::Incoming,
     origin, panics,
     request::{Head, Request},
     response::{Outcome, Response},
@@ -112,15 +112,7 @@ async fn settle<B: Buf + Send>(
     incoming: impl Stream<Item = Result<B, warp::Error>> + Send + 'static,
     unknown: Option<Box<Unknown>>,
 ) -> Response {
-    let incoming = std::pin::pin!(incoming);
-    let mut body = Incoming::new(incoming);
-    let work = run(
-        door,
-        Arc::clone(&app),
-        Arc::clone(&head),
-        &mut body,
-        unknown,
-    );
+    let work = run(door, Arc::clone(&app), Arc::clone(&head), incoming, unknown);
     let work = AssertUnwindSafe(work).catch_unwind();
     let work = tokio::time::timeout(app.settings.request_timeout, work);
     let outcome = match Trace::around(head.trace(&app), work).await {
@@ -131,7 +123,6 @@ async fn settle<B: Buf + Send>(
             "request timeout",
         )),
     };
-    body.throw_away(&head).await;
     shaped(&app, &head, outcome)
 }
 
@@ -180,7 +171,7 @@ async fn run<B: Buf + Send>(
     door: Arc<Door>,
     app: Arc<App>,
     head: Arc<Head>,
-    body: &mut Incoming<'_, impl Stream<Item = Result<B, warp::Error>> + Send>,
+    incoming: impl Stream<Item = Result<B, warp::Error>> + Send + 'static,
     unknown: Option<Box<Unknown>>,
 ) -> Outcome {
     check_head(&head)?;
@@ -190,8 +181,13 @@ async fn run<B: Buf + Send>(
     let (bytes, content) = if route.body == BodyRule::None {
         (Bytes::new(), Content::None)
     } else {
-        let (most, within) = (app.settings.max_body, app.settings.body_timeout);
-        let bytes = body.read(&head, most, within).await?;
+        let bytes = read(
+            &head,
+            incoming,
+            app.settings.max_body,
+            app.settings.body_timeout,
+        )
+        .await?;
         let content = body::content(route.body, &head.headers, &bytes)?;
         (bytes, content)
     };
@@ -321,6 +317,77 @@ pub(super) fn is_plain(path: &str) -> bool {
         }
     }
     !is_step(length, dots) && is_decodable(path)
+}
+
+/// Bytes of a body that is too large that are thrown away before the connection is.
+const DRAIN: usize = 4 << 20;
+
+/// How long to wait for more of it.
+const LINGER: Duration = Duration::from_millis(300);
+
+/// Reads a body, no longer and no slower than allowed (THREATS T2, T4).
+async fn read<B: Buf>(
+    head: &Head,
+    incoming: impl Stream<Item = Result<B, warp::Error>> + Send,
+    most: usize,
+    within: Duration,
+) -> Result<Bytes, ApiError> {
+    let is_coded = head
+        .headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .any(|coding| coding != "identity");
+    if is_coded {
+        return Err(ApiError::detail(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "content codings are not accepted",
+        ));
+    }
+    let collect = async {
+        let (mut bytes, mut seen) = (BytesMut::new(), 0);
+        let mut incoming = std::pin::pin!(incoming);
+        loop {
+            let next = if seen > most {
+                tokio::time::timeout(LINGER, incoming.next())
+                    .await
+                    .unwrap_or(None)
+            } else {
+                incoming.next().await
+            };
+            let Some(chunk) = next else { break };
+            let mut chunk = chunk
+                .map_err(|_| ApiError::detail(StatusCode::BAD_REQUEST, "the body ends too soon"))?;
+            seen += chunk.remaining();
+            // A client that is still sending does not hear the answer: what is too much is read and
+            // thrown away, up to a point.
+            if seen > DRAIN {
+                break;
+            }
+            while chunk.has_remaining() {
+                let part = chunk.chunk().len();
+                if seen <= most {
+                    bytes.extend_from_slice(chunk.chunk());
+                }
+                chunk.advance(part);
+            }
+        }
+        if seen > most {
+            return Err(ApiError::detail(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "the body is too large",
+            ));
+        }
+        Ok(bytes.freeze())
+    };
+    let slow = |_| {
+        Err(ApiError::detail(
+            StatusCode::REQUEST_TIMEOUT,
+            "the body came too slowly",
+        ))
+    };
+    tokio::time::timeout(within, collect)
+        .await
+        .unwrap_or_else(slow)
 }
 
 fn log(app: &App, head: &Head, error: &ApiError) {

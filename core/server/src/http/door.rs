@@ -17,7 +17,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::future::{Either, Ready, ready};
-use http::Request;
+use http::{Request, header};
 use http_body_util::Full;
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
@@ -28,6 +28,7 @@ use super::{
     peer::{self, Peer},
     request::{Head, next_id},
     response::Response,
+    rest::{Lent, Rest, hear_out},
     route::Table,
 };
 use crate::{
@@ -71,7 +72,7 @@ pub(super) fn service<B>(
     Future = Either<Ready<Out>, Later>,
 >
 where
-    B: hyper::body::Body + Send + Sync + 'static,
+    B: hyper::body::Body + Unpin + Send + Sync + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     use http_body_util::BodyExt;
@@ -83,6 +84,7 @@ where
     };
     let open = Arc::new(door.running.glance().meters.connections.open(at));
     let door = Arc::new(door);
+    let is_http1 = closing.is_some();
     let last = move || {
         closing
             .as_ref()
@@ -97,6 +99,9 @@ where
         // Open as long as the connection has this service.
         let _ = &open;
         let (parts, body) = request.into_parts();
+        // Over HTTP/2 a body is heard out where its stream is.
+        let is_heard_out = is_http1 && !body.is_end_stream();
+        let is_asked_for = is_heard_out && parts.headers.contains_key(header::EXPECT);
         let app = door.running.glance();
         let trusted = &app.settings.trusted_proxies;
         let (client, is_from_trusted_proxy) = peer::client(trusted, door.peer, &parts.headers);
@@ -115,14 +120,33 @@ where
             trace: OnceLock::new(),
         };
         match at_once(&door, &app, head) {
-            Answer::Now(response) => Either::Left(ready(Ok(ended(ours(response), last())))),
+            Answer::Now(response) if !is_heard_out => {
+                Either::Left(ready(Ok(ended(ours(response), last()))))
+            }
+            Answer::Now(response) => {
+                let is_last = last.clone();
+                let later: Later = Box::pin(async move {
+                    let is_over = !is_asked_for && hear_out(body).await;
+                    Ok(ended(ours(response), is_last() || !is_over))
+                });
+                Either::Right(later)
+            }
             Answer::Later(later) => {
                 let is_last = last.clone();
-                let later: Later = Box::pin(async move { Ok(ended(ours(later.await), is_last())) });
+                let later: Later = Box::pin(async move {
+                    let response = later.await;
+                    let is_over = !is_heard_out || !is_asked_for && hear_out(body).await;
+                    Ok(ended(ours(response), is_last() || !is_over))
+                });
                 Either::Right(later)
             }
             Answer::Elsewhere(head) => {
                 // Handed over whole: the filter would have to clone the headers to see them.
+                let rest = is_heard_out.then(Rest::default);
+                let body = match &rest {
+                    Some(rest) => Lent::new(body, rest),
+                    None => Lent::given(body),
+                };
                 let mut request = Request::new(body);
                 request.extensions_mut().insert(Arrival {
                     door: Arc::clone(&door),
@@ -134,7 +158,11 @@ where
                 let later: Later = Box::pin(async move {
                     let response = answered.await?;
                     let response = response.map(|body| http_body_util::Either::Right(body.boxed()));
-                    Ok(ended(response, is_last()))
+                    let is_over = match rest {
+                        Some(rest) => rest.is_none() || !is_asked_for && rest.hear_out().await,
+                        None => true,
+                    };
+                    Ok(ended(response, is_last() || !is_over))
                 });
                 Either::Right(later)
             }
@@ -145,9 +173,7 @@ where
 fn ended(mut response: http::Response<Body>, is_last: bool) -> http::Response<Body> {
     if is_last {
         let close = http::HeaderValue::from_static("close");
-        response
-            .headers_mut()
-            .insert(http::header::CONNECTION, close);
+        response.headers_mut().insert(header::CONNECTION, close);
     }
     response
 }

@@ -15,7 +15,6 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -32,6 +31,7 @@ use parking_lot::Mutex;
 use super::{
     connection::Hearing,
     due::{Alarm, Due, NEVER, STEP},
+    rest::{Lent, Rest},
 };
 
 /// What a connection may use.
@@ -63,7 +63,7 @@ pub(super) async fn run<I, S, B>(
     hearing: Hearing,
 ) where
     I: Read + Write + Unpin,
-    S: HttpService<Lent, ResBody = B>,
+    S: HttpService<Lent<Incoming>, ResBody = B>,
     S::Future: Send + 'static,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
     B: Body<Data = Bytes> + Unpin + Send + 'static,
@@ -151,80 +151,6 @@ fn as_in_http1<T>(mut request: Request<T>) -> Request<T> {
         }
     }
     request
-}
-
-/// How much of a body nobody wants is still heard, and for how long: a client that is still sending
-/// may take our breaking off for a failure, and never look at the answer.
-const WORTH_HEARING: usize = 64 * 1024;
-const LINGER: Duration = Duration::from_millis(300);
-
-/// A body that comes back when it was not read to its end.
-pub(super) struct Lent {
-    body: Option<Incoming>,
-    rest: Rest,
-}
-
-/// What came back.
-#[derive(Clone, Default)]
-struct Rest(Arc<Mutex<Option<Incoming>>>);
-
-impl Lent {
-    fn new(body: Incoming, rest: &Rest) -> Self {
-        Self {
-            body: Some(body),
-            rest: rest.clone(),
-        }
-    }
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        let rest = self.body.take().filter(|body| !body.is_end_stream());
-        *self.rest.0.lock() = rest;
-    }
-}
-
-impl Rest {
-    async fn hear_out(&self) {
-        let Some(mut body) = self.0.lock().take() else {
-            return;
-        };
-        let to_its_end = async {
-            let mut heard = 0;
-            while let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-                heard += frame.data_ref().map_or(0, Bytes::len);
-                if heard > WORTH_HEARING {
-                    return;
-                }
-            }
-        };
-        let _ = tokio::time::timeout(LINGER, to_its_end).await;
-    }
-}
-
-impl Body for Lent {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match &mut self.body {
-            Some(body) => Pin::new(body).poll_frame(cx),
-            None => Poll::Ready(None),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(Body::is_end_stream)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body
-            .as_ref()
-            .map_or_else(SizeHint::default, Body::size_hint)
-    }
 }
 
 /// The answers of a connection that are not out yet.

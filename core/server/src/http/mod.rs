@@ -26,7 +26,6 @@ mod forms;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod http2;
-mod incoming;
 mod info;
 mod json;
 mod keys;
@@ -46,6 +45,7 @@ mod ready;
 mod redirects;
 mod request;
 mod response;
+mod rest;
 mod route;
 mod serve;
 mod sessions;

@@ -141,7 +141,7 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         let span = Started::now();
-        let outcome = self.write_unseen(f).await;
+        let outcome = self.commit(f).await;
         if let Some(span) = span {
             span.end(Work::Write {
                 is_committed: outcome.is_ok(),
@@ -150,7 +150,8 @@ impl Store {
         outcome
     }
 
-    async fn write_unseen<T, E>(
+    /// As [`Store::write`], whoever waits for it.
+    async fn commit<T, E>(
         &self,
         f: impl FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>

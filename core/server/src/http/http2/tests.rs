@@ -34,7 +34,7 @@ fn serve(stream: DuplexStream, drain: &Drain, size: usize) -> Server {
     let stream = TokioIo::new(Watched::new(stream, Arc::clone(&due)));
     let served = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&served);
-    let service = service_fn(move |request: Request<Lent>| {
+    let service = service_fn(move |request: Request<Lent<Incoming>>| {
         count.fetch_add(1, Ordering::Relaxed);
         let shown: Vec<String> = [header::HOST, header::COOKIE]
             .iter()
