@@ -4,14 +4,14 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::Command,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
 };
 
-use omnigent_tests::{Client, PASSWORD, Server, ServerBuilder, binary};
+use omnigent_tests::{Client, PASSWORD, Server, ServerBuilder, operate, operator_command};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -39,30 +39,13 @@ impl Machine {
 
     /// Runs the command on this machine's `data`.
     fn run(&self, args: &[&str]) -> Ended {
-        let mut command = Command::new(binary());
-        command
-            .args(args)
-            .arg("--data-dir")
-            .arg(self.path("data"))
-            .current_dir(self.0.path())
-            .env_clear()
-            .env("HOME", self.0.path())
-            .env("TMPDIR", self.0.path());
-        ended(&command.output().expect("the command runs"))
+        let (code, out, err) = operate(&self.0, args);
+        Ended { code, out, err }
     }
 
     /// A server on it.
     fn serve(&self) -> Server {
         ServerBuilder::accounts().on(&self.0).start()
-    }
-}
-
-fn ended(output: &Output) -> Ended {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Ended {
-        code: output.status.code().unwrap_or(-1),
-        out: text(&output.stdout),
-        err: text(&output.stderr),
     }
 }
 
@@ -635,10 +618,7 @@ fn a_restore_that_is_killed_is_refused_or_whole() {
     let mut seen = std::collections::BTreeMap::<&str, u32>::new();
     for round in 0..25_u64 {
         let new = Machine::new();
-        let mut child = Command::new(binary())
-            .args(["restore", &backup, "--data-dir"])
-            .arg(new.path("data"))
-            .env_clear()
+        let mut child = operator_command(&new.0, &["restore", &backup])
             .stdout(std::process::Stdio::null())
             .stderr(std::process::Stdio::null())
             .spawn()

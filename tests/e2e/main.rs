@@ -20,6 +20,7 @@ mod docs;
 mod doctor;
 mod drain;
 mod environment;
+mod eviction;
 mod full_disk;
 mod fuzz;
 mod header;

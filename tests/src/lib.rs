@@ -17,7 +17,7 @@ pub mod terminal;
 pub mod workshop;
 
 pub use client::{Answer, Client};
-pub use server::{Server, ServerBuilder, binary, operate, repository};
+pub use server::{Server, ServerBuilder, binary, operate, operator_command, repository};
 
 /// The password test accounts have.
 pub const PASSWORD: &str = "tidal-Orchid-77-lantern";

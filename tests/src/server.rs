@@ -52,21 +52,28 @@ pub fn binary() -> PathBuf {
     path
 }
 
-/// The operator's command on a server's folder, whether a server runs there or not: exit code, what it
-/// printed, and what it complained about.
+/// The operator's command on a server's folder, whether a server runs there, did once, or never: exit code,
+/// what it printed, and what it complained about.
 pub fn operate(dir: &TempDir, args: &[&str]) -> (i32, String, String) {
+    let output = operator_command(dir, args).output();
+    ended(&output.expect("the command runs"))
+}
+
+/// See [`operate`]. Without a configuration in the folder, the command has none.
+pub fn operator_command(dir: &TempDir, args: &[&str]) -> Command {
     let dir = dir.path();
-    let output = Command::new(binary())
-        .args(args)
-        .arg("--data-dir")
-        .arg(dir.join("data"))
-        .arg("--config")
-        .arg(dir.join("omnigent.toml"))
+    let mut command = Command::new(binary());
+    command.args(args).arg("--data-dir").arg(dir.join("data"));
+    let config = dir.join("omnigent.toml");
+    if config.exists() {
+        command.arg("--config").arg(config);
+    }
+    command
         .current_dir(dir)
         .env_clear()
         .env("HOME", dir)
-        .output();
-    ended(&output.expect("the command runs"))
+        .env("TMPDIR", dir);
+    command
 }
 
 fn ended(output: &Output) -> (i32, String, String) {

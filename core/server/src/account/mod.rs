@@ -10,6 +10,7 @@
 //! and before the caller hears of it.
 
 mod admission;
+mod claim;
 mod error;
 mod identity;
 mod invite;
@@ -34,12 +35,13 @@ pub use admission::{
     Asserted, EXPECTED, Expectation, Expected, Linking, Mark, PROVEN, Rules, admit, check, expect,
     expected_of, map_admin,
 };
+pub use claim::Claim;
 pub use error::{AccountError, OfficeError};
 pub use identity::{IdentityKey, LinkedIdentity, link, unlink};
 pub use invite::{INVITES, Invite, issue_invite, redeem_invite, verify_invite};
 pub use magic::{MAGIC_LINKS, MagicLink, issue_magic, redeem_magic};
 pub use name::{AccountName, InvalidName, MAX_LENGTH, is_reserved};
-pub use office::{Chosen, Claim, Office};
+pub use office::{Chosen, Office};
 pub use roster::{
     by_name, create, delete, list, load_index, record_login, set_admin, set_disabled,
 };

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use omnigent_plugin::{Change, Password};
 
 use super::{
-    ACCOUNTS, Account, AccountError, AccountName, IdentityKey, NAMES, OfficeError, by_name, create,
-    redeem_invite, still_acts, still_admin, verify_invite,
+    ACCOUNTS, Account, AccountError, AccountName, Claim, IdentityKey, NAMES, OfficeError, by_name,
+    create, redeem_invite, still_acts, still_admin, verify_invite,
 };
 use crate::{
     audit::{Entry, Event, Scene},
@@ -48,15 +48,6 @@ pub struct Chosen {
     pub name: AccountName,
     /// The password.
     pub password: Password,
-}
-
-/// By what somebody claims the server.
-#[derive(Clone, Copy, Debug)]
-pub struct Claim<'a> {
-    /// The setup code, as it was typed.
-    pub code: Option<&'a str>,
-    /// Whether they are on this machine.
-    pub is_here: bool,
 }
 
 impl Office {
@@ -205,6 +196,7 @@ impl Office {
                 backend::apply_change(tx, &name, &change).map_err(collision)?;
                 let changed = Entry::new(Event::PasswordChanged).backend(&name);
                 live.note_of(tx, &uid, changed)?;
+                live.accounts.password_changes(&uid);
                 login::end_all(&live, tx, &uid, keep.as_ref(), now)?;
                 Ok(())
             })
@@ -251,6 +243,7 @@ impl Office {
                 backend::apply_change(tx, &name, &change).map_err(collision)?;
                 let reset = Entry::new(Event::PasswordReset).backend(&name);
                 live.note_of(tx, &uid, reset)?;
+                live.accounts.password_changes(&uid);
                 login::end_all(&live, tx, &uid, None, now)?;
                 token::api::revoke_all(&live, tx, &uid)?;
                 Ok(())

@@ -72,7 +72,7 @@ async fn poll(app: Arc<App>, request: Request) -> Outcome {
             &json!({"status": "pending"}),
         )))
     };
-    let asked = secret.clone();
+    let (asked, turn) = (secret.clone(), live.accounts.turn());
     let seen = app
         .store
         .read(move |reader| ticket::look(&live, reader, &asked, now))
@@ -95,7 +95,7 @@ async fn poll(app: Arc<App>, request: Request) -> Outcome {
     let uid = approval.uid;
     let login = app
         .desk
-        .sign_in_as(uid, ticket.origin(approval), request.scene())
+        .sign_in_as(uid, ticket.origin(approval, turn), request.scene())
         .await?;
     let mut body = json!({
         "token": login.token.expose(),

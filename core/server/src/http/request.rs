@@ -311,6 +311,7 @@ impl Request {
             client_id,
             devices: None,
             request: Some(self.head.id),
+            turn: self.door.running.glance().live.accounts.turn(),
         }
     }
 

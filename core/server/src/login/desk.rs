@@ -41,6 +41,8 @@ pub(crate) struct Waiting {
     /// Since when the person is away.
     away_since: Option<Timestamp>,
     visit: Visit,
+    /// The turn at which the sign-in began.
+    turn: u64,
 }
 
 impl Waiting {
@@ -129,7 +131,8 @@ impl Desk {
             match self.told(backend, backend.resume(&state, answer).await)? {
                 Step::NotMine => {}
                 step => {
-                    let sign_in = Thread::new(answer.text("username"), &Visit::default());
+                    let sign_in =
+                        Thread::new(answer.text("username"), &Visit::default(), guest.turn);
                     return self.advance(backend, step, sign_in, guest, now).await;
                 }
             }
@@ -166,7 +169,7 @@ impl Desk {
         };
         let backend = backend.ok_or(SignInError::NoBackend)?;
         self.charge(Rate::Begin, guest.address, now)?;
-        let thread = Thread::new("", visit);
+        let thread = Thread::new("", visit, guest.turn);
         let mut request = self.request(backend, &guest);
         request.return_state = thread.return_id.to_string();
         if visit.reauth {
@@ -200,7 +203,7 @@ impl Desk {
             attempt.withdrawn();
             return Err(SignInError::Expired);
         };
-        let mut thread = Thread::new(&name, visit);
+        let mut thread = Thread::new(&name, visit, pending.step.turn.min(guest.turn));
         thread.return_id = pending.step.return_id;
         let outcome = self.resume(&pending, answer, thread, &guest, now).await;
         Self::settle(attempt, &outcome);
@@ -255,7 +258,7 @@ impl Desk {
             callback: query,
             ..Answer::default()
         };
-        let mut thread = Thread::new(&pending.step.name, &pending.step.visit);
+        let mut thread = Thread::new(&pending.step.name, &pending.step.visit, guest.turn);
         thread.return_id = pending.step.return_id;
         self.resume(pending, &answer, thread, &guest, now).await
     }
@@ -319,9 +322,11 @@ impl Desk {
             }
             Step::Accept(identity) => {
                 let invite = thread.visit.invite;
-                let signed_in = self
-                    .sign_in(backend, &identity, invite, guest.clone(), now)
-                    .await;
+                let guest = Guest {
+                    turn: thread.turn,
+                    ..guest.clone()
+                };
+                let signed_in = self.sign_in(backend, &identity, invite, guest, now).await;
                 match signed_in {
                     Ok(signed_in) => Ok(Progress::SignedIn(Box::new(signed_in))),
                     Err(error) => {
@@ -383,14 +388,16 @@ struct Thread {
     name: String,
     return_id: ConversationId,
     visit: Visit,
+    turn: u64,
 }
 
 impl Thread {
-    fn new(name: &str, visit: &Visit) -> Self {
+    fn new(name: &str, visit: &Visit, turn: u64) -> Self {
         Self {
             name: name.to_owned(),
             return_id: ConversationId::random(),
             visit: visit.clone(),
+            turn,
         }
     }
 
@@ -402,6 +409,7 @@ impl Thread {
             return_id: self.return_id,
             away_since,
             visit: self.visit,
+            turn: self.turn,
         }
     }
 }

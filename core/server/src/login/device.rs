@@ -68,12 +68,12 @@ pub struct Device {
     pub address: String,
     /// Its `User-Agent`.
     pub user_agent: String,
-    decision: Decision,
+    pub(super) decision: Decision,
     code: [u8; 32],
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum Decision {
+pub(super) enum Decision {
     Waiting,
     Approved(Approval),
     Denied,

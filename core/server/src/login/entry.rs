@@ -229,5 +229,6 @@ pub(crate) fn origin(backend: &Instance, key: &IdentityKey, guest: Guest) -> Ori
         address: guest.address.to_string(),
         user_agent: guest.user_agent,
         client_id: guest.client_id,
+        turn: guest.turn,
     }
 }

@@ -15,6 +15,7 @@ mod entry;
 mod guesses;
 mod issuer;
 mod outcome;
+mod pending;
 mod record;
 mod tally;
 pub mod throttle;
@@ -76,6 +77,8 @@ pub struct Origin {
     pub user_agent: String,
     /// A client that wants to refresh names itself.
     pub client_id: Option<String>,
+    /// The turn at which what vouches was still good ([`Guest::turn`]).
+    pub turn: u64,
 }
 
 /// What stands in place of a backend where a magic link signed in.
@@ -92,6 +95,7 @@ impl Origin {
             address: guest.address.to_string(),
             user_agent: guest.user_agent,
             client_id: None,
+            turn: guest.turn,
         }
     }
 }
@@ -179,6 +183,10 @@ fn begin(
         Some(_) => lifetimes.refreshed.min(lifetimes.grant),
     };
     let actor = origin.client_id.clone().filter(|_| scope.is_some());
+    // The password that was shown is another one now.
+    if live.accounts.has_turned_since(uid, origin.turn) {
+        return Err(AccountError::Disabled);
+    }
     let account = account::record_login(live, tx, uid, now)?;
     let sid = LoginId::random();
     if let Some(session) = &origin.session {
@@ -273,7 +281,8 @@ fn finish(
     Ok(())
 }
 
-/// Ends all logins of the account but `keep`. Says how many.
+/// Ends all logins of the account but `keep`, and what they have left to begin others with. Says how
+/// many there were.
 ///
 /// # Errors
 /// Only of the store.
@@ -284,6 +293,7 @@ pub fn end_all(
     keep: Option<&LoginId>,
     now: Timestamp,
 ) -> Result<usize, StoreError> {
+    pending::void(tx, uid)?;
     let mut ended = 0;
     for (sid, login) in list(tx, uid)? {
         if keep != Some(&sid) {

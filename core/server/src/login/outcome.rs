@@ -28,6 +28,10 @@ pub struct Guest {
     pub devices: Option<String>,
     /// The request they came with.
     pub request: Option<RequestId>,
+    /// The turn at which they came ([`AccountIndex::turn`]): what they show was good then.
+    ///
+    /// [`AccountIndex::turn`]: crate::token::AccountIndex::turn
+    pub turn: u64,
 }
 
 impl Guest {

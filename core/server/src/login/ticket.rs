@@ -91,7 +91,7 @@ impl Ticket {
     }
 
     /// Where a login by it comes from.
-    pub fn origin(self, approval: Approval) -> Origin {
+    pub fn origin(self, approval: Approval, turn: u64) -> Origin {
         Origin {
             backend: approval.backend,
             provider: approval.provider,
@@ -100,6 +100,7 @@ impl Ticket {
             address: self.address,
             user_agent: self.user_agent,
             client_id: Some(crate::token::grant::CLI_CLIENT.to_owned()),
+            turn,
         }
     }
 }

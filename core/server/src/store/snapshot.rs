@@ -195,7 +195,9 @@ impl Store {
     }
 }
 
-/// Between two groups, on the writer's thread: the books lie there as of the last one.
+/// Between two groups, on the writer's thread: the books lie there as of the last one. They are read anew
+/// and not taken over from the writer: after a sync that failed its own are behind what the engine holds,
+/// and a store that is read-only for that is one to make a backup of.
 fn take(
     data: &Arc<Verified>,
 ) -> impl FnOnce(&mut super::Tx<'_>) -> Result<Taken, StoreError> + Send + 'static {

@@ -62,6 +62,7 @@ impl House {
             address: "192.0.2.1".into(),
             user_agent: "test".into(),
             client_id: Some(client_id.into()),
+            turn: u64::MAX,
         };
         let (live, uid) = (self.live.clone(), self.uid);
         let begun = self

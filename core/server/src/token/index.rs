@@ -13,7 +13,7 @@ use std::{
     hash::{BuildHasher, Hash, Hasher, RandomState},
     sync::{
         Arc,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicU8, AtomicU64, Ordering},
     },
 };
 
@@ -32,6 +32,8 @@ pub struct AccountState {
     /// The account id people see: the `sub` claim.
     pub id: Box<str>,
     flags: AtomicU8,
+    /// The turn at which its password was last changed; see [`AccountIndex::turn`].
+    turned_at: AtomicU64,
 }
 
 impl AccountState {
@@ -42,6 +44,7 @@ impl AccountState {
             uid,
             id: id.into(),
             flags: AtomicU8::new(flags),
+            turned_at: AtomicU64::new(0),
         }
     }
 
@@ -112,9 +115,30 @@ pub struct AccountIndex {
     by_uid: [RwLock<HashSet<ByUid>>; SHARDS],
     by_id: [RwLock<HashSet<ById>>; SHARDS],
     hasher: RandomState,
+    turn: AtomicU64,
 }
 
 impl AccountIndex {
+    /// Which turn it is: to be asked before a password is looked at.
+    pub fn turn(&self) -> u64 {
+        self.turn.load(Ordering::SeqCst)
+    }
+
+    /// The account's password is being changed, by this transaction: a sign-in that began before is
+    /// too late, whichever password it was.
+    pub fn password_changes(&self, uid: &Uid) {
+        let turn = self.turn.fetch_add(1, Ordering::SeqCst) + 1;
+        if let Some(account) = self.get(uid) {
+            account.turned_at.store(turn, Ordering::SeqCst);
+        }
+    }
+
+    /// Whether the account's password was changed since that turn.
+    pub fn has_turned_since(&self, uid: &Uid, turn: u64) -> bool {
+        let account = self.get(uid);
+        account.is_some_and(|account| account.turned_at.load(Ordering::SeqCst) > turn)
+    }
+
     /// The account with this uid.
     pub fn get(&self, uid: &Uid) -> Option<Arc<AccountState>> {
         let shard = self.uid_shard(uid).read();
@@ -182,6 +206,7 @@ impl Default for AccountIndex {
             by_uid: std::array::from_fn(|_| RwLock::default()),
             by_id: std::array::from_fn(|_| RwLock::default()),
             hasher: RandomState::new(),
+            turn: AtomicU64::new(0),
         }
     }
 }

@@ -126,6 +126,8 @@ fn origin(device: &Device, approval: Approval) -> Origin {
         address: device.address.clone(),
         user_agent: device.user_agent.clone(),
         client_id: Some(device.client().to_owned()),
+        // An approval that was ended is no approval any more: see `pending`.
+        turn: u64::MAX,
     }
 }
 

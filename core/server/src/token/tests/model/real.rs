@@ -109,6 +109,7 @@ impl Server {
                 Client::App => Some("my-app".into()),
                 Client::Cli => Some(grant::CLI_CLIENT.into()),
             },
+            turn: u64::MAX,
         };
         let lifetimes = Lifetimes {
             access: ACCESS,
