@@ -23,8 +23,8 @@ use super::{
     origin, panics,
     request::{Head, Request},
     response::{Outcome, Response},
-    route::{Handler, is_decodable},
-    strangers,
+    route::Handler,
+    strangers, target,
 };
 use crate::{
     app::App,
@@ -50,7 +50,7 @@ pub(super) enum Answer {
 pub(super) fn at_once(door: &Arc<Door>, app: &Arc<App>, head: Head) -> Answer {
     let head = Arc::new(head);
     let work = || -> Result<Outcome, Option<Box<Unknown>>> {
-        check_head(&head).map_err(|_| None)?;
+        target::check(&head).map_err(|_| None)?;
         let found = door.table.find(&head.method, head.uri.path());
         let (route, params) = found.map_err(|_| None)?;
         head.route.store(route.place, Ordering::Relaxed);
@@ -174,7 +174,7 @@ async fn run<B: Buf + Send>(
     incoming: impl Stream<Item = Result<B, warp::Error>> + Send + 'static,
     unknown: Option<Box<Unknown>>,
 ) -> Outcome {
-    check_head(&head)?;
+    target::check(&head)?;
     let table = Arc::clone(&door.table);
     let (route, params) = table.find(&head.method, head.uri.path())?;
     head.route.store(route.place, Ordering::Relaxed);
@@ -246,77 +246,6 @@ fn check_credential(
         report(Entry::new(Event::RequestForged).reason("another site"));
     }
     checked
-}
-
-/// What is refused before anybody asks what it is for (RFC 9112 section 3.2, THREATS T3, T5).
-fn check_head(head: &Head) -> Result<(), ApiError> {
-    let bad_request = |text| Err(ApiError::detail(StatusCode::BAD_REQUEST, text));
-    let mut hosts = head.headers.get_all(header::HOST).iter();
-    let host = hosts.next();
-    if hosts.next().is_some() || (host.is_none() && head.uri.authority().is_none()) {
-        return bad_request("exactly one Host header is required");
-    }
-    if let Some(host) = host {
-        if !is_host(host.as_bytes()) {
-            return bad_request("the Host header is not a host");
-        }
-        // The target's own host is the one that counts (section 3.2.2): there is to be only one.
-        let target = head.uri.authority().map(|authority| authority.as_str());
-        if head.method != Method::CONNECT
-            && target.is_some_and(|target| !host.as_bytes().eq_ignore_ascii_case(target.as_bytes()))
-        {
-            return bad_request("the target and the Host header name two hosts");
-        }
-    }
-    if head.method == Method::CONNECT {
-        return Err(ApiError::method_not_allowed(String::new()));
-    }
-    let path = head.uri.path();
-    if !is_plain(path) {
-        return Err(ApiError::detail(StatusCode::NOT_FOUND, "Not Found"));
-    }
-    Ok(())
-}
-
-/// Whether `value` is a name or an address, perhaps with a port; or nothing at all, which RFC 9112
-/// section 3.2 allows for.
-fn is_host(value: &[u8]) -> bool {
-    let Ok(value) = std::str::from_utf8(value) else {
-        return false;
-    };
-    let (is_good, rest) = match value.strip_prefix('[').and_then(|v| v.split_once(']')) {
-        Some((address, rest)) => (address.parse::<std::net::Ipv6Addr>().is_ok(), rest),
-        None => {
-            let (name, rest) = value.split_at(value.find(':').unwrap_or(value.len()));
-            let in_name = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
-            (name.bytes().all(in_name), rest)
-        }
-    };
-    let is_port = |port: &str| {
-        port.bytes().all(|b| b.is_ascii_digit()) && (port.is_empty() || port.parse::<u16>().is_ok())
-    };
-    is_good && (rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port))
-}
-
-/// Whether a path has only one reading: no part of it empty (but the last) or made of one dot or
-/// two. What may be encoded is `route`'s to say.
-pub(super) fn is_plain(path: &str) -> bool {
-    let Some(rest) = path.strip_prefix('/') else {
-        return false;
-    };
-    let (mut length, mut dots) = (0_usize, 0_usize);
-    let is_step = |length: usize, dots: usize| length == dots && (1..=2).contains(&length);
-    for byte in rest.bytes() {
-        match byte {
-            b'/' if length == 0 || is_step(length, dots) => return false,
-            b'/' => (length, dots) = (0, 0),
-            b'.' => (length, dots) = (length + 1, dots + 1),
-            b'-' | b'_' | b'~' | b'@' | b'+' | b':' | b'%' => length += 1,
-            byte if byte.is_ascii_alphanumeric() => length += 1,
-            _ => return false,
-        }
-    }
-    !is_step(length, dots) && is_decodable(path)
 }
 
 /// Bytes of a body that is too large that are thrown away before the connection is.
@@ -420,51 +349,5 @@ fn finish(settings: &Settings, head: &Head, response: &mut Response) {
         .is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
     {
         super::pages::protect(settings, response);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::is_plain;
-
-    #[test]
-    fn paths_with_one_reading_are_plain_and_others_are_not() {
-        for path in [
-            "/",
-            "/v1/me",
-            "/v1/me/",
-            "/a.b/...",
-            "/..a/.b",
-            "/a-_~@+:9",
-            "/a%40b%2B%2bc",
-        ] {
-            assert!(is_plain(path), "{path}");
-        }
-        for path in [
-            "", "v1", "//", "/a//b", "//a", "/.", "/..", "/./a", "/a/../b", "/a/..", "/a/.",
-            "/%2f", "/%", "/%4", "/%2e", "/%00", "/%2540", "/a b", "/a?b", "/\u{e9}", "/a\\b",
-            "/a;b", "*",
-        ] {
-            assert!(!is_plain(path), "{path}");
-        }
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2048))]
-
-        #[test]
-        fn one_pass_says_what_the_rules_say(path in "([/.a%~ -]|%40|%2[bBfe]){0,12}|.{0,6}") {
-            let rules = path.starts_with('/')
-                && !path.contains("//")
-                && !path.split('/').any(|part| part == "." || part == "..")
-                && ["%40", "%2B", "%2b"]
-                    .iter()
-                    .fold(path.clone(), |path, code| path.replace(code, "x"))
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"/-._~@+:".contains(&b));
-            prop_assert_eq!(is_plain(&path), rules);
-        }
     }
 }

@@ -50,6 +50,7 @@ mod route;
 mod serve;
 mod sessions;
 mod strangers;
+mod target;
 mod throttle;
 mod tokens;
 mod watch;

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use http::{Method, Uri};
 
-use super::super::{dispatch::is_plain, forms, route::Table, routes};
+use super::super::{forms, route::Table, routes, target::is_plain};
 use crate::fuzz::readings;
 
 fn table() -> Option<&'static Table> {
