@@ -87,6 +87,24 @@ fn large_and_lying_bodies_are_cut_off() {
     ));
 }
 
+/// Who says that a body will be too large hears so, and not that it came too slowly.
+#[test]
+fn a_body_that_is_announced_too_large_is_not_waited_for() {
+    let server = ServerBuilder::accounts().start();
+    for (more, body) in [
+        ("", ""),
+        ("", "{\"username\": "),
+        ("Expect: 100-continue\r\n", ""),
+        ("Connection: close\r\n", ""),
+    ] {
+        let request = format!(
+            "POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1073741824\r\n{more}\r\n{body}"
+        );
+        let said = raw(&server, request.as_bytes());
+        assert_eq!(status(&said), Some(413), "{more:?}: {said}");
+    }
+}
+
 /// The next answer of the connection, whose body is as long as it says.
 fn next_answer(stream: &mut TcpStream) -> String {
     let mut said = Vec::new();

@@ -12,7 +12,7 @@ use std::{
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{FutureExt, Stream, StreamExt};
-use http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use tracing::field::display;
 
 use super::{
@@ -254,6 +254,13 @@ const DRAIN: usize = 4 << 20;
 /// How long to wait for more of it.
 const LINGER: Duration = Duration::from_millis(300);
 
+/// Whether a request says itself that its body is longer than that: nobody needs to wait for it.
+fn says_more_than(most: usize, headers: &HeaderMap) -> bool {
+    let said = headers.get(header::CONTENT_LENGTH);
+    let said = said.and_then(|said| said.to_str().ok()?.parse().ok());
+    said.is_some_and(|said: u64| said > most as u64)
+}
+
 /// Reads a body, no longer and no slower than allowed (THREATS T2, T4).
 async fn read<B: Buf>(
     head: &Head,
@@ -272,8 +279,14 @@ async fn read<B: Buf>(
             "content codings are not accepted",
         ));
     }
+    let too_large = || ApiError::detail(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large");
+    let says_too_much = says_more_than(most, &head.headers);
+    if says_too_much && head.headers.contains_key(header::EXPECT) {
+        return Err(too_large());
+    }
     let collect = async {
-        let (mut bytes, mut seen) = (BytesMut::new(), 0);
+        let mut bytes = BytesMut::new();
+        let mut seen = if says_too_much { most + 1 } else { 0 };
         let mut incoming = std::pin::pin!(incoming);
         loop {
             let next = if seen > most {
@@ -284,8 +297,14 @@ async fn read<B: Buf>(
                 incoming.next().await
             };
             let Some(chunk) = next else { break };
-            let mut chunk = chunk
-                .map_err(|_| ApiError::detail(StatusCode::BAD_REQUEST, "the body ends too soon"))?;
+            let mut chunk = match chunk {
+                Ok(chunk) => chunk,
+                Err(_) if seen > most => break,
+                Err(_) => {
+                    let text = "the body ends too soon";
+                    return Err(ApiError::detail(StatusCode::BAD_REQUEST, text));
+                }
+            };
             seen += chunk.remaining();
             // A client that is still sending does not hear the answer: what is too much is read and
             // thrown away, up to a point.
@@ -301,10 +320,7 @@ async fn read<B: Buf>(
             }
         }
         if seen > most {
-            return Err(ApiError::detail(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "the body is too large",
-            ));
+            return Err(too_large());
         }
         Ok(bytes.freeze())
     };
