@@ -29,8 +29,7 @@ impl Known {
     pub(super) const ACCOUNT_BYTES: usize = size_of::<Friends>();
 
     pub(super) fn new(accounts: usize) -> Self {
-        let mut buckets = Vec::new();
-        buckets.resize_with((accounts / WAYS).max(1), || None);
+        let buckets = vec![None; (accounts / WAYS).max(1)];
         Self { buckets }
     }
 

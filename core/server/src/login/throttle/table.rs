@@ -34,8 +34,8 @@ impl Table {
     pub(super) const PLACE_BYTES: usize = size_of::<Place>();
 
     pub(super) fn new(places: usize) -> Self {
-        let mut buckets = Vec::new();
-        buckets.resize_with((places / WAYS).max(1), || None);
+        // Zeroed by the system, page by page, as it is used.
+        let buckets = vec![None; (places / WAYS).max(1)];
         Self { buckets }
     }
 
