@@ -50,55 +50,26 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::{
-        super::{AccountName, create, delete, set_admin, set_disabled},
+        super::{
+            delete, set_admin, set_disabled,
+            tests::{House, T0},
+        },
         *,
     };
     use crate::{
         audit::Scene,
-        clock::Timestamp,
         id::{LoginId, Uid},
-        store::{Options, Store, Tx},
-        token::hash::Hasher,
     };
 
-    const T0: Timestamp = Timestamp::from_seconds(1_700_000_000);
-
-    struct House {
-        store: Store,
-        live: Live,
-        _dir: tempfile::TempDir,
+    /// Two admins, one of them ada: the last one cannot cease to be one.
+    fn house() -> (House, Uid) {
+        let house = House::new();
+        house.account("root", true);
+        let ada = house.account("ada", true);
+        (house, ada)
     }
 
     impl House {
-        fn new() -> Self {
-            let dir = tempfile::tempdir().unwrap();
-            let store = Store::open(dir.path(), &Options::default()).unwrap();
-            let live = Live::load(&store, Hasher::new(&[7; 32]), T0).unwrap();
-            let house = Self {
-                store,
-                live,
-                _dir: dir,
-            };
-            house.admin("root");
-            house
-        }
-
-        fn write<T: Send + 'static>(
-            &self,
-            work: impl FnOnce(&Live, &mut Tx<'_>) -> Result<T, AccountError> + Send + 'static,
-        ) -> T {
-            let live = self.live.clone();
-            self.store
-                .write_blocking(move |tx| work(&live, tx))
-                .unwrap()
-        }
-
-        fn admin(&self, name: &'static str) -> Uid {
-            let name = AccountName::parse(name).unwrap();
-            self.write(move |live, tx| create(live, tx, name, true, None, T0))
-                .uid
-        }
-
         fn holds(&self, who: &Who) -> (Result<(), AccountError>, Result<(), AccountError>) {
             let live = self.live.by(Scene::system(T0).done_by(who.clone()));
             let reader = self.store.reader();
@@ -116,27 +87,31 @@ mod tests {
 
     #[test]
     fn whoever_ceased_to_be_an_admin_meanwhile_acts_for_themselves_only() {
-        let house = House::new();
-        let uid = house.admin("ada");
+        let (house, uid) = house();
         let ada = by(uid, Some(LoginId::random()));
         assert!(matches!(house.holds(&ada), (Ok(()), Ok(()))));
-        house.write(move |live, tx| set_admin(live, tx, &uid, false));
+        house
+            .write(move |live, tx| set_admin(live, tx, &uid, false))
+            .unwrap();
         let refused = house.holds(&ada);
         assert!(matches!(refused, (Ok(()), Err(AccountError::NotAdmin))));
     }
 
     #[test]
     fn whoever_was_disabled_or_deleted_meanwhile_does_nothing() {
-        let house = House::new();
-        let uid = house.admin("ada");
+        let (house, uid) = house();
         let ada = by(uid, None);
-        house.write(move |live, tx| set_disabled(live, tx, &uid, true, T0));
+        house
+            .write(move |live, tx| set_disabled(live, tx, &uid, true, T0))
+            .unwrap();
         let refused = house.holds(&ada);
         assert!(matches!(
             refused,
             (Err(AccountError::Disabled), Err(AccountError::Disabled))
         ));
-        house.write(move |live, tx| delete(live, tx, &uid, T0));
+        house
+            .write(move |live, tx| delete(live, tx, &uid, T0))
+            .unwrap();
         let refused = house.holds(&ada);
         assert!(matches!(
             refused,
@@ -146,10 +121,11 @@ mod tests {
 
     #[test]
     fn a_login_that_ended_meanwhile_does_nothing_and_the_others_go_on() {
-        let house = House::new();
-        let uid = house.admin("ada");
+        let (house, uid) = house();
         let (ended, other) = (LoginId::random(), LoginId::random());
-        house.write(move |live, tx| Ok(live.revoke(tx, *ended.as_bytes(), None)?));
+        house
+            .write(move |live, tx| Ok(live.revoke(tx, *ended.as_bytes(), None)?))
+            .unwrap();
         let refused = house.holds(&by(uid, Some(ended)));
         assert!(matches!(
             refused,
@@ -161,7 +137,7 @@ mod tests {
 
     #[test]
     fn the_operator_is_always_one_and_nobody_never() {
-        let house = House::new();
+        let (house, _) = house();
         for who in [Who::Operator, Who::Everybody, Who::System] {
             assert!(matches!(house.holds(&who), (Ok(()), Ok(()))), "{who:?}");
         }

@@ -7,23 +7,23 @@ use crate::{
     token::hash::Hasher,
 };
 
-const T0: Timestamp = Timestamp::from_seconds(1_700_000_000);
+pub(super) const T0: Timestamp = Timestamp::from_seconds(1_700_000_000);
 
-struct House {
-    store: Store,
-    live: Live,
+pub(super) struct House {
+    pub(super) store: Store,
+    pub(super) live: Live,
     dir: tempfile::TempDir,
 }
 
 impl House {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), &Options::default()).unwrap();
         let live = Live::load(&store, Hasher::new(&[7; 32]), T0).unwrap();
         Self { store, live, dir }
     }
 
-    fn write<T: Send + 'static>(
+    pub(super) fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Live, &mut Tx<'_>) -> Result<T, AccountError> + Send + 'static,
     ) -> Result<T, AccountError> {
@@ -31,7 +31,7 @@ impl House {
         self.store.write_blocking(move |tx| work(&live, tx))
     }
 
-    fn account(&self, name: &str, is_admin: bool) -> Uid {
+    pub(super) fn account(&self, name: &str, is_admin: bool) -> Uid {
         let name = AccountName::parse(name).unwrap();
         self.write(move |live, tx| create(live, tx, name, is_admin, None, T0))
             .unwrap()
