@@ -48,7 +48,7 @@ fn each_dependency_has_one_home() {
         ("prometheus::", "metrics/"),
         ("rustls::", "tls.rs"),
         ("SystemTime::now", "clock.rs"),
-        ("reqwest::", "webhook.rs trace/send.rs"),
+        ("reqwest::", "outgoing.rs webhook.rs trace/send.rs"),
         ("opentelemetry_proto::", "trace/wire.rs"),
         ("prost::", "trace/wire.rs"),
     ];

@@ -21,6 +21,7 @@ mod known;
 pub mod live;
 pub mod login;
 pub mod metrics;
+mod outgoing;
 pub mod secret;
 mod secret_file;
 pub mod session;

@@ -1,8 +1,8 @@
 //! Telling another server what is in the audit trail: signed batches, as
 //! [Standard Webhooks](https://www.standardwebhooks.com/) has them.
 //!
-//! Owns: the one client the server has, the signature, trying again. Does not: keep a queue; what
-//! is told next follows from the trail and a durable mark of how far it was told.
+//! Owns: the signature, trying again. Does not: keep a queue; what is told next follows from the
+//! trail and a durable mark of how far it was told.
 //!
 //! **Invariants:** nobody waits for it; it is told in order and at least once, under an id that
 //! stays when it is tried again; what is skipped, because it was pruned or too far behind, is
@@ -19,6 +19,7 @@ use crate::{
     audit::{Line, Query, ends, page},
     clock::Timestamp,
     config::Webhook,
+    outgoing,
     store::{StoreError, Table},
 };
 
@@ -82,19 +83,10 @@ fn backoff(failures: u32) -> Duration {
 enum Failed {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("{}", words(.0))]
+    #[error("{}", outgoing::words(.0))]
     Sent(#[from] reqwest::Error),
     #[error("it answered {0}")]
     Answered(u16),
-}
-
-/// What went wrong, without the address: it may hold a secret.
-pub(crate) fn words(error: &reqwest::Error) -> &'static str {
-    match error {
-        e if e.is_timeout() => "it does not answer in time",
-        e if e.is_connect() => "it cannot be reached",
-        _ => "it cannot be spoken to",
-    }
 }
 
 /// Tells the next batch. True when there was one.
@@ -145,12 +137,7 @@ async fn send(webhook: &Webhook, lines: &[Line], now: Timestamp) -> Result<(), F
     let number = |line: Option<&Line>| line.map_or(0, |line| line.seq);
     let id = format!("audit_{}_{}", number(lines.first()), number(lines.last()));
     let at = now.seconds().to_string();
-    let client = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .timeout(PATIENCE)
-        .user_agent(concat!("omnigent/", env!("CARGO_PKG_VERSION")))
-        .no_proxy()
-        .build()?;
+    let client = outgoing::client(PATIENCE).build()?;
     let answer = client
         .post(webhook.url.expose())
         .header("content-type", "application/json")

@@ -9,11 +9,13 @@ use bytes::Bytes;
 use reqwest::{
     Client, Response, StatusCode,
     header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
-    redirect::Policy,
 };
 
 use super::wire::rejected;
-use crate::{config::Tracing, webhook::words};
+use crate::{
+    config::Tracing,
+    outgoing::{self, words},
+};
 
 /// Bytes read of an answer.
 const MOST: usize = 64 * 1024;
@@ -55,12 +57,8 @@ impl Collector {
             CONTENT_TYPE,
             HeaderValue::from_static("application/x-protobuf"),
         );
-        let client = Client::builder()
-            .redirect(Policy::none())
-            .timeout(config.export_timeout)
-            .user_agent(concat!("omnigent/", env!("CARGO_PKG_VERSION")))
+        let client = outgoing::client(config.export_timeout)
             .pool_max_idle_per_host(1)
-            .no_proxy()
             .build()
             .map_err(|error| io::Error::other(words(&error)))?;
         Ok(Some(Self {
