@@ -228,7 +228,7 @@ fn everybody(app: &App, authority: Authority) -> Principal {
 fn bearer(line: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = line.split_at_checked(7)?;
     let token = token.trim_ascii();
-    let is_one = !token.is_empty() && !token.contains(&b' ') && !token.contains(&b',');
+    let is_one = !token.is_empty() && memchr::memchr2(b' ', b',', token).is_none();
     (scheme.eq_ignore_ascii_case(b"bearer ") && is_one).then_some(token)
 }
 

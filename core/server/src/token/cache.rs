@@ -2,11 +2,15 @@
 //!
 //! **Invariants:** bounded by entries and by bytes; found by the whole text of the token, so a
 //! text that differs anywhere is another token; being here is no verdict, `verify` asks the
-//! passing of time, the revocation index, the keys and the account each time.
+//! passing of time, the revocation index, the keys and the account each time; a token that comes
+//! once only pushes nothing out.
 
 use std::{
     hash::{Hash, Hasher},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use quick_cache::{Equivalent, Weighter, sync};
@@ -20,59 +24,128 @@ const FLOOR: usize = 1024;
 /// Most bytes held at once.
 const BYTES: usize = ENTRIES * FLOOR;
 
-pub(super) struct Cache(sync::Cache<Key, Arc<VerifiedToken>, Weight>);
+pub(super) struct Cache {
+    kept: sync::Cache<Key, Arc<VerifiedToken>, Weight>,
+    doorkeeper: Doorkeeper,
+}
 
 impl Cache {
     pub(super) fn new() -> Self {
-        Self(sync::Cache::with_weighter(ENTRIES, BYTES as u64, Weight))
+        Self {
+            kept: sync::Cache::with_weighter(ENTRIES, BYTES as u64, Weight),
+            doorkeeper: Doorkeeper::new(),
+        }
     }
 
     pub(super) fn get(&self, token: &[u8]) -> Option<Arc<VerifiedToken>> {
-        self.0.get(&Probe(token))
+        self.kept.get(&Probe(token))
     }
 
-    pub(super) fn insert(&self, token: &[u8], verified: Arc<VerifiedToken>) {
-        self.0.insert(Key(token.into()), verified);
+    /// Keeps a token the second time it comes.
+    pub(super) fn offer(&self, token: &[u8], verified: &Arc<VerifiedToken>) {
+        if self.doorkeeper.knows(tail(token)) {
+            self.insert(token, verified);
+        }
+    }
+
+    pub(super) fn insert(&self, token: &[u8], verified: &Arc<VerifiedToken>) {
+        let key = Key {
+            tail: tail(token),
+            text: token.into(),
+        };
+        self.kept.insert(key, Arc::clone(verified));
     }
 
     pub(super) fn remove(&self, token: &[u8]) {
-        self.0.remove(&Probe(token));
+        self.kept.remove(&Probe(token));
     }
 
     pub(super) fn clear(&self) {
-        self.0.clear();
+        self.kept.clear();
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.kept.len()
     }
 }
 
-#[derive(PartialEq, Eq)]
-struct Key(Box<[u8]>);
+/// The end of a token: of its signature, and as good as random. To hash more would tell no more.
+fn tail(token: &[u8]) -> u64 {
+    token
+        .last_chunk()
+        .map_or(0, |tail| u64::from_le_bytes(*tail))
+}
 
-struct Probe<'a>(&'a [u8]);
+struct Key {
+    /// Of `text`: what goes is found without a look at what it said.
+    tail: u64,
+    text: Box<[u8]>,
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Key {}
 
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        Probe(&self.0).hash(state);
+        state.write_u64(self.tail);
     }
 }
 
-// The end of a token is its signature and as good as random: hashing more would tell no more.
+struct Probe<'a>(&'a [u8]);
+
 impl Hash for Probe<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0
-            .last_chunk::<32>()
-            .map_or(self.0, |tail| tail)
-            .hash(state);
+        state.write_u64(tail(self.0));
     }
 }
 
 impl Equivalent<Key> for Probe<'_> {
     fn equivalent(&self, key: &Key) -> bool {
-        *self.0 == *key.0
+        *self.0 == *key.text
+    }
+}
+
+/// Remembers what came lately, in a bit each (Einziger, Friedman and Manes, "TinyLFU", section 3.4).
+/// Two tokens may share a bit: then one of them is kept at once.
+struct Doorkeeper {
+    bits: Box<[AtomicU64]>,
+    noted: AtomicUsize,
+}
+
+impl Doorkeeper {
+    /// Base 2 logarithm of how many bits there are: 16 for each entry of the cache.
+    const LOG: u32 = ENTRIES.ilog2() + 4;
+
+    fn new() -> Self {
+        Self {
+            bits: (0..1 << (Self::LOG - 6))
+                .map(|_| AtomicU64::new(0))
+                .collect(),
+            noted: AtomicUsize::new(0),
+        }
+    }
+
+    /// Whether a token with this tail came lately. From now on, it did.
+    fn knows(&self, tail: u64) -> bool {
+        // Letters: their bits are spread first (Knuth, volume 3, section 6.4).
+        let place = tail.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - Self::LOG);
+        let bit = 1 << (place % 64);
+        let word = usize::try_from(place / 64)
+            .ok()
+            .and_then(|at| self.bits.get(at));
+        let Some(word) = word else { return true };
+        let is_known = word.fetch_or(bit, Relaxed) & bit != 0;
+        if !is_known && self.noted.fetch_add(1, Relaxed) >= ENTRIES {
+            self.noted.store(0, Relaxed);
+            self.bits.iter().for_each(|word| word.store(0, Relaxed));
+        }
+        is_known
     }
 }
 
@@ -82,7 +155,7 @@ struct Weight;
 impl Weighter<Key, Arc<VerifiedToken>> for Weight {
     fn weight(&self, key: &Key, _: &Arc<VerifiedToken>) -> u64 {
         // The claims' texts are in the token too, so twice its length covers both.
-        let bytes = 2 * key.0.len() + size_of::<VerifiedToken>();
+        let bytes = 2 * key.text.len() + size_of::<VerifiedToken>();
         bytes.max(FLOOR) as u64
     }
 }

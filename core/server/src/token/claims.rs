@@ -60,20 +60,10 @@ impl FromStr for TokenUse {
 }
 
 /// What a token says. Times are written in whole seconds, rounded down.
+// In this order: what a request asks for is together, at its beginning.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct Claims {
-    /// `iss`: this server.
-    pub issuer: Box<str>,
-    /// `aud`: whom the token is for.
-    pub audience: Box<str>,
-    /// `sub`: the account's id, as people see it.
-    pub subject: Box<str>,
-    /// `uid`: the account's immutable id.
-    pub uid: Uid,
-    /// `sid`: the login or API token this belongs to; what revocation works on.
-    pub sid: LoginId,
-    /// `jti`: this token.
-    pub jti: TokenId,
     /// `iat`.
     pub issued_at: Timestamp,
     /// `nbf`.
@@ -81,14 +71,26 @@ pub struct Claims {
     /// `exp`: from this moment on the token is refused. Absent only in API tokens, and only where
     /// the operator allows it.
     pub expires_at: Option<Timestamp>,
-    /// `provider`: the name of the auth mode signed in with.
-    pub provider: Box<str>,
     /// `token_use`.
     pub token_use: TokenUse,
     /// `scope`: what the token is restricted to, if it is.
     pub scope: Option<Scopes>,
+    /// `sid`: the login or API token this belongs to; what revocation works on.
+    pub sid: LoginId,
+    /// `uid`: the account's immutable id.
+    pub uid: Uid,
+    /// `jti`: this token.
+    pub jti: TokenId,
     /// `grant_id`: the grant it was refreshed from.
     pub grant: Option<GrantId>,
+    /// `iss`: this server.
+    pub issuer: Box<str>,
+    /// `aud`: whom the token is for.
+    pub audience: Box<str>,
+    /// `sub`: the account's id, as people see it.
+    pub subject: Box<str>,
+    /// `provider`: the name of the auth mode signed in with.
+    pub provider: Box<str>,
     /// `act.client_id`: the client that acts for the account (RFC 8693 section 4.1).
     pub client_id: Option<Box<str>>,
 }

@@ -93,6 +93,15 @@ impl RevocationIndex {
         self.shard(id).read().contains_key(&Id(*id))
     }
 
+    /// Whether one of the two has been revoked. With a million ids each look-up waits for memory:
+    /// these wait together.
+    pub fn contains_either(&self, [one, other]: [&[u8; 16]; 2]) -> bool {
+        // Both may be of one shard, for which a writer may wait.
+        let (ones, others) = (self.shard(one), self.shard(other));
+        let (ones, others) = (ones.read_recursive(), others.read_recursive());
+        ones.contains_key(&Id(*one)) | others.contains_key(&Id(*other))
+    }
+
     /// Refuses `id` from now on, in memory. `expires_at`: no token that carries it ends later;
     /// `None`: one may never end. Repeating never shortens. Call it after the durable commit of
     /// [`revoke`] and before acknowledging.

@@ -111,13 +111,15 @@ impl Meter {
 }
 
 /// A token that counted when it was handed out. Only [`Verifier::verify`] makes one.
+// In this order: what every look at it reads is together, at its beginning.
+#[repr(C)]
 pub struct VerifiedToken {
-    claims: Claims,
     account: Arc<AccountState>,
     // Of the keyring that checked the signature.
     epoch: u64,
     // Of the revocation index when the ids were last looked up.
     generation: AtomicU64,
+    claims: Claims,
 }
 
 impl VerifiedToken {
@@ -212,7 +214,8 @@ impl Verifier {
             count.fetch_add(1, Ordering::Relaxed);
         }
         match &decided {
-            Ok(verified) => self.cache.insert(token, Arc::clone(verified)),
+            Ok(verified) if cached.is_some() => self.cache.insert(token, verified),
+            Ok(verified) => self.cache.offer(token, verified),
             Err(_) if cached.is_some() => self.cache.remove(token),
             Err(_) => {}
         }
@@ -311,8 +314,8 @@ impl Verifier {
             return false;
         }
         let claims = &verified.claims;
-        let is_revoked = self.revocations.contains(claims.sid.as_bytes())
-            || self.revocations.contains(claims.jti.as_bytes())
+        let ids = [claims.sid.as_bytes(), claims.jti.as_bytes()];
+        let is_revoked = self.revocations.contains_either(ids)
             || claims
                 .grant
                 .is_some_and(|grant| self.revocations.contains(grant.as_bytes()));

@@ -1,5 +1,7 @@
 //! What a request with a credential costs.
 
+use std::sync::Arc;
+
 use super::{Contender, HEADER, House, login, refresh, text, with_token};
 use crate::{
     Plan,
@@ -20,17 +22,12 @@ pub async fn bearer(plan: Plan) -> Outcome<()> {
         },
         10_001 + firsts,
     )?;
-    let unseen: Vec<_> = tokens
-        .split_off(10_001)
-        .iter()
-        .map(|token| with_token(token))
-        .collect();
-    let many: Vec<_> = tokens
-        .split_off(1)
-        .iter()
-        .map(|token| with_token(token))
-        .collect();
-    let one = vec![with_token(&tokens[0])];
+    let requests = |tokens: Vec<String>| -> Arc<Vec<_>> {
+        Arc::new(tokens.iter().map(|token| with_token(token)).collect())
+    };
+    let unseen = requests(tokens.split_off(10_001));
+    let many = requests(tokens.split_off(1));
+    let one = requests(tokens);
     let server = house.server()?;
     let proxied = tempfile::tempdir()?;
     let header = Process::omnigent(&proxied.path().join("data"), HEADER)?;
@@ -51,8 +48,18 @@ pub async fn bearer(plan: Plan) -> Outcome<()> {
     let theirs = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key)?;
     let cli = login(server.port)?;
     let renewal = vec![refresh(&text(&cli["refresh_token"]), &text(&cli["token"]))];
-    let mut base = Contender::new("bare hyper, a constant", &bare, one.clone());
+    let mut base = Contender::new("bare hyper, a constant", &bare, Arc::clone(&one));
     let mut others = [
+        Contender::new(
+            "bare hyper, sent the 10 000 in rotation",
+            &bare,
+            Arc::clone(&many),
+        ),
+        Contender::new(
+            "bare hyper, sent those never seen before",
+            &bare,
+            Arc::clone(&unseen),
+        ),
         Contender::new("axum + jsonwebtoken", &axum, vec![with_token(&theirs)]),
         Contender::new("omnigent, one token", server, one),
         Contender::new("omnigent, 10 000 tokens in rotation", server, many),

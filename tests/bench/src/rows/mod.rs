@@ -152,12 +152,15 @@ struct Contender<'a> {
 }
 
 impl<'a> Contender<'a> {
-    fn new(name: &'static str, process: &'a Process, requests: Vec<Vec<u8>>) -> Self {
-        let requests = Arc::new(requests);
+    fn new(
+        name: &'static str,
+        process: &'a Process,
+        requests: impl Into<Arc<Vec<Vec<u8>>>>,
+    ) -> Self {
         Self {
             name,
             process,
-            requests,
+            requests: requests.into(),
             micros: vec![],
             ratios: vec![],
             per_second: vec![],

@@ -135,6 +135,14 @@ impl World {
         self.verifier.verify(token.as_ref(), NOW)
     }
 
+    /// After the second time it is in the cache.
+    #[track_caller]
+    fn accept_twice(&self, token: &str) {
+        for _ in 0..2 {
+            assert!(self.verify(token).is_ok());
+        }
+    }
+
     #[track_caller]
     fn refuse(&self, token: impl AsRef<[u8]>, why: Refusal) {
         self.refuse_any(token, &[why]);

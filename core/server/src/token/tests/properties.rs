@@ -113,7 +113,7 @@ fn any_changed_byte_is_refused() {
 fn any_changed_byte_of_a_cached_token_is_refused() {
     let world = World::new();
     let good = world.token();
-    assert!(world.verify(&good).is_ok());
+    world.accept_twice(&good);
     for at in 0..good.len() {
         let mut bytes = good.clone().into_bytes();
         bytes[at] ^= 1;
