@@ -13,6 +13,8 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use ed25519_dalek::VerifyingKey;
 use jsonwebtoken::{
     Algorithm, DecodingKey,
     jwk::{AlgorithmParameters, Jwk, PublicKeyUse},
@@ -257,6 +259,12 @@ fn is_loopback(url: &reqwest::Url) -> bool {
     matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"))
 }
 
+/// Whether the point is none, or of small order: by such a key anybody can sign.
+fn is_weak(x: &str) -> bool {
+    let point = URL_SAFE_NO_PAD.decode(x).unwrap_or_default();
+    VerifyingKey::try_from(point.as_slice()).map_or(true, |key| key.is_weak())
+}
+
 /// The keys of a set that can be used with the algorithm. Junk beside them is ignored.
 fn read_set(
     body: &[u8],
@@ -274,7 +282,7 @@ fn read_set(
                 rsa.n.len() >= 342
             }
             (AlgorithmParameters::EllipticCurve(_), Algorithm::ES256) => true,
-            (AlgorithmParameters::OctetKeyPair(_), Algorithm::EdDSA) => true,
+            (AlgorithmParameters::OctetKeyPair(pair), Algorithm::EdDSA) => !is_weak(&pair.x),
             _ => false,
         };
         let key = DecodingKey::from_jwk(&jwk)
@@ -287,4 +295,30 @@ fn read_set(
         return Err("the key set has no key that can be used".into());
     }
     Ok(keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use jsonwebtoken::Algorithm;
+
+    use super::read_set;
+
+    #[test]
+    fn an_ed25519_key_that_anybody_can_sign_with_is_ignored() {
+        let set =
+            |x: &str| format!(r#"{{"keys": [{{"kty": "OKP", "crv": "Ed25519", "x": "{x}"}}]}}"#);
+        let is_read = |x: &str| read_set(set(x).as_bytes(), Algorithm::EdDSA).is_ok();
+        // RFC 8037 appendix A.2.
+        assert!(is_read("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"));
+        // Of order 4, 1 and 2; no point; too short.
+        for x in [
+            "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAIA",
+            "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+            "7P________________________________________8",
+            "AgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+            "AAAA",
+        ] {
+            assert!(!is_read(x), "{x}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The provider's public keys (RFC 7517), and what they verify.
 //!
 //! **Invariants** (THREATS O7, O8): a key that cannot be used (another kind, too small, for
-//! encryption, malformed, private or symmetric) is as if it were not there; a key verifies only
+//! encryption, malformed, weak, private or symmetric) is as if it were not there; a key verifies only
 //! algorithms of its own kind, and only its own `alg` if it names one; all cryptography is aws-lc's.
 
 use aws_lc_rs::signature::{
@@ -103,6 +103,7 @@ impl Key {
             (Some("OKP"), Some("Ed25519")) => {
                 let x = bytes(jwk, "x")?;
                 parse(&ED25519, &x)?;
+                check_order(&x)?;
                 let material = Material::Point(x);
                 (Family::Ed25519, CoreJsonWebKeyType::OctetKeyPair, material)
             }
@@ -212,6 +213,14 @@ fn point(
 fn parse(curve: &'static dyn VerificationAlgorithm, point: &[u8]) -> Result<(), String> {
     let parsed = ParsedPublicKey::new(curve, point);
     parsed.map(drop).map_err(|_| "no point on the curve".into())
+}
+
+/// By a point of small order anybody can sign (RFC 8032 section 5.1.7 does not look).
+fn check_order(x: &[u8]) -> Result<(), String> {
+    match ed25519_dalek::VerifyingKey::try_from(x) {
+        Ok(key) if !key.is_weak() => Ok(()),
+        _ => Err("a point of small order".into()),
+    }
 }
 
 /// So that openidconnect's verifier checks signatures with aws-lc instead of its own crates.

@@ -130,8 +130,11 @@ pub fn token_claims(data: &[u8]) {
 fn decide(token: &[u8]) -> bool {
     let verifier = &world().verifier;
     let decided = verifier.verify(token, NOW);
-    let again = verifier.verify(token, NOW);
-    assert_eq!(decided.as_ref().err(), again.as_ref().err(), "twice");
+    // The second time it goes into the cache, the third time it comes from there.
+    for _ in 0..2 {
+        let again = verifier.verify(token, NOW);
+        assert_eq!(decided.as_ref().err(), again.as_ref().err(), "again");
+    }
     let counts = counts(token).is_some();
     assert_eq!(
         decided.is_ok(),

@@ -156,6 +156,32 @@ fn a_point_that_is_not_on_its_curve_is_ignored() {
 }
 
 #[test]
+fn an_ed25519_key_that_anybody_can_sign_with_is_ignored() {
+    // The points of order 1, 2, 4 and 8, each with either sign, and spelt a second way (Cremers and
+    // Jackson, "Prime, Order Please!", section 3.2).
+    for y in [
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    ] {
+        let mut point = [0; 32];
+        for (byte, digits) in point.iter_mut().zip(y.as_bytes().chunks(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(digits).unwrap(), 16).unwrap();
+        }
+        for sign in [0, 0x80] {
+            point[31] = (point[31] & 0x7f) | sign;
+            let jwk = json!({"kty": "OKP", "crv": "Ed25519", "x": BASE64.encode(point)});
+            assert!(is_ignored(jwk), "{y} and {sign}");
+        }
+    }
+    assert!(!is_ignored(Signer::new(EdDSA).jwk("k")));
+}
+
+#[test]
 fn junk_beside_a_good_key_does_not_hurt_it() {
     let good = Signer::new(RS256).jwk("good");
     let junk = [
