@@ -7,20 +7,19 @@ use std::{
     panic::AssertUnwindSafe,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
-    time::Duration,
 };
 
-use bytes::{Buf, Bytes, BytesMut};
-use futures_util::{FutureExt, Stream, StreamExt};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
+use bytes::{Buf, Bytes};
+use futures_util::{FutureExt, Stream};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use tracing::field::display;
 
 use super::{
     ApiError, Settings,
     authenticate::{Credential, Looked, Unknown, admit, authenticate, look},
-    body::{self, BodyRule, Content},
+    body::{BodyRule, Content, content},
     door::{Arrival, Door},
-    origin, panics,
+    incoming, origin, panics,
     request::{Head, Request},
     response::{Outcome, Response},
     route::Handler,
@@ -171,7 +170,7 @@ async fn run<B: Buf + Send>(
     door: Arc<Door>,
     app: Arc<App>,
     head: Arc<Head>,
-    incoming: impl Stream<Item = Result<B, warp::Error>> + Send + 'static,
+    body: impl Stream<Item = Result<B, warp::Error>> + Send + 'static,
     unknown: Option<Box<Unknown>>,
 ) -> Outcome {
     target::check(&head)?;
@@ -181,14 +180,9 @@ async fn run<B: Buf + Send>(
     let (bytes, content) = if route.body == BodyRule::None {
         (Bytes::new(), Content::None)
     } else {
-        let bytes = read(
-            &head,
-            incoming,
-            app.settings.max_body,
-            app.settings.body_timeout,
-        )
-        .await?;
-        let content = body::content(route.body, &head.headers, &bytes)?;
+        let (most, within) = (app.settings.max_body, app.settings.body_timeout);
+        let bytes = incoming::read(&head.headers, body, most, within).await?;
+        let content = content(route.body, &head.headers, &bytes)?;
         (bytes, content)
     };
     let now = app.clock.now();
@@ -246,93 +240,6 @@ fn check_credential(
         report(Entry::new(Event::RequestForged).reason("another site"));
     }
     checked
-}
-
-/// Bytes of a body that is too large that are thrown away before the connection is.
-const DRAIN: usize = 4 << 20;
-
-/// How long to wait for more of it.
-const LINGER: Duration = Duration::from_millis(300);
-
-/// Whether a request says itself that its body is longer than that: nobody needs to wait for it.
-fn says_more_than(most: usize, headers: &HeaderMap) -> bool {
-    let said = headers.get(header::CONTENT_LENGTH);
-    let said = said.and_then(|said| said.to_str().ok()?.parse().ok());
-    said.is_some_and(|said: u64| said > most as u64)
-}
-
-/// Reads a body, no longer and no slower than allowed (THREATS T2, T4).
-async fn read<B: Buf>(
-    head: &Head,
-    incoming: impl Stream<Item = Result<B, warp::Error>> + Send,
-    most: usize,
-    within: Duration,
-) -> Result<Bytes, ApiError> {
-    let is_coded = head
-        .headers
-        .get_all(header::CONTENT_ENCODING)
-        .iter()
-        .any(|coding| coding != "identity");
-    if is_coded {
-        return Err(ApiError::detail(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "content codings are not accepted",
-        ));
-    }
-    let too_large = || ApiError::detail(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large");
-    let says_too_much = says_more_than(most, &head.headers);
-    if says_too_much && head.headers.contains_key(header::EXPECT) {
-        return Err(too_large());
-    }
-    let collect = async {
-        let mut bytes = BytesMut::new();
-        let mut seen = if says_too_much { most + 1 } else { 0 };
-        let mut incoming = std::pin::pin!(incoming);
-        loop {
-            let next = if seen > most {
-                tokio::time::timeout(LINGER, incoming.next())
-                    .await
-                    .unwrap_or(None)
-            } else {
-                incoming.next().await
-            };
-            let Some(chunk) = next else { break };
-            let mut chunk = match chunk {
-                Ok(chunk) => chunk,
-                Err(_) if seen > most => break,
-                Err(_) => {
-                    let text = "the body ends too soon";
-                    return Err(ApiError::detail(StatusCode::BAD_REQUEST, text));
-                }
-            };
-            seen += chunk.remaining();
-            // A client that is still sending does not hear the answer: what is too much is read and
-            // thrown away, up to a point.
-            if seen > DRAIN {
-                break;
-            }
-            while chunk.has_remaining() {
-                let part = chunk.chunk().len();
-                if seen <= most {
-                    bytes.extend_from_slice(chunk.chunk());
-                }
-                chunk.advance(part);
-            }
-        }
-        if seen > most {
-            return Err(too_large());
-        }
-        Ok(bytes.freeze())
-    };
-    let slow = |_| {
-        Err(ApiError::detail(
-            StatusCode::REQUEST_TIMEOUT,
-            "the body came too slowly",
-        ))
-    };
-    tokio::time::timeout(within, collect)
-        .await
-        .unwrap_or_else(slow)
 }
 
 fn log(app: &App, head: &Head, error: &ApiError) {

@@ -26,6 +26,7 @@ mod forms;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod http2;
+mod incoming;
 mod info;
 mod json;
 mod keys;

@@ -18,7 +18,8 @@ use hyper::body::{Body, Frame, SizeHint};
 use parking_lot::Mutex;
 
 const WORTH_HEARING: usize = 64 * 1024;
-const LINGER: Duration = Duration::from_millis(300);
+/// How long to wait for more of a body that nobody wants.
+pub(super) const LINGER: Duration = Duration::from_millis(300);
 
 /// A body that comes back, where somebody waits for it, when it was not read to its end.
 pub(super) struct Lent<B: Body> {
