@@ -66,7 +66,25 @@ pub async fn run(
     drive(port, connections, duration, requests, Duration::ZERO).await
 }
 
-/// The same with a pause after each answer: a load that leaves the machine idle most of the time.
+/// As [`run`], by a client that never sleeps: whoever answers faster than it asks never has to wake
+/// it, and whoever does not would pay for that.
+pub async fn run_awake(
+    port: u16,
+    connections: usize,
+    duration: Duration,
+    requests: Arc<Vec<Vec<u8>>>,
+) -> io::Result<Outcome> {
+    let awake = tokio::spawn(async {
+        loop {
+            tokio::task::yield_now().await;
+        }
+    });
+    let outcome = run(port, connections, duration, requests).await;
+    awake.abort();
+    outcome
+}
+
+/// As [`run`], with a pause after each answer: a load that leaves the machine idle most of the time.
 pub async fn run_paced(
     port: u16,
     connections: usize,

@@ -170,7 +170,7 @@ impl<'a> Contender<'a> {
 
     async fn round(&mut self, plan: Plan, bare: Option<f64>) -> Outcome<f64> {
         let before = process::cpu(self.process.pid());
-        let outcome = load::run(
+        let outcome = load::run_awake(
             self.process.port,
             plan.connections,
             plan.round,
