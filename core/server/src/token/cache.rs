@@ -20,7 +20,7 @@ use super::verify::VerifiedToken;
 /// Most entries held at once.
 const ENTRIES: usize = 16 * 1024;
 /// What the smallest entry is counted as, in bytes; with [`BYTES`] it bounds the entries.
-const FLOOR: usize = 1024;
+const FLOOR: usize = 1280;
 /// Most bytes held at once.
 const BYTES: usize = ENTRIES * FLOOR;
 
@@ -42,16 +42,16 @@ impl Cache {
     }
 
     /// Keeps a token the second time it comes.
-    pub(super) fn offer(&self, token: &[u8], verified: &Arc<VerifiedToken>) {
-        if self.doorkeeper.knows(tail(token)) {
-            self.insert(token, verified);
+    pub(super) fn offer(&self, verified: &Arc<VerifiedToken>) {
+        if self.doorkeeper.knows(tail(verified.text())) {
+            self.insert(verified);
         }
     }
 
-    pub(super) fn insert(&self, token: &[u8], verified: &Arc<VerifiedToken>) {
+    pub(super) fn insert(&self, verified: &Arc<VerifiedToken>) {
         let key = Key {
-            tail: tail(token),
-            text: token.into(),
+            tail: tail(verified.text()),
+            token: Arc::clone(verified),
         };
         self.kept.insert(key, Arc::clone(verified));
     }
@@ -78,14 +78,14 @@ fn tail(token: &[u8]) -> u64 {
 }
 
 struct Key {
-    /// Of `text`: what goes is found without a look at what it said.
+    /// Of its text: what goes is found without a look at what it said.
     tail: u64,
-    text: Box<[u8]>,
+    token: Arc<VerifiedToken>,
 }
 
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
+        self.token.text() == other.token.text()
     }
 }
 
@@ -107,7 +107,7 @@ impl Hash for Probe<'_> {
 
 impl Equivalent<Key> for Probe<'_> {
     fn equivalent(&self, key: &Key) -> bool {
-        *self.0 == *key.text
+        self.0 == key.token.text()
     }
 }
 
@@ -154,8 +154,6 @@ struct Weight;
 
 impl Weighter<Key, Arc<VerifiedToken>> for Weight {
     fn weight(&self, key: &Key, _: &Arc<VerifiedToken>) -> u64 {
-        // The claims' texts are in the token too, so twice its length covers both.
-        let bytes = 2 * key.text.len() + size_of::<VerifiedToken>();
-        bytes.max(FLOOR) as u64
+        key.token.size().max(FLOOR) as u64
     }
 }

@@ -17,6 +17,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use smallvec::SmallVec;
 
 use super::{
     cache::Cache,
@@ -120,12 +121,27 @@ pub struct VerifiedToken {
     // Of the revocation index when the ids were last looked up.
     generation: AtomicU64,
     claims: Claims,
+    text: Text,
 }
+
+/// A token's text, in the place of what it says: to compare it is to have fetched that too.
+type Text = SmallVec<[u8; 512]>;
 
 impl VerifiedToken {
     /// The account it acts for, as it is now.
     pub fn account(&self) -> &Arc<AccountState> {
         &self.account
+    }
+
+    /// The whole token.
+    pub(super) fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// What it takes in memory, in bytes. What it says is in its text too.
+    pub(super) fn size(&self) -> usize {
+        let beside = if self.text.spilled() { 2 } else { 1 };
+        size_of::<Self>() + beside * self.text.len()
     }
 }
 
@@ -214,8 +230,8 @@ impl Verifier {
             count.fetch_add(1, Ordering::Relaxed);
         }
         match &decided {
-            Ok(verified) if cached.is_some() => self.cache.insert(token, verified),
-            Ok(verified) => self.cache.offer(token, verified),
+            Ok(verified) if cached.is_some() => self.cache.insert(verified),
+            Ok(verified) => self.cache.offer(verified),
             Err(_) if cached.is_some() => self.cache.remove(token),
             Err(_) => {}
         }
@@ -266,6 +282,7 @@ impl Verifier {
             account,
             epoch,
             generation: AtomicU64::new(0), // no index is at 0: the ids are looked up
+            text: Text::from_slice(token),
         };
         if self.is_revoked(&verified) {
             return Err(Refusal::Revoked);
