@@ -119,8 +119,8 @@ struct Doorkeeper {
 }
 
 impl Doorkeeper {
-    /// Base 2 logarithm of how many bits there are: 16 for each entry of the cache.
-    const LOG: u32 = ENTRIES.ilog2() + 4;
+    /// Base 2 logarithm of how many bits there are: 8 for each entry of the cache.
+    const LOG: u32 = ENTRIES.ilog2() + 3;
 
     fn new() -> Self {
         Self {
