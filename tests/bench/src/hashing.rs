@@ -17,7 +17,8 @@ const MOST: usize = 4;
 /// with its memory reused.
 pub fn rate(duration: Duration) -> Outcome<f64> {
     let params = Params::new(19 * 1024, 2, 1, Some(32)).map_err(|e| e.to_string())?;
-    let threads = thread::available_parallelism()?.get().min(MOST);
+    let cores = thread::available_parallelism()?.get();
+    let threads = cores.saturating_sub(1).clamp(1, MOST);
     let done = AtomicU64::new(0);
     let began = Instant::now();
     thread::scope(|scope| {

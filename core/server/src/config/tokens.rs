@@ -47,7 +47,7 @@ pub struct Passwords {
     pub iterations: u32,
     /// Lanes.
     pub parallelism: u32,
-    /// Hashes computed at once; `None` means one per core, at most 4.
+    /// Hashes computed at once; `None` means one for each core but one, at most 4.
     pub threads: Option<usize>,
     /// Hashes waiting for a thread; past it, 503 with `Retry-After`.
     pub queue: usize,
