@@ -7,22 +7,18 @@ use std::{
 };
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
+use omnigent_server::backend::Hashing;
 
 use crate::server::Outcome;
-
-/// The server's most threads (`passwords.threads`).
-const MOST: usize = 4;
 
 /// Hashes a second, of the server's default cost, on as many threads as it uses by default, each
 /// with its memory reused.
 pub fn rate(duration: Duration) -> Outcome<f64> {
     let params = Params::new(19 * 1024, 2, 1, Some(32)).map_err(|e| e.to_string())?;
-    let cores = thread::available_parallelism()?.get();
-    let threads = cores.saturating_sub(1).clamp(1, MOST);
     let done = AtomicU64::new(0);
     let began = Instant::now();
     thread::scope(|scope| {
-        for _ in 0..threads {
+        for _ in 0..Hashing::default_threads() {
             scope.spawn(|| {
                 let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
                 let mut memory = vec![Block::new(); params.block_count()];

@@ -65,11 +65,7 @@ pub(super) fn services(
         passes: passwords.iterations,
         lanes: passwords.parallelism,
     };
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    // One core is left to those who wait for nothing.
-    let threads = passwords
-        .threads
-        .unwrap_or_else(|| cores.saturating_sub(1).clamp(1, 4));
+    let threads = passwords.threads.unwrap_or_else(Hashing::default_threads);
     let hashing = Hashing::start(cost, threads, passwords.queue)
         .map_err(|error| StartError::Config(error.to_string()))?;
     let runtime = tokio::runtime::Handle::current();

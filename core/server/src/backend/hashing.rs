@@ -94,6 +94,12 @@ impl Meter {
 }
 
 impl Hashing {
+    /// How many threads a pool has when nobody says: one core is left to those who wait for nothing.
+    pub fn default_threads() -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        cores.saturating_sub(1).clamp(1, 4)
+    }
+
     /// A pool of `threads`, for which `queue` hashes may wait.
     ///
     /// # Errors

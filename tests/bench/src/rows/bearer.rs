@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Contender, HEADER, House, login, refresh, text, with_token};
+use super::{Contender, HEADER, House, login, refresh, text, with_each, with_token};
 use crate::{
     Plan,
     fill::Scale,
@@ -22,12 +22,9 @@ pub async fn bearer(plan: Plan) -> Outcome<()> {
         },
         10_001 + firsts,
     )?;
-    let requests = |tokens: Vec<String>| -> Arc<Vec<_>> {
-        Arc::new(tokens.iter().map(|token| with_token(token)).collect())
-    };
-    let unseen = requests(tokens.split_off(10_001));
-    let many = requests(tokens.split_off(1));
-    let one = requests(tokens);
+    let unseen = with_each(&tokens.split_off(10_001));
+    let many = with_each(&tokens.split_off(1));
+    let one = with_each(&tokens);
     let server = house.server()?;
     let proxied = tempfile::tempdir()?;
     let header = Process::omnigent(&proxied.path().join("data"), HEADER)?;

@@ -1,6 +1,8 @@
 //! A thousand of everything, and a million.
 
-use super::{Contender, House, SETTLED, with_token};
+use std::sync::Arc;
+
+use super::{Contender, House, SETTLED, with_each};
 use crate::{Plan, fill::Scale, process, server::Outcome};
 
 /// What becomes of a bearer request, and of memory, when a thousand of everything become a million.
@@ -15,15 +17,14 @@ pub async fn growth(plan: Plan) -> Outcome<()> {
         };
         let mut house = House::new()?;
         let tokens = house.fill(scale, 10_000)?;
-        let requests: Vec<_> = tokens.iter().map(|token| with_token(token)).collect();
-        houses.push((house, requests));
+        houses.push((house, with_each(&tokens)));
     }
     let mut contenders = Vec::new();
     for ((house, requests), name) in houses.iter().zip([
         "1 000 accounts, sessions and API tokens",
         "1 000 000 of each",
     ]) {
-        contenders.push(Contender::new(name, house.server()?, requests.clone()));
+        contenders.push(Contender::new(name, house.server()?, Arc::clone(requests)));
     }
     // Let the proof of the store come to its end: it is not what is measured.
     tokio::time::sleep(SETTLED).await;

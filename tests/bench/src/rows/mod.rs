@@ -136,6 +136,11 @@ fn with_token(token: &str) -> Vec<u8> {
     )
 }
 
+/// For each of these tokens the request that carries it.
+fn with_each(tokens: &[String]) -> Arc<Vec<Vec<u8>>> {
+    Arc::new(tokens.iter().map(|token| with_token(token)).collect())
+}
+
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or_default()
