@@ -173,24 +173,25 @@ impl<'a> Contender<'a> {
         }
     }
 
+    /// Asks twice: once with a client that is always awake, for what an answer costs; then with one
+    /// that sleeps as clients do, for how many a second there are.
     async fn round(&mut self, plan: Plan, bare: Option<f64>) -> Outcome<f64> {
-        let before = process::cpu(self.process.pid());
-        let outcome = load::run_awake(
-            self.process.port,
-            plan.connections,
-            plan.round,
-            Arc::clone(&self.requests),
-        )
-        .await?;
-        let used = process::cpu(self.process.pid()).saturating_sub(before);
-        if outcome.bad > 0 {
-            return Err(format!("{}: {} bad answers", self.name, outcome.bad).into());
+        let (port, pid) = (self.process.port, self.process.pid());
+        let before = process::cpu(pid);
+        let requests = Arc::clone(&self.requests);
+        let awake = load::run_awake(port, plan.connections, plan.round, requests).await?;
+        let used = process::cpu(pid).saturating_sub(before);
+        let requests = Arc::clone(&self.requests);
+        let usual = load::run(port, plan.connections, plan.round / 2, requests).await?;
+        if awake.bad + usual.bad > 0 {
+            let bad = awake.bad + usual.bad;
+            return Err(format!("{}: {bad} bad answers", self.name).into());
         }
-        let micros = used.as_secs_f64() * 1e6 / outcome.good.max(1) as f64;
+        let micros = used.as_secs_f64() * 1e6 / awake.good.max(1) as f64;
         self.micros.push(micros);
         self.ratios.extend(bare.map(|bare| micros / bare));
-        self.per_second.push(outcome.per_second());
-        self.p99.push(outcome.quantile(0.99).as_secs_f64() * 1e3);
+        self.per_second.push(usual.per_second());
+        self.p99.push(usual.quantile(0.99).as_secs_f64() * 1e3);
         Ok(micros)
     }
 
