@@ -3,7 +3,11 @@
 //! **Invariant:** an id is 16 bytes from the operating system's generator and is written as 32
 //! lower-case hexadecimal digits.
 
-use std::{fmt, str::FromStr};
+use std::{
+    fmt,
+    hash::{BuildHasherDefault, Hasher},
+    str::FromStr,
+};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -21,6 +25,53 @@ pub fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the operating system gives random numbers");
     bytes
+}
+
+/// Without a branch or a table, so that it is done for all digits at once.
+fn to_digits(bytes: &[u8; 16]) -> [u8; 32] {
+    let digit = |value: u8| value + b'0' + u8::from(value > 9) * (b'a' - b'0' - 10);
+    let mut text = [0; 32];
+    for (pair, byte) in text.as_chunks_mut().0.iter_mut().zip(bytes) {
+        *pair = [digit(byte >> 4), digit(byte & 15)];
+    }
+    text
+}
+
+/// The bytes of 32 lower-case hexadecimal digits.
+pub(crate) fn from_digits(text: &[u8]) -> Option<[u8; 16]> {
+    let text: &[u8; 32] = text.try_into().ok()?;
+    let is_digit = text.map(|byte| byte.wrapping_sub(b'0') < 10);
+    let is_letter = text.map(|byte| byte.wrapping_sub(b'a') < 6);
+    let is_id = is_digit.iter().zip(is_letter).all(|(a, b)| a | b);
+    let values = text.map(|byte| (byte & 15) + u8::from(byte >= b'a') * 9);
+    let mut bytes = [0; 16];
+    for (byte, [high, low]) in bytes.iter_mut().zip(values.as_chunks().0) {
+        *byte = (high << 4) | low;
+    }
+    is_id.then_some(bytes)
+}
+
+/// For tables of ids: they are random already, so eight of their bytes are their hash. Those in the
+/// middle, as those at the ends choose shards.
+pub(crate) type IdHash = BuildHasherDefault<IdHasher>;
+
+#[derive(Default)]
+pub(crate) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, id: &[u8]) {
+        self.0 = id
+            .get(4..12)
+            .and_then(|middle| middle.first_chunk())
+            .map_or(0, |middle| u64::from_le_bytes(*middle));
+    }
+
+    /// The length comes first: that of an id says nothing.
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 macro_rules! id {
@@ -44,13 +95,16 @@ macro_rules! id {
             pub const fn as_bytes(&self) -> &[u8; 16] {
                 &self.0
             }
+
+            /// Its 32 digits.
+            pub fn digits(&self) -> [u8; 32] {
+                to_digits(&self.0)
+            }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let mut text = [0; 32];
-                hex::encode_to_slice(self.0, &mut text).map_err(|_| fmt::Error)?;
-                f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+                f.write_str(std::str::from_utf8(&self.digits()).map_err(|_| fmt::Error)?)
             }
         }
 
@@ -63,12 +117,7 @@ macro_rules! id {
         impl FromStr for $name {
             type Err = InvalidId;
             fn from_str(text: &str) -> Result<Self, InvalidId> {
-                if text.bytes().any(|b| b.is_ascii_uppercase()) {
-                    return Err(InvalidId);
-                }
-                let mut bytes = [0; 16];
-                hex::decode_to_slice(text, &mut bytes).map_err(|_| InvalidId)?;
-                Ok(Self(bytes))
+                from_digits(text.as_bytes()).map(Self).ok_or(InvalidId)
             }
         }
 
@@ -117,4 +166,40 @@ id! {
     TraceId;
     /// A server that runs, from its start to its end.
     InstanceId;
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn no_other_byte_is_a_digit() {
+        for at in 0..32 {
+            for byte in 0..=u8::MAX {
+                let mut text = [b'7'; 32];
+                text[at] = byte;
+                let is_digit = matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+                assert_eq!(from_digits(&text).is_some(), is_digit, "{byte} at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_other_length_is_an_id() {
+        for length in (0..100).filter(|length| *length != 32) {
+            assert_eq!("a".repeat(length).parse::<Uid>(), Err(InvalidId));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn digits_are_those_everybody_writes(bytes: [u8; 16]) {
+            let text = hex::encode(bytes);
+            let id = Uid::from_bytes(bytes);
+            prop_assert_eq!(id.to_string(), text.clone());
+            prop_assert_eq!(text.parse(), Ok(id));
+        }
+    }
 }

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use crate::{
     clock::Timestamp,
-    id::{LoginId, Uid},
+    id::{IdHash, LoginId, Uid},
 };
 
 const AT_MOST: usize = 100_000;
@@ -21,7 +21,7 @@ pub(crate) type Use = (Uid, LoginId, Timestamp, IpAddr);
 #[derive(Default)]
 pub(crate) struct Uses([Mutex<Shard>; SHARDS]);
 
-type Shard = HashMap<LoginId, (Uid, Timestamp, IpAddr)>;
+type Shard = HashMap<LoginId, (Uid, Timestamp, IpAddr), IdHash>;
 
 impl Uses {
     pub(crate) fn note(&self, uid: Uid, sid: LoginId, now: Timestamp, address: IpAddr) {

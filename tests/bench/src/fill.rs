@@ -124,7 +124,7 @@ pub fn fill(data: &Path, scale: Scale, owner: &str, tokens: usize) -> Outcome<Ve
     Ok(tokens)
 }
 
-fn claims((uid, name): &(Uid, String), now: Timestamp) -> Claims {
+fn claims((uid, name): &(Uid, String), now: Timestamp) -> Claims<'_> {
     Claims {
         issuer: ISSUER.into(),
         audience: "omnigent".into(),

@@ -376,7 +376,8 @@ impl App {
     /// Remembers that an API token was used. Written to disk a minute's worth at a time.
     pub(crate) fn note_use(&self, token: &VerifiedToken, address: IpAddr, now: Timestamp) {
         if token.token_use == TokenUse::Api {
-            self.ground.uses.note(token.uid, token.sid, now, address);
+            let uid = token.account().uid;
+            self.ground.uses.note(uid, token.sid, now, address);
         }
     }
 

@@ -100,7 +100,7 @@ pub(super) async fn end_login(app: &App, request: &Request) -> Result<(), ApiErr
     let Some(token) = request.principal().and_then(|principal| principal.token()) else {
         return Ok(());
     };
-    let (uid, sid) = (token.uid, token.sid);
+    let (uid, sid) = (token.account().uid, token.sid);
     let live = app.live.by(request.scene());
     app.store
         .write(move |tx| login::end(&live, tx, &uid, &sid))

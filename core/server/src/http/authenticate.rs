@@ -258,7 +258,7 @@ fn verify(app: &App, head: &Head, token: &[u8], is_ambient: bool, now: Timestamp
     let account = Arc::clone(token.account());
     Credential::Good(Principal {
         account,
-        authority: Authority::Token(token),
+        authority: Authority::Token(Arc::new(token)),
         is_ambient,
     })
 }

@@ -256,10 +256,7 @@ fn log(app: &App, head: &Head, error: &ApiError) {
 
 /// What every answer carries.
 fn finish(settings: &Settings, head: &Head, response: &mut Response) {
-    let mut id = [0; 32];
-    if hex::encode_to_slice(head.id.as_bytes(), &mut id).is_ok()
-        && let Ok(id) = HeaderValue::from_bytes(&id)
-    {
+    if let Ok(id) = HeaderValue::from_bytes(&head.id.digits()) {
         response.headers_mut().insert(&REQUEST_ID, id);
     }
     if let Some(at) = head.expiry_notice.get() {

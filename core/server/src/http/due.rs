@@ -2,10 +2,12 @@
 //!
 //! Three things are waited for, never all at once: the next header, a client that takes its answer,
 //! and, in a drain, a client that may still have a request under way. Nothing is armed for any of
-//! them: the one timer is moved on when it fires too early, so a request costs a few plain stores.
+//! them: the one timer is moved on when it fires too early, so a request costs a few plain stores,
+//! and no look at the clock.
 //!
 //! **Invariants:** a header that has begun must be there in time, however it drips; a client that
-//! takes less than [`STEP`] of what waits for it within the time to write is cut off.
+//! takes less than [`STEP`] of what waits for it within the time to write is cut off; one that
+//! asks nothing more is let go, at the latest a quarter after its time.
 
 use std::{
     pin::Pin,
@@ -25,7 +27,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub struct Times {
     /// To send a header, from its first byte; to send anything at all, on a new connection.
     pub header: Duration,
-    /// To begin the next request.
+    /// To begin the next request. May be given a quarter more.
     pub idle: Duration,
     /// To take the next [`STEP`] of an answer.
     pub write: Duration,
@@ -36,6 +38,12 @@ pub(super) const STEP: usize = 16 * 1024;
 
 /// Nothing is waited for.
 pub(super) const NEVER: u64 = u64::MAX;
+
+/// A header is waited for since the timer last fired, and it will fire in time to reckon until when.
+const LATELY: u64 = NEVER - 1;
+
+/// The last moment there is.
+const LAST: u64 = LATELY - 1;
 
 /// By the clock the timer goes by, which tests turn.
 fn now() -> Instant {
@@ -100,31 +108,34 @@ impl Due {
 
     fn nanos(&self, at: Instant) -> u64 {
         let nanos = at.saturating_duration_since(self.epoch).as_nanos();
-        u64::try_from(nanos).unwrap_or(NEVER - 1)
+        u64::try_from(nanos).map_or(LAST, |nanos| nanos.min(LAST))
     }
 
-    /// hyper waits for a header until `deadline`, by its own reckoning.
-    fn await_header(&self, deadline: Instant) {
-        let mut at = self.nanos(deadline);
-        if self.is_first.load(Relaxed) {
+    /// hyper waits for a header.
+    fn await_header(&self) {
+        let at = if self.is_first.load(Relaxed) {
             self.is_first.store(false, Relaxed);
+            self.later(self.times.header)
         } else {
-            at = at
-                .saturating_sub(nanos_of(self.times.header))
-                .saturating_add(nanos_of(self.times.idle));
-        }
+            LATELY
+        };
         self.header.store(AWAITED, Relaxed);
-        self.header_at.store(at.min(NEVER - 1), Relaxed);
+        self.header_at.store(at, Relaxed);
     }
 
     /// When the header must be there: sooner, once it has begun.
-    fn header_at(&self) -> u64 {
+    fn header_at(&self, alarm: &Alarm) -> u64 {
         let at = self.header_at.load(Relaxed);
-        if at == NEVER || self.header.load(Relaxed) != BEGUN {
-            return at;
+        let has_begun = self.header.load(Relaxed) == BEGUN;
+        let at = match at {
+            NEVER => return NEVER,
+            at if has_begun => at.min(self.later(self.times.header)),
+            LATELY if !alarm.is_ticking() => self.later(self.times.idle),
+            at => return at,
+        };
+        if has_begun {
+            self.header.store(TIMED, Relaxed);
         }
-        let at = at.min(self.later(self.times.header));
-        self.header.store(TIMED, Relaxed);
         self.header_at.store(at, Relaxed);
         at
     }
@@ -137,11 +148,11 @@ impl Due {
         alarm: &mut Alarm,
         quiet_at: Option<u64>,
     ) -> Verdict {
-        let (header_at, stalled_at) = (self.header_at(), self.stalled_at.load(Relaxed));
+        let (header_at, stalled_at) = (self.header_at(alarm), self.stalled_at.load(Relaxed));
         let is_asked = header_at == NEVER || self.header.load(Relaxed) != AWAITED;
         let quiet_at = quiet_at.filter(|_| !is_asked).unwrap_or(NEVER);
         let first = header_at.min(stalled_at).min(quiet_at);
-        if !alarm.is_over(cx, self.epoch, first) {
+        if !alarm.is_past(cx, self, first) {
             return Verdict::Wait;
         }
         if first == stalled_at {
@@ -153,10 +164,6 @@ impl Due {
             Verdict::Late
         }
     }
-}
-
-fn nanos_of(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(NEVER - 1)
 }
 
 /// The timer itself: late, never early.
@@ -173,28 +180,31 @@ impl Alarm {
         }
     }
 
-    /// Whether `at` is over. Otherwise the task wakes then, or before.
-    pub(super) fn is_over(&mut self, cx: &mut Context<'_>, epoch: Instant, at: u64) -> bool {
+    /// Whether it is armed and has not fired.
+    fn is_ticking(&self) -> bool {
+        self.armed_for != NEVER && !self.sleep.is_elapsed()
+    }
+
+    /// Whether `at` is past. Otherwise the task wakes then, or before: also every quarter of the
+    /// time to begin a request.
+    pub(super) fn is_past(&mut self, cx: &mut Context<'_>, due: &Due, at: u64) -> bool {
         loop {
-            let is_set = self.armed_for != NEVER;
-            if at == NEVER || (is_set && self.armed_for <= at && !self.sleep.is_elapsed()) {
+            if at == NEVER || (self.is_ticking() && self.armed_for <= at) {
                 return false;
             }
-            if is_set && self.armed_for >= at && self.sleep.is_elapsed() {
+            let has_fired = self.armed_for != NEVER && self.sleep.is_elapsed();
+            if has_fired && self.armed_for >= at {
                 return true;
             }
-            let deadline = tokio::time::Instant::from_std(epoch + Duration::from_nanos(at));
+            let step = (due.times.idle / 4).max(Duration::from_millis(1));
+            let until = at.min(due.later(step));
+            let deadline = tokio::time::Instant::from_std(due.epoch + Duration::from_nanos(until));
             self.sleep.as_mut().reset(deadline);
-            self.armed_for = at;
+            self.armed_for = until;
             if self.sleep.as_mut().poll(cx).is_pending() {
                 return false;
             }
         }
-    }
-
-    /// As [`Alarm::is_over`], by the connection's clock.
-    pub(super) fn is_past(&mut self, cx: &mut Context<'_>, due: &Due, at: u64) -> bool {
-        self.is_over(cx, due.epoch, at)
     }
 }
 
@@ -202,21 +212,22 @@ impl Alarm {
 pub(super) struct OneTimer(pub(super) Arc<Due>);
 
 impl Timer for OneTimer {
-    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
-        self.sleep_until(now() + duration)
-    }
-
-    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
-        self.0.await_header(deadline);
+    fn sleep(&self, _: Duration) -> Pin<Box<dyn Sleep>> {
+        self.0.await_header();
         Box::pin(Wait(Arc::clone(&self.0)))
     }
 
-    fn now(&self) -> Instant {
-        now()
+    fn sleep_until(&self, _: Instant) -> Pin<Box<dyn Sleep>> {
+        self.sleep(Duration::ZERO)
     }
 
-    fn reset(&self, _: &mut Pin<Box<dyn Sleep>>, deadline: Instant) {
-        self.0.await_header(deadline);
+    /// The times hyper reckons with are not looked at.
+    fn now(&self) -> Instant {
+        self.0.epoch
+    }
+
+    fn reset(&self, _: &mut Pin<Box<dyn Sleep>>, _: Instant) {
+        self.0.await_header();
     }
 }
 

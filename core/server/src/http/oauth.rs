@@ -1,6 +1,6 @@
 //! OAuth: refresh, revoke, introspect (CONTRACT section 5; RFC 6749, 7009, 7662).
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use http::{Method, StatusCode};
 use omnigent_plugin::{IdentityRef, Standing};
@@ -124,20 +124,20 @@ async fn token(app: Arc<App>, request: Request) -> Outcome {
 }
 
 /// What a refreshed access token says.
-fn claims(
-    app: &App,
+fn claims<'a>(
+    app: &'a App,
     id: GrantId,
-    grant: &Grant,
-    subject: &str,
-    provider: &str,
+    grant: &'a Grant,
+    subject: &'a str,
+    provider: &'a str,
     now: Timestamp,
-) -> Claims {
+) -> Claims<'a> {
     let expires_at = now
         .plus_seconds(app.lifetimes.refreshed)
         .min(grant.expires_at);
     Claims {
-        issuer: app.lifetimes.issuer.clone(),
-        audience: app.lifetimes.audience.clone(),
+        issuer: Cow::Borrowed(&app.lifetimes.issuer),
+        audience: Cow::Borrowed(&app.lifetimes.audience),
         subject: subject.into(),
         uid: grant.uid,
         sid: grant.sid,
@@ -153,7 +153,7 @@ fn claims(
     }
 }
 
-fn refreshed(app: &App, claims: &Claims, refresh_token: &str) -> Response {
+fn refreshed(app: &App, claims: &Claims<'_>, refresh_token: &str) -> Response {
     let lasts = claims.expires_at.map_or(0, |at| {
         at.seconds().saturating_sub(claims.issued_at.seconds())
     });
@@ -264,11 +264,11 @@ async fn revoke(app: Arc<App>, request: Request) -> Outcome {
     let bearer = request
         .principal()
         .and_then(|principal| principal.token())
-        .map(|token| (token.uid, token.sid));
+        .map(|token| (token.account().uid, token.sid));
     let presented = said
         .as_ref()
         .and_then(|text| app.verifier.verify(text.as_bytes(), request.now).ok());
-    let presented = presented.map(|token| (token.uid, token.sid));
+    let presented = presented.map(|token| (token.account().uid, token.sid));
     let live = app.live.by(request.scene());
     app.store
         .write(move |tx| {
@@ -296,18 +296,19 @@ async fn introspect(app: Arc<App>, request: Request) -> Outcome {
     let Ok(token) = app.verifier.verify(token.as_bytes(), request.now) else {
         return Ok(no_store(ok(&json!({"active": false}))));
     };
+    let claims = app.verifier.claims(&token);
     Ok(no_store(ok(&json!({
         "active": true,
-        "iss": token.issuer,
-        "aud": token.audience,
-        "sub": token.subject,
-        "username": token.subject,
-        "jti": token.jti,
-        "iat": token.issued_at.seconds(),
-        "nbf": token.not_before.seconds(),
-        "exp": token.expires_at.map(|at| at.seconds()),
-        "scope": token.scope.map(|scope| scope.to_string()),
-        "client_id": token.client_id,
+        "iss": claims.issuer,
+        "aud": claims.audience,
+        "sub": claims.subject,
+        "username": claims.subject,
+        "jti": claims.jti,
+        "iat": claims.issued_at.seconds(),
+        "nbf": claims.not_before.seconds(),
+        "exp": claims.expires_at.map(|at| at.seconds()),
+        "scope": claims.scope.map(|scope| scope.to_string()),
+        "client_id": claims.client_id,
         "token_type": "Bearer",
     }))))
 }

@@ -256,7 +256,7 @@ async fn logout(app: Arc<App>, request: Request) -> Outcome {
 /// Where the backend of this login wants people to go who sign out.
 pub(super) async fn farewell(app: &App, request: &Request) -> Option<String> {
     let token = request.principal()?.token()?;
-    let (uid, sid) = (token.uid, token.sid);
+    let (uid, sid) = (token.account().uid, token.sid);
     let login = app
         .store
         .read(move |reader| LOGINS.get(reader, &(uid, sid)))

@@ -1,6 +1,6 @@
 //! API tokens (CONTRACT section 4).
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -146,7 +146,7 @@ async fn maker(
             Ok((maker(kind, token.scope), token.provider.to_string()))
         }
         Authority::Token(token) => {
-            let key = (token.uid, token.sid);
+            let key = (token.account().uid, token.sid);
             let login = app
                 .store
                 .read(move |reader| LOGINS.get(reader, &key))
@@ -215,8 +215,8 @@ fn about(event: Event, token: &ApiToken) -> Entry {
 fn signed(app: &App, keys: &Keyring, principal: &Principal, id: LoginId, token: ApiToken) -> Made {
     let now = token.created_at;
     let claims = Claims {
-        issuer: app.lifetimes.issuer.clone(),
-        audience: app.lifetimes.audience.clone(),
+        issuer: Cow::Borrowed(&app.lifetimes.issuer),
+        audience: Cow::Borrowed(&app.lifetimes.audience),
         subject: principal.account.id.as_ref().into(),
         uid: principal.account.uid,
         sid: id,

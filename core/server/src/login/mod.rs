@@ -131,7 +131,7 @@ pub struct Established {
     /// Who.
     pub account: Account,
     /// The claims of its access token.
-    pub claims: Claims,
+    pub claims: Claims<'static>,
     /// Its refresh token, when a client asked for one.
     pub refresh_token: Option<Secret<String>>,
 }
@@ -208,20 +208,20 @@ fn begin(
         }
     };
     let claims = Claims {
-        issuer: lifetimes.issuer.clone(),
-        audience: lifetimes.audience.clone(),
-        subject: account.name.as_str().into(),
+        issuer: lifetimes.issuer.to_string().into(),
+        audience: lifetimes.audience.to_string().into(),
+        subject: account.name.as_str().to_owned().into(),
         uid: *uid,
         sid,
         jti: TokenId::random(),
         issued_at: now,
         not_before: now,
         expires_at: Some(now.plus_seconds(access)),
-        provider: origin.provider.as_str().into(),
+        provider: origin.provider.into(),
         token_use: TokenUse::Access,
         scope,
         grant,
-        client_id: actor.map(String::into_boxed_str),
+        client_id: actor.map(Into::into),
     };
     let login = Login {
         created_at: now,

@@ -1,31 +1,38 @@
 //! Tokens verified before, so that a second look costs a hash and a few comparisons.
 //!
-//! **Invariants:** bounded by entries and by bytes; found by the whole text of the token, so a
-//! text that differs anywhere is another token; being here is no verdict, `verify` asks the
-//! passing of time, the revocation index, the keys and the account each time; a token that comes
-//! once only pushes nothing out.
+//! **Invariants:** bounded by entries and by bytes; no token lies here, but a digest of its whole
+//! text, so a text that differs anywhere is another token; being here is no verdict, `verify` asks
+//! the passing of time, the revocation index, the keys and the account each time; a token that
+//! comes once only pushes nothing out.
+//!
+//! The digest (XXH3, 128 bits) is made with random bytes that nobody outside learns. Whoever does
+//! not hold a token can only guess what hashes alike; whoever does would at best have found another
+//! spelling of the token they hold.
 
 use std::{
     hash::{Hash, Hasher},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
-    },
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
 };
 
 use quick_cache::{Equivalent, Weighter, sync};
+use xxhash_rust::xxh3::xxh3_128_with_secret;
 
 use super::verify::VerifiedToken;
+use crate::id::random_bytes;
 
 /// Most entries held at once.
 const ENTRIES: usize = 16 * 1024;
 /// What the smallest entry is counted as, in bytes; with [`BYTES`] it bounds the entries.
-const FLOOR: usize = 1280;
+const FLOOR: usize = 320;
 /// Most bytes held at once.
 const BYTES: usize = ENTRIES * FLOOR;
 
+/// Random bytes that the digests are made with; as many as XXH3 mixes in.
+const SECRET: usize = 192;
+
 pub(super) struct Cache {
-    kept: sync::Cache<Key, Arc<VerifiedToken>, Weight>,
+    kept: sync::Cache<Key, VerifiedToken, Weight>,
+    secret: [u8; SECRET],
     doorkeeper: Doorkeeper,
 }
 
@@ -33,31 +40,28 @@ impl Cache {
     pub(super) fn new() -> Self {
         Self {
             kept: sync::Cache::with_weighter(ENTRIES, BYTES as u64, Weight),
+            secret: random_bytes(),
             doorkeeper: Doorkeeper::new(),
         }
     }
 
-    pub(super) fn get(&self, token: &[u8]) -> Option<Arc<VerifiedToken>> {
-        self.kept.get(&Probe(token))
+    pub(super) fn get(&self, token: &[u8]) -> Option<VerifiedToken> {
+        self.kept.get(&self.probe(token))
     }
 
     /// Keeps a token the second time it comes.
-    pub(super) fn offer(&self, verified: &Arc<VerifiedToken>) {
-        if self.doorkeeper.knows(tail(verified.text())) {
-            self.insert(verified);
+    pub(super) fn offer(&self, token: &[u8], verified: &VerifiedToken) {
+        if self.doorkeeper.knows(tail(token)) {
+            self.insert(token, verified);
         }
     }
 
-    pub(super) fn insert(&self, verified: &Arc<VerifiedToken>) {
-        let key = Key {
-            tail: tail(verified.text()),
-            token: Arc::clone(verified),
-        };
-        self.kept.insert(key, Arc::clone(verified));
+    pub(super) fn insert(&self, token: &[u8], verified: &VerifiedToken) {
+        self.kept.insert(self.probe(token).key(), verified.clone());
     }
 
     pub(super) fn remove(&self, token: &[u8]) {
-        self.kept.remove(&Probe(token));
+        self.kept.remove(&self.probe(token));
     }
 
     pub(super) fn clear(&self) {
@@ -68,28 +72,28 @@ impl Cache {
     pub(super) fn len(&self) -> usize {
         self.kept.len()
     }
+
+    const fn probe<'a>(&'a self, token: &'a [u8]) -> Probe<'a> {
+        Probe {
+            token,
+            secret: &self.secret,
+        }
+    }
 }
 
-/// The end of a token: of its signature, and as good as random. To hash more would tell no more.
+/// The end of a token: of its signature, and as good as random.
 fn tail(token: &[u8]) -> u64 {
     token
         .last_chunk()
         .map_or(0, |tail| u64::from_le_bytes(*tail))
 }
 
+/// What stands for a token. Where its end says which one it may be, the digest says whether it is.
+#[derive(Clone, PartialEq, Eq)]
 struct Key {
-    /// Of its text: what goes is found without a look at what it said.
     tail: u64,
-    token: Arc<VerifiedToken>,
+    digest: [u8; 16],
 }
-
-impl PartialEq for Key {
-    fn eq(&self, other: &Self) -> bool {
-        self.token.text() == other.token.text()
-    }
-}
-
-impl Eq for Key {}
 
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
@@ -97,17 +101,34 @@ impl Hash for Key {
     }
 }
 
-struct Probe<'a>(&'a [u8]);
+/// A token that is looked for.
+struct Probe<'a> {
+    token: &'a [u8],
+    secret: &'a [u8; SECRET],
+}
+
+impl Probe<'_> {
+    fn key(&self) -> Key {
+        Key {
+            tail: tail(self.token),
+            digest: self.digest(),
+        }
+    }
+
+    fn digest(&self) -> [u8; 16] {
+        xxh3_128_with_secret(self.token, self.secret).to_le_bytes()
+    }
+}
 
 impl Hash for Probe<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(tail(self.0));
+        state.write_u64(tail(self.token));
     }
 }
 
 impl Equivalent<Key> for Probe<'_> {
     fn equivalent(&self, key: &Key) -> bool {
-        self.0 == key.token.text()
+        key.tail == tail(self.token) && key.digest == self.digest()
     }
 }
 
@@ -152,8 +173,8 @@ impl Doorkeeper {
 #[derive(Clone)]
 struct Weight;
 
-impl Weighter<Key, Arc<VerifiedToken>> for Weight {
-    fn weight(&self, key: &Key, _: &Arc<VerifiedToken>) -> u64 {
-        key.token.size().max(FLOOR) as u64
+impl Weighter<Key, VerifiedToken> for Weight {
+    fn weight(&self, _: &Key, verified: &VerifiedToken) -> u64 {
+        (size_of::<Key>() + verified.size()).max(FLOOR) as u64
     }
 }

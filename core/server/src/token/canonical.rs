@@ -3,16 +3,16 @@
 //! **Invariant:** what is read here the general reader reads alike; everything that is not letter
 //! for letter in our own form (order, spelling, escapes) is left to it.
 
-use std::str::FromStr;
+use std::{borrow::Cow, str::FromStr};
 
-use super::claims::{Claims, MAX_SECONDS, hex16};
+use super::claims::{Claims, MAX_SECONDS};
 use crate::{
     clock::Timestamp,
-    id::{GrantId, LoginId, TokenId, Uid},
+    id::{GrantId, LoginId, TokenId, Uid, from_digits},
 };
 
 /// The claims, if the text is in our own form.
-pub(super) fn read(json: &[u8]) -> Option<Claims> {
+pub(super) fn read(json: &[u8]) -> Option<Claims<'_>> {
     let mut text = Text(std::str::from_utf8(json).ok()?);
     let issuer = text.after("{\"iss\":\"")?.words()?;
     let audience = text.after(",\"aud\":\"")?.words()?;
@@ -40,21 +40,21 @@ pub(super) fn read(json: &[u8]) -> Option<Claims> {
         Some(text) => {
             let client_id = text.words()?;
             text.after("}")?;
-            Some(client_id.into())
+            Some(Cow::Borrowed(client_id))
         }
         None => None,
     };
     (text.0 == "}").then(|| Claims {
-        issuer: issuer.into(),
-        audience: audience.into(),
-        subject: subject.into(),
+        issuer: Cow::Borrowed(issuer),
+        audience: Cow::Borrowed(audience),
+        subject: Cow::Borrowed(subject),
         uid,
         sid,
         jti,
         issued_at,
         not_before,
         expires_at,
-        provider: provider.into(),
+        provider: Cow::Borrowed(provider),
         token_use,
         scope,
         grant,
@@ -88,17 +88,22 @@ impl<'a> Text<'a> {
     fn id(&mut self) -> Option<[u8; 16]> {
         let (digits, rest) = self.0.split_at_checked(32)?;
         self.0 = rest.strip_prefix('"')?;
-        hex16(digits.as_bytes())
+        from_digits(digits.as_bytes())
     }
 
     fn time(&mut self) -> Option<Timestamp> {
-        let is_digit = |byte: u8| byte.is_ascii_digit();
-        let end = self.0.bytes().position(|byte| !is_digit(byte))?;
+        // Of the latest time there is.
+        const DIGITS: usize = 12;
+        let end = self.0.bytes().position(|byte| !byte.is_ascii_digit())?;
         let (digits, rest) = self.0.split_at_checked(end)?;
         let is_plain = digits == "0" || !digits.starts_with('0');
-        let seconds: u64 = digits.parse().ok()?;
+        if !(1..=DIGITS).contains(&end) || !is_plain {
+            return None;
+        }
+        let digits = digits.bytes().map(|digit| u64::from(digit - b'0'));
+        let seconds = digits.fold(0, |seconds, digit| seconds * 10 + digit);
         // A fraction or an exponent is no whole number, whatever it comes to.
-        if !is_plain || seconds > MAX_SECONDS || rest.starts_with(['.', 'e', 'E']) {
+        if seconds > MAX_SECONDS || rest.starts_with(['.', 'e', 'E']) {
             return None;
         }
         self.0 = rest;

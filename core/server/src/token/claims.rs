@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use super::{canonical, scope::Scopes, verify::Refusal};
 use crate::{
     clock::Timestamp,
-    id::{GrantId, LoginId, TokenId, Uid},
+    id::{GrantId, LoginId, TokenId, Uid, from_digits},
 };
 
 /// What a token may be used as (`token_use`): asked at every endpoint, so that one kind of token
@@ -60,10 +60,20 @@ impl FromStr for TokenUse {
 }
 
 /// What a token says. Times are written in whole seconds, rounded down.
-// In this order: what a request asks for is together, at its beginning.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[repr(C)]
-pub struct Claims {
+pub struct Claims<'a> {
+    /// `iss`: this server.
+    pub issuer: Cow<'a, str>,
+    /// `aud`: whom the token is for.
+    pub audience: Cow<'a, str>,
+    /// `sub`: the account's id, as people see it.
+    pub subject: Cow<'a, str>,
+    /// `uid`: the account's immutable id.
+    pub uid: Uid,
+    /// `sid`: the login or API token this belongs to; what revocation works on.
+    pub sid: LoginId,
+    /// `jti`: this token.
+    pub jti: TokenId,
     /// `iat`.
     pub issued_at: Timestamp,
     /// `nbf`.
@@ -71,28 +81,16 @@ pub struct Claims {
     /// `exp`: from this moment on the token is refused. Absent only in API tokens, and only where
     /// the operator allows it.
     pub expires_at: Option<Timestamp>,
+    /// `provider`: the name of the auth mode signed in with.
+    pub provider: Cow<'a, str>,
     /// `token_use`.
     pub token_use: TokenUse,
     /// `scope`: what the token is restricted to, if it is.
     pub scope: Option<Scopes>,
-    /// `sid`: the login or API token this belongs to; what revocation works on.
-    pub sid: LoginId,
-    /// `uid`: the account's immutable id.
-    pub uid: Uid,
-    /// `jti`: this token.
-    pub jti: TokenId,
     /// `grant_id`: the grant it was refreshed from.
     pub grant: Option<GrantId>,
-    /// `iss`: this server.
-    pub issuer: Box<str>,
-    /// `aud`: whom the token is for.
-    pub audience: Box<str>,
-    /// `sub`: the account's id, as people see it.
-    pub subject: Box<str>,
-    /// `provider`: the name of the auth mode signed in with.
-    pub provider: Box<str>,
     /// `act.client_id`: the client that acts for the account (RFC 8693 section 4.1).
-    pub client_id: Option<Box<str>>,
+    pub client_id: Option<Cow<'a, str>>,
 }
 
 /// The last second of the year 9999: anything later is no time but an attack or an accident.
@@ -150,7 +148,7 @@ struct Act<'a> {
 
 impl<'a> Wire<'a> {
     /// The members of `claims`.
-    pub(super) fn of(claims: &'a Claims) -> Self {
+    pub(super) fn of(claims: &'a Claims<'_>) -> Self {
         Self {
             iss: Cow::Borrowed(&claims.issuer),
             aud: Cow::Borrowed(&claims.audience),
@@ -172,9 +170,9 @@ impl<'a> Wire<'a> {
     }
 }
 
-impl Claims {
+impl<'a> Claims<'a> {
     /// Reads the claims of a payload whose signature has been checked.
-    pub(super) fn parse(json: &[u8]) -> Result<Self, Refusal> {
+    pub(super) fn parse(json: &'a [u8]) -> Result<Self, Refusal> {
         // A derived struct would also be read from an array.
         if json.first() != Some(&b'{') {
             return Err(Refusal::Claims);
@@ -186,23 +184,23 @@ impl Claims {
     }
 
     /// As [`Claims::parse`], in whatever order and spelling.
-    pub(super) fn parse_any(json: &[u8]) -> Result<Self, Refusal> {
+    pub(super) fn parse_any(json: &'a [u8]) -> Result<Self, Refusal> {
         let wire: Wire<'_> = serde_json::from_slice(json).map_err(|_| Refusal::Claims)?;
         Ok(Self {
-            issuer: wire.iss.into(),
-            audience: wire.aud.into(),
-            subject: wire.sub.into(),
+            issuer: wire.iss,
+            audience: wire.aud,
+            subject: wire.sub,
             uid: wire.uid.0,
             sid: wire.sid.0,
             jti: wire.jti.0,
             issued_at: Timestamp::from_seconds(wire.iat.0),
             not_before: Timestamp::from_seconds(wire.nbf.0),
             expires_at: wire.exp.map(|exp| Timestamp::from_seconds(exp.0)),
-            provider: wire.provider.into(),
+            provider: wire.provider,
             token_use: wire.token_use.0,
             scope: wire.scope.map(|scope| scope.0),
             grant: wire.grant_id.map(|grant| grant.0),
-            client_id: wire.act.map(|act| act.client_id.into()),
+            client_id: wire.act.map(|act| act.client_id),
         })
     }
 }
@@ -276,33 +274,9 @@ impl de::Visitor<'_> for HexVisitor {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<[u8; 16], E> {
-        hex16(text.as_bytes()).ok_or_else(|| E::custom("not an id"))
+        from_digits(text.as_bytes()).ok_or_else(|| E::custom("not an id"))
     }
 }
-
-/// The bytes of 32 lower-case hexadecimal digits.
-pub(super) fn hex16(text: &[u8]) -> Option<[u8; 16]> {
-    let (pairs, []) = text.as_chunks::<2>() else {
-        return None;
-    };
-    let pairs: &[[u8; 2]; 16] = pairs.try_into().ok()?;
-    let digits = pairs.map(|[high, low]| [DIGITS[usize::from(high)], DIGITS[usize::from(low)]]);
-    let is_id = digits.iter().flatten().all(|digit| *digit != NO_DIGIT);
-    is_id.then(|| digits.map(|[high, low]| (high << 4) | low))
-}
-
-const NO_DIGIT: u8 = 0xff;
-
-/// The value of each lower-case hexadecimal digit.
-const DIGITS: [u8; 256] = {
-    let mut values = [NO_DIGIT; 256];
-    let mut value = 0;
-    while value < 16 {
-        values[b"0123456789abcdef"[value as usize] as usize] = value;
-        value += 1;
-    }
-    values
-};
 
 trait From16 {
     fn from_16(bytes: [u8; 16]) -> Self;

@@ -16,7 +16,7 @@ const ROOM: usize = 768;
 /// # Panics
 /// Never: claims are texts and integers.
 #[allow(clippy::expect_used, reason = "texts and integers always serialise")]
-pub(super) fn sign(key: &SigningKey, claims: &Claims) -> Secret<String> {
+pub(super) fn sign(key: &SigningKey, claims: &Claims<'_>) -> Secret<String> {
     let payload = serde_json::to_vec(&Wire::of(claims)).expect("claims serialise");
     let mut text = String::with_capacity(ROOM);
     text.push_str(&key.header);

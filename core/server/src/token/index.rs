@@ -19,7 +19,7 @@ use std::{
 
 use parking_lot::RwLock;
 
-use crate::id::Uid;
+use crate::id::{IdHash, Uid};
 
 const ADMIN: u8 = 1;
 const DISABLED: u8 = 2;
@@ -112,7 +112,7 @@ const SHARDS: usize = 32;
 
 /// All accounts by uid and by id. Changed by the store's writer thread only, read by everybody.
 pub struct AccountIndex {
-    by_uid: [RwLock<HashSet<ByUid>>; SHARDS],
+    by_uid: [RwLock<HashSet<ByUid, IdHash>>; SHARDS],
     by_id: [RwLock<HashSet<ById>>; SHARDS],
     hasher: RandomState,
     turn: AtomicU64,
@@ -177,7 +177,8 @@ impl AccountIndex {
     /// How many accounts can administer: admins that are not disabled. Walks them all.
     pub fn admins(&self) -> usize {
         let is_able = |entry: &&ByUid| entry.0.is_admin() && entry.0.is_active();
-        let count = |shard: &RwLock<HashSet<ByUid>>| shard.read().iter().filter(is_able).count();
+        let count =
+            |shard: &RwLock<HashSet<ByUid, IdHash>>| shard.read().iter().filter(is_able).count();
         self.by_uid.iter().map(count).sum()
     }
 
@@ -191,7 +192,7 @@ impl AccountIndex {
         self.len() == 0
     }
 
-    fn uid_shard(&self, uid: &Uid) -> &RwLock<HashSet<ByUid>> {
+    fn uid_shard(&self, uid: &Uid) -> &RwLock<HashSet<ByUid, IdHash>> {
         &self.by_uid[usize::from(uid.as_bytes()[15]) % SHARDS]
     }
 

@@ -279,7 +279,7 @@ impl Keyring {
     }
 
     /// The token of these claims. Does not check them.
-    pub fn sign(&self, claims: &Claims) -> Secret<String> {
+    pub fn sign(&self, claims: &Claims<'_>) -> Secret<String> {
         codec::sign(&self.active, claims)
     }
 

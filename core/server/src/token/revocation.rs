@@ -15,7 +15,6 @@
 use std::{
     collections::HashMap,
     fmt,
-    hash::{BuildHasherDefault, Hash, Hasher},
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -27,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::Timestamp,
+    id::IdHash,
     store::{Read, Reader, Record, Store, StoreError, Table, Tx},
 };
 
@@ -78,7 +78,7 @@ const MANY: usize = 20_000;
 /// Every revoked id that a token could still carry, in memory.
 pub struct RevocationIndex {
     // Per id the second from which it may be forgotten, rounded up. 20 bytes an id.
-    shards: Box<[RwLock<HashMap<Id, u32, IdHash>>]>,
+    shards: Box<[RwLock<HashMap<[u8; 16], u32, IdHash>>]>,
     generation: AtomicU64,
     trusted: AtomicU64,
     floor: AtomicU64,
@@ -90,7 +90,7 @@ pub struct RevocationIndex {
 impl RevocationIndex {
     /// Whether `id` has been revoked.
     pub fn contains(&self, id: &[u8; 16]) -> bool {
-        self.shard(id).read().contains_key(&Id(*id))
+        self.shard(id).read().contains_key(id)
     }
 
     /// Whether one of the two has been revoked. With a million ids each look-up waits for memory:
@@ -99,7 +99,7 @@ impl RevocationIndex {
         // Both may be of one shard, for which a writer may wait.
         let (ones, others) = (self.shard(one), self.shard(other));
         let (ones, others) = (ones.read_recursive(), others.read_recursive());
-        ones.contains_key(&Id(*one)) | others.contains_key(&Id(*other))
+        ones.contains_key(one) | others.contains_key(other)
     }
 
     /// Refuses `id` from now on, in memory. `expires_at`: no token that carries it ends later;
@@ -110,7 +110,7 @@ impl RevocationIndex {
             u32::try_from(at.millis().div_ceil(1000)).unwrap_or(FOREVER)
         });
         let mut shard = self.shard(&id).write();
-        let entry = shard.entry(Id(id)).or_insert(until);
+        let entry = shard.entry(id).or_insert(until);
         *entry = until.max(*entry);
         drop(shard);
         // After the entry is there: whoever sees this number sees the entry too.
@@ -122,7 +122,7 @@ impl RevocationIndex {
         let (id, until) = entry.split_at(16);
         if let (Some(id), Some(until)) = (id.first_chunk::<16>(), until.first_chunk::<4>()) {
             let until = u32::from_le_bytes(*until);
-            self.shard(id).write().insert(Id(*id), until);
+            self.shard(id).write().insert(*id, until);
         }
     }
 
@@ -130,7 +130,7 @@ impl RevocationIndex {
     fn tell(&self, shard: u8, put: &mut dyn FnMut([u8; ENTRY])) {
         for (id, until) in &*self.shards[usize::from(shard)].read() {
             let mut entry = [0; ENTRY];
-            entry[..16].copy_from_slice(&id.0);
+            entry[..16].copy_from_slice(id);
             entry[16..].copy_from_slice(&until.to_le_bytes());
             put(entry);
         }
@@ -210,7 +210,7 @@ impl RevocationIndex {
     }
 
     /// Shards are the store's buckets: by the first byte.
-    fn shard(&self, id: &[u8; 16]) -> &RwLock<HashMap<Id, u32, IdHash>> {
+    fn shard(&self, id: &[u8; 16]) -> &RwLock<HashMap<[u8; 16], u32, IdHash>> {
         &self.shards[usize::from(id[0])]
     }
 }
@@ -356,36 +356,4 @@ pub fn sweep(
         tx.on_commit(move || index.raise_floor(floor));
     }
     Ok(deleted)
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Id([u8; 16]);
-
-// Ids are random already: eight of their bytes are their hash, not those that choose the shard.
-impl Hash for Id {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let [.., a, b, c, d, e, f, g, h] = self.0;
-        state.write_u64(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
-    }
-}
-
-type IdHash = BuildHasherDefault<Identity>;
-
-#[derive(Default)]
-struct Identity(u64);
-
-impl Hasher for Identity {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }

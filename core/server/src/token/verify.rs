@@ -8,6 +8,7 @@
 //! may act, and not revoked. The cache saves the first two, never the rest.
 
 use std::{
+    borrow::Cow,
     fmt,
     ops::Deref,
     sync::{
@@ -17,7 +18,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use smallvec::SmallVec;
+use smol_str::SmolStr;
 
 use super::{
     cache::Cache,
@@ -26,8 +27,14 @@ use super::{
     keyring::Keyring,
     parse,
     revocation::RevocationIndex,
+    scope::Scopes,
 };
-use crate::{clock::Timestamp, metrics::Counter, secret::Secret};
+use crate::{
+    clock::Timestamp,
+    id::{GrantId, LoginId, TokenId},
+    metrics::Counter,
+    secret::Secret,
+};
 
 /// How far ahead of ours a clock that stamped a token may be, in seconds.
 const LEEWAY: u64 = 60;
@@ -112,20 +119,42 @@ impl Meter {
 }
 
 /// A token that counted when it was handed out. Only [`Verifier::verify`] makes one.
-// In this order: what every look at it reads is together, at its beginning.
-#[repr(C)]
+#[derive(Clone)]
 pub struct VerifiedToken {
     account: Arc<AccountState>,
-    // Of the keyring that checked the signature.
+    /// Of the keyring that checked the signature.
     epoch: u64,
-    // Of the revocation index when the ids were last looked up.
-    generation: AtomicU64,
-    claims: Claims,
-    text: Text,
+    /// Of the revocation index when the ids were last looked up.
+    generation: u64,
+    terms: Terms,
 }
 
-/// A token's text, in the place of what it says: to compare it is to have fetched that too.
-type Text = SmallVec<[u8; 512]>;
+/// What a token says, without what its account and its verifier know as well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// `iat`.
+    pub issued_at: Timestamp,
+    /// `nbf`.
+    pub not_before: Timestamp,
+    /// `exp`.
+    pub expires_at: Option<Timestamp>,
+    /// `token_use`.
+    pub token_use: TokenUse,
+    /// `scope`.
+    pub scope: Option<Scopes>,
+    /// `sid`.
+    pub sid: LoginId,
+    /// `jti`.
+    pub jti: TokenId,
+    /// `grant_id`.
+    pub grant: Option<GrantId>,
+    /// `provider`.
+    pub provider: SmolStr,
+    /// `act.client_id`.
+    pub client_id: Option<SmolStr>,
+    /// `iss`, where that is not what the server calls itself now.
+    former_issuer: Option<SmolStr>,
+}
 
 impl VerifiedToken {
     /// The account it acts for, as it is now.
@@ -133,29 +162,34 @@ impl VerifiedToken {
         &self.account
     }
 
-    /// The whole token.
-    pub(super) fn text(&self) -> &[u8] {
-        &self.text
-    }
-
-    /// What it takes in memory, in bytes. What it says is in its text too.
+    /// What it takes in memory, in bytes.
     pub(super) fn size(&self) -> usize {
-        let beside = if self.text.spilled() { 2 } else { 1 };
-        size_of::<Self>() + beside * self.text.len()
+        let Terms {
+            provider,
+            client_id,
+            former_issuer,
+            ..
+        } = &self.terms;
+        let optional = [client_id, former_issuer].into_iter().flatten();
+        let texts = optional.chain([provider]);
+        size_of::<Self>() + texts.map(|text| text.len()).sum::<usize>()
     }
 }
 
 impl Deref for VerifiedToken {
-    type Target = Claims;
+    type Target = Terms;
 
-    fn deref(&self) -> &Claims {
-        &self.claims
+    fn deref(&self) -> &Terms {
+        &self.terms
     }
 }
 
 impl fmt::Debug for VerifiedToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.claims.fmt(f)
+        f.debug_tuple("VerifiedToken")
+            .field(&self.account)
+            .field(&self.terms)
+            .finish()
     }
 }
 
@@ -205,7 +239,7 @@ impl Verifier {
     }
 
     /// The token of `claims`, signed by the active key. Does not check them.
-    pub fn sign(&self, claims: &Claims) -> Secret<String> {
+    pub fn sign(&self, claims: &Claims<'_>) -> Secret<String> {
         self.keyring.load().sign(claims)
     }
 
@@ -213,13 +247,18 @@ impl Verifier {
     ///
     /// # Errors
     /// Why it does not count: for the log and never for the caller.
-    pub fn verify(&self, token: &[u8], now: Timestamp) -> Result<Arc<VerifiedToken>, Refusal> {
+    pub fn verify(&self, token: &[u8], now: Timestamp) -> Result<VerifiedToken, Refusal> {
         let cached = self.cache.get(token);
-        if let Some(verified) = &cached
-            && self.still_counts(verified, now)
-        {
-            self.meter.hits.add_one();
-            return cached.ok_or(Refusal::Malformed);
+        let was_cached = cached.is_some();
+        if let Some(mut verified) = cached {
+            let looked_up_at = verified.generation;
+            if self.still_counts(&mut verified, now) {
+                if verified.generation != looked_up_at {
+                    self.cache.insert(token, &verified);
+                }
+                self.meter.hits.add_one();
+                return Ok(verified);
+            }
         }
         // Whatever changed about a cached one, the whole decision is made anew.
         let decided = self.verify_anew(token, now);
@@ -230,12 +269,46 @@ impl Verifier {
             count.fetch_add(1, Ordering::Relaxed);
         }
         match &decided {
-            Ok(verified) if cached.is_some() => self.cache.insert(verified),
-            Ok(verified) => self.cache.offer(verified),
-            Err(_) if cached.is_some() => self.cache.remove(token),
+            Ok(verified) if was_cached => self.cache.insert(token, verified),
+            Ok(verified) => self.cache.offer(token, verified),
+            Err(_) if was_cached => self.cache.remove(token),
             Err(_) => {}
         }
         decided
+    }
+
+    /// All that a token says.
+    pub fn claims<'a>(&'a self, token: &'a VerifiedToken) -> Claims<'a> {
+        let Terms {
+            issued_at,
+            not_before,
+            expires_at,
+            token_use,
+            scope,
+            sid,
+            jti,
+            grant,
+            provider,
+            client_id,
+            former_issuer,
+        } = &token.terms;
+        let issuer = former_issuer.as_deref().unwrap_or(&self.issuer);
+        Claims {
+            issuer: Cow::Borrowed(issuer),
+            audience: Cow::Borrowed(&self.audience),
+            subject: Cow::Borrowed(&token.account.id),
+            uid: token.account.uid,
+            sid: *sid,
+            jti: *jti,
+            issued_at: *issued_at,
+            not_before: *not_before,
+            expires_at: *expires_at,
+            provider: Cow::Borrowed(provider),
+            token_use: *token_use,
+            scope: *scope,
+            grant: *grant,
+            client_id: client_id.as_deref().map(Cow::Borrowed),
+        }
     }
 
     /// What it has decided so far.
@@ -256,47 +329,69 @@ impl Verifier {
         self.cache.clear();
     }
 
-    fn still_counts(&self, verified: &VerifiedToken, now: Timestamp) -> bool {
+    fn still_counts(&self, verified: &mut VerifiedToken, now: Timestamp) -> bool {
         verified.epoch == self.epoch.load(Ordering::SeqCst)
             && verified.account.is_active()
             && !self.is_revoked(verified)
-            && self.check_time(&verified.claims, now).is_ok()
+            && self.check_time(&verified.terms, now).is_ok()
     }
 
-    fn verify_anew(&self, token: &[u8], now: Timestamp) -> Result<Arc<VerifiedToken>, Refusal> {
+    fn verify_anew(&self, token: &[u8], now: Timestamp) -> Result<VerifiedToken, Refusal> {
         let segments = parse::split(token)?;
         let epoch = self.epoch.load(Ordering::SeqCst);
         let keyring = self.keyring.load();
         keyring.check(&segments)?;
-        let claims = parse::decoded(segments.payload, Claims::parse)?;
-        self.check_claims(&claims, &keyring)?;
-        let account = self.accounts.get(&claims.uid).ok_or(Refusal::NoAccount)?;
-        if account.is_deleted() || account.id != claims.subject {
-            return Err(Refusal::NoAccount);
-        }
-        if account.is_disabled() {
-            return Err(Refusal::Disabled);
-        }
-        let verified = VerifiedToken {
-            claims,
-            account,
-            epoch,
-            generation: AtomicU64::new(0), // no index is at 0: the ids are looked up
-            text: Text::from_slice(token),
-        };
-        if self.is_revoked(&verified) {
-            return Err(Refusal::Revoked);
-        }
-        // After the look-up: an id forgotten in between has raised the floor by now.
-        self.check_time(&verified.claims, now)?;
-        Ok(Arc::new(verified))
+        parse::decoded(segments.payload, |json| {
+            let claims = Claims::parse(json)?;
+            let former_issuer = self.check_claims(&claims, &keyring)?;
+            let account = self.accounts.get(&claims.uid).ok_or(Refusal::NoAccount)?;
+            if account.is_deleted() || *account.id != *claims.subject {
+                return Err(Refusal::NoAccount);
+            }
+            if account.is_disabled() {
+                return Err(Refusal::Disabled);
+            }
+            let mut verified = VerifiedToken {
+                account,
+                epoch,
+                generation: 0, // no index is at 0: the ids are looked up
+                terms: Terms {
+                    issued_at: claims.issued_at,
+                    not_before: claims.not_before,
+                    expires_at: claims.expires_at,
+                    token_use: claims.token_use,
+                    scope: claims.scope,
+                    sid: claims.sid,
+                    jti: claims.jti,
+                    grant: claims.grant,
+                    provider: claims.provider.into(),
+                    client_id: claims.client_id.map(Into::into),
+                    former_issuer,
+                },
+            };
+            if self.is_revoked(&mut verified) {
+                return Err(Refusal::Revoked);
+            }
+            // After the look-up: an id forgotten in between has raised the floor by now.
+            self.check_time(&verified.terms, now)?;
+            Ok(verified)
+        })
     }
 
-    fn check_claims(&self, claims: &Claims, keyring: &Keyring) -> Result<(), Refusal> {
-        if claims.issuer != self.issuer && !keyring.is_issuer(&claims.issuer) {
+    /// Returns the issuer if it is a former one.
+    fn check_claims(
+        &self,
+        claims: &Claims<'_>,
+        keyring: &Keyring,
+    ) -> Result<Option<SmolStr>, Refusal> {
+        let former = (*claims.issuer != *self.issuer).then(|| SmolStr::from(&*claims.issuer));
+        if former
+            .as_ref()
+            .is_some_and(|issuer| !keyring.is_issuer(issuer))
+        {
             return Err(Refusal::Issuer);
         }
-        if claims.audience != self.audience {
+        if *claims.audience != *self.audience {
             return Err(Refusal::Audience);
         }
         let is_endless = claims.expires_at.is_none();
@@ -309,36 +404,36 @@ impl Verifier {
         {
             return Err(Refusal::Claims);
         }
-        Ok(())
+        Ok(former)
     }
 
-    fn check_time(&self, claims: &Claims, now: Timestamp) -> Result<(), Refusal> {
+    fn check_time(&self, terms: &Terms, now: Timestamp) -> Result<(), Refusal> {
         // The floor: what was refused for its age stays refused when the clock is set back.
         let latest = now.max(self.revocations.floor());
-        if claims.expires_at.is_some_and(|exp| exp <= latest) {
+        if terms.expires_at.is_some_and(|exp| exp <= latest) {
             return Err(Refusal::Expired);
         }
-        if claims.issued_at.max(claims.not_before) > now.plus_seconds(LEEWAY) {
+        if terms.issued_at.max(terms.not_before) > now.plus_seconds(LEEWAY) {
             return Err(Refusal::NotYetValid);
         }
         Ok(())
     }
 
-    fn is_revoked(&self, verified: &VerifiedToken) -> bool {
+    fn is_revoked(&self, verified: &mut VerifiedToken) -> bool {
         // Read before the ids are looked up: what comes in between is looked up next time.
         let generation = self.revocations.generation();
-        if verified.generation.load(Ordering::Acquire) == generation {
+        if verified.generation == generation {
             return false;
         }
-        let claims = &verified.claims;
-        let ids = [claims.sid.as_bytes(), claims.jti.as_bytes()];
-        let is_revoked = self.revocations.contains_either(ids)
-            || claims
-                .grant
-                .is_some_and(|grant| self.revocations.contains(grant.as_bytes()));
-        if !is_revoked {
-            verified.generation.store(generation, Ordering::Release);
-        }
+        let Terms { sid, grant, .. } = &verified.terms;
+        let is_revoked = match grant {
+            Some(grant) => {
+                let ids = [sid.as_bytes(), grant.as_bytes()];
+                self.revocations.contains_either(ids)
+            }
+            None => self.revocations.contains(sid.as_bytes()),
+        };
+        verified.generation = generation;
         is_revoked
     }
 

@@ -92,7 +92,8 @@ async fn between_requests_there_is_more_time_until_the_next_begins() {
         tokio::time::sleep(Duration::from_secs(50)).await;
     }
     assert!(ask(&mut client).await.starts_with("HTTP/1.1 200"));
-    assert_eq!(hangs_up(&mut client).await.0, 60);
+    let after = hangs_up(&mut client).await.0;
+    assert!((60..=75).contains(&after), "{after}");
 
     let (mut client, _task) = connect(&Drain::new(), 2);
     ask(&mut client).await;

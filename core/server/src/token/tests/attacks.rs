@@ -7,7 +7,7 @@ use Refusal::{Algorithm, Malformed, Signature, UnknownKey};
 fn good_token_counts() {
     let world = World::new();
     let verified = world.verify(world.token()).unwrap();
-    assert_eq!(&*verified.subject, "alice");
+    assert_eq!(&*verified.account().id, "alice");
     assert_eq!(verified.account().uid, world.alice);
     assert!(world.verify(world.forge(&world.json().to_string())).is_ok());
 }

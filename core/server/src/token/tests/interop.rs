@@ -42,7 +42,7 @@ fn we_accept_jsonwebtokens() {
     let mut header = Header::new(Algorithm::HS256);
     header.kid = Some(world.verifier.keyring().active().to_owned());
     let token = encode(&header, &world.json(), &EncodingKey::from_secret(&KEY)).unwrap();
-    assert_eq!(&*world.verify(&token).unwrap().subject, "alice");
+    assert_eq!(&*world.verify(&token).unwrap().account().id, "alice");
     let wrong = encode(&header, &world.json(), &EncodingKey::from_secret(&[7; 32])).unwrap();
     world.refuse(wrong, Refusal::Signature);
 }

@@ -85,7 +85,7 @@ impl World {
         }
     }
 
-    fn claims(&self) -> Claims {
+    fn claims(&self) -> Claims<'static> {
         Claims {
             issuer: ISSUER.into(),
             audience: AUDIENCE.into(),
@@ -108,7 +108,7 @@ impl World {
         self.sign(&self.claims())
     }
 
-    fn sign(&self, claims: &Claims) -> String {
+    fn sign(&self, claims: &Claims<'_>) -> String {
         self.verifier.sign(claims).expose().clone()
     }
 
@@ -131,7 +131,7 @@ impl World {
         json!({"alg": "HS256", "typ": "JWT", "kid": self.verifier.keyring().active()})
     }
 
-    fn verify(&self, token: impl AsRef<[u8]>) -> Result<Arc<VerifiedToken>, Refusal> {
+    fn verify(&self, token: impl AsRef<[u8]>) -> Result<VerifiedToken, Refusal> {
         self.verifier.verify(token.as_ref(), NOW)
     }
 

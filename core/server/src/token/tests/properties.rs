@@ -91,7 +91,7 @@ proptest! {
             ..world.claims()
         };
         let verified = world.verify(world.sign(&claims)).unwrap();
-        prop_assert_eq!(&**verified, &claims);
+        prop_assert_eq!(&world.verifier.claims(&verified), &claims);
     }
 }
 

@@ -7,9 +7,8 @@ use Refusal::{Expired, Revoked};
 #[test]
 fn revocation_beats_the_cache() {
     let world = World::new();
-    let revoke: [fn(&Claims) -> [u8; 16]; 3] = [
+    let revoke: [fn(&Claims<'_>) -> [u8; 16]; 2] = [
         |claims| *claims.sid.as_bytes(),
-        |claims| *claims.jti.as_bytes(),
         |claims| *claims.grant.unwrap().as_bytes(),
     ];
     for id in revoke {

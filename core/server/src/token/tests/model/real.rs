@@ -159,7 +159,9 @@ impl Server {
             Ok::<_, StoreError>(account.map(|account| (id, grant, refresh, account)))
         });
         let (id, grant, refresh, account) = redeemed.unwrap()?;
-        let claims = refreshed(id, &grant, account.name.as_str(), now);
+        let token = self
+            .verifier
+            .sign(&refreshed(id, &grant, account.name.as_str(), now));
         let account = self.live.accounts.get(&grant.uid)?;
         let provider = "accounts".into();
         self.steady.put(
@@ -170,7 +172,7 @@ impl Server {
                 provider,
             },
         );
-        Some((self.verifier.sign(&claims), refresh))
+        Some((token, refresh))
     }
 
     /// An API token; with `before`, in place of another, which lives on for so long.
@@ -263,7 +265,7 @@ impl Server {
     }
 }
 
-fn refreshed(id: GrantId, grant: &Grant, subject: &str, now: Timestamp) -> Claims {
+fn refreshed<'a>(id: GrantId, grant: &'a Grant, subject: &'a str, now: Timestamp) -> Claims<'a> {
     Claims {
         issuer: ISSUER.into(),
         audience: AUDIENCE.into(),
