@@ -224,12 +224,12 @@ fn everybody(app: &App, authority: Authority) -> Principal {
     }
 }
 
-/// The token of `Bearer <token>`, the scheme in any case (RFC 9110 section 11.1).
+/// The token of `Bearer <token>`, the scheme in any case (RFC 9110 section 11.1). Two of them in one
+/// line are to the verifier one that is malformed.
 fn bearer(line: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = line.split_at_checked(7)?;
     let token = token.trim_ascii();
-    let is_one = !token.is_empty() && memchr::memchr2(b' ', b',', token).is_none();
-    (scheme.eq_ignore_ascii_case(b"bearer ") && is_one).then_some(token)
+    (scheme.eq_ignore_ascii_case(b"bearer ") && !token.is_empty()).then_some(token)
 }
 
 fn verify(app: &App, head: &Head, token: &[u8], is_ambient: bool, now: Timestamp) -> Credential {
@@ -301,15 +301,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_single_bearer_token_is_none() {
+    fn what_is_no_bearer_token_is_none() {
         for line in [
             "",
             "Bearer",
             "Bearer ",
             "Bearerabc",
             "Basic abc",
-            "Bearer a b",
-            "Bearer a,Bearer b",
             " Bearer abc",
         ] {
             assert_eq!(bearer(line.as_bytes()), None, "{line:?}");
@@ -321,7 +319,7 @@ mod tests {
         fn no_bytes_make_it_panic_or_give_a_token_that_was_not_there(line in proptest::collection::vec(any::<u8>(), 0..100)) {
             if let Some(token) = bearer(&line) {
                 prop_assert!(line.len() >= 7 + token.len());
-                prop_assert!(!token.contains(&b' ') && !token.is_empty());
+                prop_assert!(!token.is_empty());
             }
         }
     }

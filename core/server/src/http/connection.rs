@@ -22,15 +22,16 @@ use std::{
     time::Duration,
 };
 
+use http::{Request, Response};
 use hyper::{
     body::{Body, Incoming},
     rt::{Read, Write},
     server::conn::http1,
-    service::HttpService,
+    service::{Service, service_fn},
 };
 use tokio::sync::watch;
 
-use super::due::{Alarm, Due, OneTimer, Verdict};
+use super::due::{Alarm, Due, OneTimer};
 
 /// How long a connection nobody asks anything on is kept in a drain: a client that has just been
 /// answered may have its next request on the way, and closing then would lose it.
@@ -77,7 +78,7 @@ pub(super) struct Hearing {
 }
 
 /// Serves a connection to its end. `service` says `connection: close` once the drain has begun.
-pub(super) async fn run<I, S>(
+pub(super) async fn run<I, S, B>(
     stream: I,
     service: S,
     due: Arc<Due>,
@@ -85,12 +86,16 @@ pub(super) async fn run<I, S>(
     hearing: Hearing,
 ) where
     I: Read + Write + Unpin,
-    S: HttpService<Incoming>,
+    S: Service<Request<Incoming>, Response = Response<B>>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    S::ResBody: Body + 'static,
-    <S::ResBody as Body>::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let Hearing { mut hear, began } = hearing;
+    let service = service_fn(|request| {
+        due.end_header();
+        service.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(OneTimer(Arc::clone(&due)))
         .header_read_timeout(due.times().header)
@@ -113,10 +118,9 @@ pub(super) async fn run<I, S>(
         if connection.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
-        match due.look(cx, &mut alarm, quiet_at) {
-            Verdict::Wait => Poll::Pending,
-            Verdict::Late => connection.as_mut().poll(cx).map(drop),
-            Verdict::Stalled | Verdict::Quiet => Poll::Ready(()),
+        match due.is_over(cx, &mut alarm, quiet_at) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
         }
     })
     .await;

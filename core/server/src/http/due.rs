@@ -50,19 +50,6 @@ fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// What the timer says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// There is time.
-    Wait,
-    /// The header is late.
-    Late,
-    /// The answer is not taken.
-    Stalled,
-    /// Nobody asked anything more: see [`Due::look`].
-    Quiet,
-}
-
 // Of a header.
 const AWAITED: u8 = 0;
 const BEGUN: u8 = 1;
@@ -75,7 +62,6 @@ pub(super) struct Due {
     header_at: AtomicU64,
     header: AtomicU8,
     is_first: AtomicBool,
-    is_late: AtomicBool,
     stalled_at: AtomicU64,
 }
 
@@ -87,7 +73,6 @@ impl Due {
             header_at: AtomicU64::new(NEVER),
             header: AtomicU8::new(AWAITED),
             is_first: AtomicBool::new(true),
-            is_late: AtomicBool::new(false),
             stalled_at: AtomicU64::new(NEVER),
         })
     }
@@ -123,6 +108,11 @@ impl Due {
         self.header_at.store(at, Relaxed);
     }
 
+    /// The header is there.
+    pub(super) fn end_header(&self) {
+        self.header_at.store(NEVER, Relaxed);
+    }
+
     /// When the header must be there: sooner, once it has begun.
     fn header_at(&self, alarm: &Alarm) -> u64 {
         let at = self.header_at.load(Relaxed);
@@ -140,29 +130,18 @@ impl Due {
         at
     }
 
-    /// Sees to it that the task wakes in time, and says what is over. With `quiet_at`, a connection
-    /// on which nothing has been asked by then is [`Verdict::Quiet`].
-    pub(super) fn look(
+    /// Whether the connection's time is over: the header is late, the answer is not taken, or nothing
+    /// has been asked by `quiet_at`. Otherwise sees to it that the task wakes in time.
+    pub(super) fn is_over(
         &self,
         cx: &mut Context<'_>,
         alarm: &mut Alarm,
         quiet_at: Option<u64>,
-    ) -> Verdict {
+    ) -> bool {
         let (header_at, stalled_at) = (self.header_at(alarm), self.stalled_at.load(Relaxed));
         let is_asked = header_at == NEVER || self.header.load(Relaxed) != AWAITED;
         let quiet_at = quiet_at.filter(|_| !is_asked).unwrap_or(NEVER);
-        let first = header_at.min(stalled_at).min(quiet_at);
-        if !alarm.is_past(cx, self, first) {
-            return Verdict::Wait;
-        }
-        if first == stalled_at {
-            Verdict::Stalled
-        } else if first == quiet_at {
-            Verdict::Quiet
-        } else {
-            self.is_late.store(true, Relaxed);
-            Verdict::Late
-        }
+        alarm.is_past(cx, self, header_at.min(stalled_at).min(quiet_at))
     }
 }
 
@@ -214,7 +193,7 @@ pub(super) struct OneTimer(pub(super) Arc<Due>);
 impl Timer for OneTimer {
     fn sleep(&self, _: Duration) -> Pin<Box<dyn Sleep>> {
         self.0.await_header();
-        Box::pin(Wait(Arc::clone(&self.0)))
+        Box::pin(Wait)
     }
 
     fn sleep_until(&self, _: Instant) -> Pin<Box<dyn Sleep>> {
@@ -231,23 +210,14 @@ impl Timer for OneTimer {
     }
 }
 
-/// One header waited for.
-struct Wait(Arc<Due>);
+/// A header waited for, as far as hyper knows: [`Due`] knows until when.
+struct Wait;
 
 impl Future for Wait {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        match self.0.is_late.load(Relaxed) {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
-        }
-    }
-}
-
-impl Drop for Wait {
-    fn drop(&mut self) {
-        self.0.header_at.store(NEVER, Relaxed);
+        Poll::Pending
     }
 }
 
