@@ -111,9 +111,9 @@ pub(super) async fn end_login(app: &App, request: &Request) -> Result<(), ApiErr
 async fn me(app: Arc<App>, request: Request) -> Outcome {
     let principal = request.user()?;
     let (id, is_admin, uid) = (
-        principal.account.id.clone(),
-        principal.account.is_admin(),
-        principal.account.uid,
+        principal.account().id.clone(),
+        principal.account().is_admin(),
+        principal.account().uid,
     );
     let account = app
         .store
@@ -323,14 +323,14 @@ pub(super) async fn change_own_password(
 ) -> Result<(), ApiError> {
     let principal = request.user()?;
     let (uid, keep) = (
-        principal.account.uid,
+        principal.account().uid,
         principal.token().map(|token| token.sid),
     );
     let report = |entry| app.live.audit.report(request.scene(), entry);
     let guest = request.guest_of(app, None);
     let attempt = app
         .desk
-        .guess(&principal.account.id, &guest, request.now)
+        .guess(&principal.account().id, &guest, request.now)
         .await
         .inspect_err(|_| report(Entry::new(Event::Throttled).reason("old password")))?;
     let (old, new) = (Password::new(old), Password::new(new));

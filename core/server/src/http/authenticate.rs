@@ -177,12 +177,14 @@ pub(super) async fn admit(
 
 fn good(backend: &str, identity: Identity, account: Arc<AccountState>) -> Credential {
     Credential::Good(Principal {
-        account,
-        authority: Authority::Asserted(Arc::new(IdentityKey {
-            backend: backend.to_owned(),
-            issuer: identity.issuer.unwrap_or_default(),
-            subject: identity.subject,
-        })),
+        authority: Authority::Asserted(
+            account,
+            Arc::new(IdentityKey {
+                backend: backend.to_owned(),
+                issuer: identity.issuer.unwrap_or_default(),
+                subject: identity.subject,
+            }),
+        ),
         is_ambient: true,
     })
 }
@@ -216,10 +218,9 @@ fn format_address(buffer: &mut [u8; 64], address: IpAddr) -> &str {
     std::str::from_utf8(&buffer[..end.unwrap_or(0)]).unwrap_or_default()
 }
 
-fn everybody(app: &App, authority: Authority) -> Principal {
+fn everybody(app: &App, authority: fn(Arc<AccountState>) -> Authority) -> Principal {
     Principal {
-        account: Arc::clone(&app.local),
-        authority,
+        authority: authority(Arc::clone(&app.local)),
         is_ambient: false,
     }
 }
@@ -255,10 +256,8 @@ fn verify(app: &App, head: &Head, token: &[u8], is_ambient: bool, now: Timestamp
         }
     }
     app.note_use(&token, head.address(), now);
-    let account = Arc::clone(token.account());
     Credential::Good(Principal {
-        account,
-        authority: Authority::Token(Arc::new(token)),
+        authority: Authority::Token(token),
         is_ambient,
     })
 }

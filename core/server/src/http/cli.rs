@@ -177,8 +177,8 @@ pub(super) async fn approval(
     request: &Request,
 ) -> Result<(Approval, Timestamp), ApiError> {
     let principal = request.user()?;
-    let uid: Uid = principal.account.uid;
-    if let Authority::Asserted(key) = &principal.authority {
+    let uid: Uid = principal.account().uid;
+    if let Authority::Asserted(_, key) = &principal.authority {
         let provider = app
             .backends
             .get(&key.backend)

@@ -212,14 +212,14 @@ fn person(request: &Request) -> Option<&Principal> {
         .principal()
         .filter(|principal| match &principal.authority {
             Authority::Token(token) => token.token_use == TokenUse::Access && token.scope.is_none(),
-            Authority::Asserted(_) => true,
-            Authority::NoAuth | Authority::Operator => false,
+            Authority::Asserted(..) => true,
+            Authority::NoAuth(_) | Authority::Operator(_) => false,
         })
 }
 
 /// Counts a code, before it is looked up (THREATS A4).
 fn guess(app: &App, request: &Request, principal: &Principal) -> Result<Attempt, ApiError> {
-    let whose = principal.account.uid.to_string();
+    let whose = principal.account().uid.to_string();
     let counted = app
         .desk
         .guess_code(&whose, request.head.address(), request.now);
@@ -258,7 +258,7 @@ async fn show(app: Arc<App>, request: Request) -> Outcome {
         return Ok(to_sign_in(Some(&typed), true));
     }
     let code = device::normal(&typed).unwrap_or_default();
-    let account = &principal.account.id;
+    let account = &principal.account().id;
     sign_in::confirm_device(&app, account, &code, &found, now)
 }
 

@@ -113,7 +113,7 @@ struct Me<'a> {
 /// Where the stock command line begins: it picks its flow from the anonymous answer.
 fn me(app: &App, request: &Request) -> Outcome {
     if let Credential::Good(principal) = &request.credential {
-        let account = &principal.account;
+        let account = principal.account();
         return Ok(ok(&Me {
             user_id: &account.id,
             is_admin: account.is_admin(),

@@ -34,7 +34,7 @@ async fn list(app: Arc<App>, request: Request) -> Outcome {
     let principal = request.user()?;
     list_of(
         &app,
-        principal.account.uid,
+        principal.account().uid,
         principal.token().map(|token| token.sid),
         request.now,
     )
@@ -44,11 +44,11 @@ async fn list(app: Arc<App>, request: Request) -> Outcome {
 async fn delete_others(app: Arc<App>, request: Request) -> Outcome {
     let principal = request.user()?;
     let keep = principal.token().map(|token| token.sid);
-    delete_all_of(&app, &request, principal.account.uid, keep).await
+    delete_all_of(&app, &request, principal.account().uid, keep).await
 }
 
 async fn delete(app: Arc<App>, request: Request) -> Outcome {
-    let uid = request.user()?.account.uid;
+    let uid = request.user()?.account().uid;
     delete_of(&app, &request, uid, request.param("id")).await
 }
 

@@ -35,7 +35,7 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 async fn magic(app: Arc<App>, request: Request) -> Outcome {
-    let uid = request.user()?.account.uid;
+    let uid = request.user()?.account().uid;
     let expires_at = request.now.plus_seconds(app.magic_ttl);
     let (live, access) = (app.live.by(request.scene()), request.access);
     let token = app

@@ -58,7 +58,7 @@ pub(super) fn check_host(
     credential: &Credential,
 ) -> Result<(), ApiError> {
     let is_no_auth =
-        matches!(credential, Credential::Good(p) if matches!(p.authority, Authority::NoAuth));
+        matches!(credential, Credential::Good(p) if matches!(p.authority, Authority::NoAuth(_)));
     if !is_no_auth || settings.is_open_to_network {
         return Ok(());
     }

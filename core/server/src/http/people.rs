@@ -272,7 +272,7 @@ async fn delete(app: Arc<App>, request: Request) -> Outcome {
 /// Removes the account the path names, which is not the principal's own.
 pub(super) async fn remove(app: &App, request: &Request) -> Result<(), ApiError> {
     let name = request.param("id");
-    if *request.user()?.account.id == *name {
+    if *request.user()?.account().id == *name {
         return Err(ApiError::auth(
             StatusCode::BAD_REQUEST,
             "cannot delete self",

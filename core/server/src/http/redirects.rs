@@ -69,7 +69,7 @@ async fn login(app: Arc<App>, request: Request) -> Outcome {
     let visit = visit(&app, &request);
     if let (Some(code), Some(principal)) = (&visit.ticket, request.principal()) {
         let token = form_token(&app, principal);
-        return cli::confirm(&app, token, code, &principal.account.id, request.now).await;
+        return cli::confirm(&app, token, code, &principal.account().id, request.now).await;
     }
     let magic = query(&request, "magic");
     let problem = magic.map(|_| "This link is invalid or has expired.");

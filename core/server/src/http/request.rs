@@ -111,20 +111,18 @@ impl Head {
 #[derive(Clone, Debug)]
 pub enum Authority {
     /// A token's.
-    Token(Arc<VerifiedToken>),
+    Token(VerifiedToken),
     /// Everybody's, in no-auth mode.
-    NoAuth,
+    NoAuth(Arc<AccountState>),
     /// The operator's, on the Unix socket.
-    Operator,
+    Operator(Arc<AccountState>),
     /// A backend's, that says who each request is from: its name, and issuer and subject.
-    Asserted(Arc<IdentityKey>),
+    Asserted(Arc<AccountState>, Arc<IdentityKey>),
 }
 
 /// Whoever a request acts as, with what authority.
 #[derive(Clone, Debug)]
 pub struct Principal {
-    /// The account.
-    pub account: Arc<AccountState>,
     /// The authority.
     pub authority: Authority,
     /// Whether a browser or a proxy adds it by itself, whoever made the request.
@@ -132,30 +130,40 @@ pub struct Principal {
 }
 
 impl Principal {
+    /// The account.
+    pub fn account(&self) -> &Arc<AccountState> {
+        match &self.authority {
+            Authority::Token(token) => token.account(),
+            Authority::NoAuth(account)
+            | Authority::Operator(account)
+            | Authority::Asserted(account, _) => account,
+        }
+    }
+
     /// The verified token, if it acts by one.
-    pub const fn token(&self) -> Option<&Arc<VerifiedToken>> {
+    pub const fn token(&self) -> Option<&VerifiedToken> {
         match &self.authority {
             Authority::Token(token) => Some(token),
-            Authority::NoAuth | Authority::Operator | Authority::Asserted(_) => None,
+            Authority::NoAuth(_) | Authority::Operator(_) | Authority::Asserted(..) => None,
         }
     }
 
     /// The account behind it, when it is somebody's.
     pub fn person(&self) -> Option<Uid> {
         match self.authority {
-            Authority::Token(_) | Authority::Asserted(_) => Some(self.account.uid),
-            Authority::NoAuth | Authority::Operator => None,
+            Authority::Token(_) | Authority::Asserted(..) => Some(self.account().uid),
+            Authority::NoAuth(_) | Authority::Operator(_) => None,
         }
     }
 
     /// Who acts, for the audit trail.
     pub fn who(&self) -> Who {
         match &self.authority {
-            Authority::Operator => Who::Operator,
-            Authority::NoAuth => Who::Everybody,
-            Authority::Token(_) | Authority::Asserted(_) => Who::Account {
-                name: self.account.id.to_string(),
-                uid: self.account.uid,
+            Authority::Operator(_) => Who::Operator,
+            Authority::NoAuth(_) => Who::Everybody,
+            Authority::Token(_) | Authority::Asserted(..) => Who::Account {
+                name: self.account().id.to_string(),
+                uid: self.account().uid,
                 login: self.token().map(|token| token.sid),
             },
         }
@@ -164,7 +172,7 @@ impl Principal {
     /// Whether it may administer: the account may, and the token is not made for a program, or is
     /// made for that.
     pub fn is_admin(&self) -> bool {
-        self.account.is_admin() && self.has(Scope::Admin)
+        self.account().is_admin() && self.has(Scope::Admin)
     }
 
     /// A login has every authority of its account; an API token outside `/v1` only what it names.
@@ -280,7 +288,7 @@ impl Request {
             }
             Access::Operator => {
                 return match self.user()?.authority {
-                    Authority::Operator => Ok(()),
+                    Authority::Operator(_) => Ok(()),
                     _ => Err(too_little(
                         "only the operator may, on the server's own socket",
                     )),
@@ -289,7 +297,7 @@ impl Request {
             Access::Admin => Scope::Admin,
         };
         let user = self.user()?;
-        if scope == Scope::Admin && !user.account.is_admin() {
+        if scope == Scope::Admin && !user.account().is_admin() {
             return Err(too_little("admin only"));
         }
         if user.has(scope) {

@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
-use smallvec::SmallVec;
 
 /// An answer on its way out.
 pub type Response = http::Response<Bytes>;
@@ -27,15 +26,11 @@ pub(super) fn body(
 
 /// A JSON body.
 pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {
-    let mut text = SmallVec::<[u8; 512]>::new();
-    if serde_json::to_writer(&mut text, value).is_err() {
-        text.clear();
-    }
-    let bytes = match text.spilled() {
-        true => Bytes::from(text.into_vec()),
-        false => Bytes::copy_from_slice(&text),
-    };
-    body(status, "application/json", bytes)
+    body(
+        status,
+        "application/json",
+        serde_json::to_vec(value).unwrap_or_default(),
+    )
 }
 
 /// 200 with a JSON body.

@@ -134,7 +134,7 @@ async fn maker(
     principal: &Principal,
     now: Timestamp,
 ) -> Result<(Maker, String), ApiError> {
-    let is_admin = principal.account.is_admin();
+    let is_admin = principal.account().is_admin();
     let maker = |kind, scope| Maker {
         scope,
         is_admin,
@@ -157,12 +157,12 @@ async fn maker(
             Ok((maker(kind, token.scope), token.provider.to_string()))
         }
         // Vouched for with this very request: as good as a login that has just begun.
-        Authority::Asserted(key) => {
+        Authority::Asserted(_, key) => {
             let backend = app.backends.get(&key.backend);
             let provider = backend.map_or_else(String::new, |b| b.plugin().to_owned());
             Ok((maker(MakerKind::Login(now), None), provider))
         }
-        Authority::NoAuth | Authority::Operator => Err(ApiError::auth(
+        Authority::NoAuth(_) | Authority::Operator(_) => Err(ApiError::auth(
             StatusCode::FORBIDDEN,
             "sign in to make a token",
         )),
@@ -176,7 +176,7 @@ async fn issue(
     principal: &Principal,
     mut token: ApiToken,
 ) -> Result<Made, ApiError> {
-    let uid = principal.account.uid;
+    let uid = principal.account().uid;
     // The record names the key that signs, so it is taken once for both.
     let keys = app.verifier.keyring();
     token.kid = Some(keys.active().to_owned());
@@ -217,8 +217,8 @@ fn signed(app: &App, keys: &Keyring, principal: &Principal, id: LoginId, token: 
     let claims = Claims {
         issuer: Cow::Borrowed(&app.lifetimes.issuer),
         audience: Cow::Borrowed(&app.lifetimes.audience),
-        subject: principal.account.id.as_ref().into(),
-        uid: principal.account.uid,
+        subject: principal.account().id.as_ref().into(),
+        uid: principal.account().uid,
         sid: id,
         jti: TokenId::random(),
         issued_at: now,
@@ -251,7 +251,7 @@ fn row(id: LoginId, token: &ApiToken) -> Value {
 }
 
 async fn list(app: Arc<App>, request: Request) -> Outcome {
-    list_of(&app, request.user()?.account.uid).await
+    list_of(&app, request.user()?.account().uid).await
 }
 
 pub(super) async fn list_of(app: &App, uid: Uid) -> Outcome {
@@ -284,7 +284,7 @@ pub(super) async fn tokens_of(app: &App, uid: Uid) -> Result<Vec<(LoginId, ApiTo
 }
 
 async fn delete(app: Arc<App>, request: Request) -> Outcome {
-    let uid = request.user()?.account.uid;
+    let uid = request.user()?.account().uid;
     delete_of(&app, &request, uid, request.param("id")).await
 }
 
@@ -339,7 +339,7 @@ async fn rotate(app: Arc<App>, request: Request, body: RotateBody) -> Outcome {
 /// Makes the successor of the token the path names.
 pub(super) async fn succeed(app: &App, request: &Request, overlap: u64) -> Result<Made, ApiError> {
     let (principal, id, now) = (request.user()?, request.param("id"), request.now);
-    let uid = principal.account.uid;
+    let uid = principal.account().uid;
     let (maker, _) = maker(app, principal, now).await?;
     app.api_policy.admit(&maker, now).map_err(refused)?;
     let id: LoginId = id.parse().map_err(|_| not_found())?;

@@ -44,7 +44,7 @@ pub(super) fn read(json: &[u8]) -> Option<Claims<'_>> {
         }
         None => None,
     };
-    (text.0 == "}").then(|| Claims {
+    (text.0 == "}").then_some(Claims {
         issuer: Cow::Borrowed(issuer),
         audience: Cow::Borrowed(audience),
         subject: Cow::Borrowed(subject),

@@ -75,10 +75,12 @@ const ENTRY: usize = 16 + 4;
 /// With fewer ids a start reads them from the store.
 const MANY: usize = 20_000;
 
+type Ids = HashMap<[u8; 16], u32, IdHash>;
+
 /// Every revoked id that a token could still carry, in memory.
 pub struct RevocationIndex {
     // Per id the second from which it may be forgotten, rounded up. 20 bytes an id.
-    shards: Box<[RwLock<HashMap<[u8; 16], u32, IdHash>>]>,
+    shards: Box<[RwLock<Ids>]>,
     generation: AtomicU64,
     trusted: AtomicU64,
     floor: AtomicU64,
@@ -210,7 +212,7 @@ impl RevocationIndex {
     }
 
     /// Shards are the store's buckets: by the first byte.
-    fn shard(&self, id: &[u8; 16]) -> &RwLock<HashMap<[u8; 16], u32, IdHash>> {
+    fn shard(&self, id: &[u8; 16]) -> &RwLock<Ids> {
         &self.shards[usize::from(id[0])]
     }
 }

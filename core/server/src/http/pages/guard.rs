@@ -63,11 +63,11 @@ fn has_form_token(app: &App, principal: &Principal, request: &Request) -> bool {
 
 /// What the token is of. No two kinds of authority begin alike.
 fn subject(principal: &Principal) -> Vec<u8> {
-    let uid = principal.account.uid;
+    let uid = principal.account().uid;
     match &principal.authority {
         Authority::Token(token) => of_login(&token.sid),
-        Authority::Asserted(_) => [b"asserted\0", &uid.as_bytes()[..]].concat(),
-        Authority::NoAuth => b"no-auth\0".to_vec(),
-        Authority::Operator => b"operator\0".to_vec(),
+        Authority::Asserted(..) => [b"asserted\0", &uid.as_bytes()[..]].concat(),
+        Authority::NoAuth(_) => b"no-auth\0".to_vec(),
+        Authority::Operator(_) => b"operator\0".to_vec(),
     }
 }

@@ -49,7 +49,7 @@ async fn home(app: Arc<App>, request: Request) -> Outcome {
     let Some(principal) = request.principal() else {
         return welcome(&app, &request);
     };
-    let (name, host) = (&principal.account.id, &app.settings.authority);
+    let (name, host) = (&principal.account().id, &app.settings.authority);
     let shell = Shell::at(&app, &request, "/", "Home").await?;
     let said = if principal.is_admin() && !app.settings.is_no_auth {
         format!("Signed in to {host} as {name}, an admin.")

@@ -45,7 +45,7 @@ struct List {
 }
 
 async fn list(app: Arc<App>, request: Request) -> Outcome {
-    let uid = request.user()?.account.uid;
+    let uid = request.user()?.account().uid;
     let account = app
         .store
         .read(move |reader| ACCOUNTS.get(reader, &uid))

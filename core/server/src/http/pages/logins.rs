@@ -122,7 +122,7 @@ struct List {
 async fn list(app: Arc<App>, request: Request) -> Outcome {
     let principal = request.user()?;
     let current = principal.token().map(|token| token.sid);
-    let mut logins: Vec<_> = logins_of(&app, principal.account.uid, request.now)
+    let mut logins: Vec<_> = logins_of(&app, principal.account().uid, request.now)
         .await?
         .into_iter()
         .map(|(id, login)| {
@@ -151,7 +151,7 @@ async fn end(app: Arc<App>, request: Request) -> Outcome {
     logins::end(
         &app,
         &request,
-        request.user()?.account.uid,
+        request.user()?.account().uid,
         request.param("id"),
     )
     .await?;
@@ -161,7 +161,7 @@ async fn end(app: Arc<App>, request: Request) -> Outcome {
 async fn end_others(app: Arc<App>, request: Request) -> Outcome {
     let principal = request.user()?;
     let keep = principal.token().map(|token| token.sid);
-    logins::end_all(&app, &request, principal.account.uid, keep).await?;
+    logins::end_all(&app, &request, principal.account().uid, keep).await?;
     Ok(redirect("/settings/logins?done=others"))
 }
 

@@ -59,7 +59,7 @@ async fn ask(app: &App, request: &Request, status: StatusCode, problem: Option<S
     };
     let hint = "At least 8 characters, and not one everybody uses.";
     let change = Change {
-        username: principal.account.id.to_string(),
+        username: principal.account().id.to_string(),
         shell: Shell::at(app, request, PLACE, "Password")
             .await?
             .noting(

@@ -68,7 +68,7 @@ async fn list(app: Arc<App>, request: Request) -> Outcome {
         .await?;
     let has_more = accounts.len() > PAGE;
     accounts.truncate(PAGE);
-    let own = &request.user()?.account.id;
+    let own = &request.user()?.account().id;
     let people: Vec<_> = accounts
         .iter()
         .map(|account| Row::new(account, own, request.now))

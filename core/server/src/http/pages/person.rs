@@ -92,7 +92,7 @@ async fn found(app: &App, request: &Request) -> Result<Account, ApiError> {
 async fn show(app: Arc<App>, request: Request) -> Outcome {
     let account = found(&app, &request).await?;
     let (uid, now) = (account.uid, request.now);
-    let own = &request.user()?.account.id;
+    let own = &request.user()?.account().id;
     let logins = logins_of(&app, uid, now).await?;
     let tokens = tokens_of(&app, uid).await?;
     let person = Person {
@@ -136,7 +136,7 @@ async fn change(app: Arc<App>, request: Request) -> Outcome {
         (None, Some(true)) => "disabled",
         (None, _) => "enabled",
     };
-    if *request.user()?.account.id == *request.param("id") && (done == "demoted") {
+    if *request.user()?.account().id == *request.param("id") && (done == "demoted") {
         return Ok(redirect("/"));
     }
     back(&request, done)
@@ -169,7 +169,7 @@ async fn reset(app: Arc<App>, request: Request) -> Outcome {
     let name = request.param("id");
     let password = app.office.reset_password(request.scene(), name).await?;
     // Whoever resets their own has just ended the login this page would be shown to.
-    let is_self = *request.user()?.account.id == *name;
+    let is_self = *request.user()?.account().id == *name;
     let shown = ShownOnce {
         shell: Shell::at(&app, &request, PLACE, format!("New password of {name}")).await?,
         warning: "Give it to them by a way only they read. It is shown this once.",

@@ -52,7 +52,7 @@ impl Shell {
     /// Around a page that asks one thing of whoever the request is from.
     pub(in crate::http) fn card(app: &App, request: &Request, title: impl Into<String>) -> Self {
         let who = |principal: &super::super::Principal| Who {
-            name: principal.account.id.to_string(),
+            name: principal.account().id.to_string(),
             is_admin: principal.is_admin(),
             can_sign_out: principal.token().is_some(),
         };

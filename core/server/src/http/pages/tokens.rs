@@ -112,7 +112,7 @@ struct List {
 }
 
 async fn list(app: Arc<App>, request: Request) -> Outcome {
-    let mut rows = tokens_of(&app, request.user()?.account.uid).await?;
+    let mut rows = tokens_of(&app, request.user()?.account().uid).await?;
     rows.sort_by_key(|(_, token)| std::cmp::Reverse(token.created_at));
     let notices = [(
         "revoked",
@@ -177,7 +177,7 @@ async fn wanted(app: Arc<App>, request: Request) -> Outcome {
 
 /// The form, filled in as it was sent.
 async fn ask(app: &App, request: &Request, status: StatusCode, problem: Option<String>) -> Outcome {
-    let is_admin = request.user()?.account.is_admin();
+    let is_admin = request.user()?.account().is_admin();
     let scopes = SCOPES
         .into_iter()
         .filter(|(_, scope, _)| *scope != Scope::Admin || is_admin)
@@ -328,7 +328,7 @@ async fn show(app: &App, request: &Request, made: &Made) -> Outcome {
 
 /// The token a page is about.
 async fn found(app: &App, request: &Request) -> Result<ApiToken, ApiError> {
-    let tokens = tokens_of(app, request.user()?.account.uid).await?;
+    let tokens = tokens_of(app, request.user()?.account().uid).await?;
     let id = request.param("id");
     let found = tokens.into_iter().find(|(own, _)| own.to_string() == id);
     let not_found = || ApiError::auth(StatusCode::NOT_FOUND, "you have no such token");
@@ -383,7 +383,7 @@ async fn revoke(app: Arc<App>, request: Request) -> Outcome {
     tokens::revoke(
         &app,
         &request,
-        request.user()?.account.uid,
+        request.user()?.account().uid,
         request.param("id"),
     )
     .await?;

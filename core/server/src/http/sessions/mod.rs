@@ -117,7 +117,7 @@ pub(super) fn agent_id(text: &str) -> Option<AgentId> {
 }
 
 fn viewer(app: &App, request: &Request) -> Result<Viewer, ApiError> {
-    let account = &request.user()?.account;
+    let account = &request.user()?.account();
     Ok(Viewer {
         uid: account.uid,
         is_admin: account.is_admin(),
