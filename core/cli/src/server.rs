@@ -116,8 +116,8 @@ fn reload_on_hangup(running: &Arc<Running>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A plugin that spins inside `poll` keeps the worker it is on. With four workers, even on a
-/// small machine, the others go on serving until its breaker opens.
+/// A plugin that never says who a request is from keeps the worker it is on. With four workers, even
+/// on a small machine, two may do so, and the others go on serving.
 const MIN_WORKERS: usize = 4;
 
 fn runtime() -> Result<Runtime, Failure> {

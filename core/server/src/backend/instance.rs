@@ -28,9 +28,10 @@ use tokio::{sync::oneshot, time::timeout};
 
 use super::{
     CallError, LoadError, Loaded, OpenError, Presented, Services, Shelf, Wanted,
+    aside::aside,
     error::tamed,
     fast::{FastLane, Places},
-    lane::Lane,
+    lane::{Lane, Place},
     open_file,
     services::HostFor,
 };
@@ -87,15 +88,20 @@ impl Instance {
         let opening = serde_json::to_vec(&opening).unwrap_or_default();
         let host = FfiHost_TO::from_value(HostFor::new(&wanted.name, services.clone()), TD_Opaque);
         let within = wanted.deadline * PATIENCE;
-        let opened = timeout(within, root.open()(opening.into(), host)).await;
-        let object = match opened {
+        let open = root.open();
+        let opening = async move { open(opening.into(), host).await };
+        let object = match timeout(within, aside(opening, ())).await {
             Err(_) => return Err(OpenError::TimedOut(within.as_secs())),
-            Ok(RResult::RErr(error)) => {
+            Ok(None) => {
+                let panicked = BackendError::internal("opening it panicked");
+                return Err(OpenError::Refused(panicked));
+            }
+            Ok(Some(RResult::RErr(error))) => {
                 let unreadable = |_| BackendError::internal("it gave no reason");
                 let error = serde_json::from_slice(&error).unwrap_or_else(unreadable);
                 return Err(OpenError::Refused(tamed(error)));
             }
-            Ok(RResult::ROk(object)) => object,
+            Ok(Some(RResult::ROk(object))) => object,
         };
         Ok(Self {
             name: wanted.name.clone(),
@@ -357,7 +363,10 @@ impl Instance {
         let payload = serde_json::to_vec(message)
             .map_err(|error| CallError::Backend(BackendError::internal(error.to_string())))?;
         let (began, span) = (Instant::now(), Started::now());
-        let outcome = self.lane.run(self.ask(method, payload)).await;
+        let outcome = self
+            .lane
+            .run(|place| self.ask(method, payload, place))
+            .await;
         self.note(method, fate(&outcome), began, span);
         if let Err(error) = &outcome
             && !matches!(error, CallError::Directory(_))
@@ -381,7 +390,7 @@ impl Instance {
 
     /// Sends bytes that may mean nothing. An error of the backend is an answer to them.
     pub(super) async fn send(&self, method: &str, payload: Vec<u8>) -> Result<(), CallError> {
-        let work = self.ask::<serde_json::Value>(method, payload);
+        let work = |place| self.ask::<serde_json::Value>(method, payload, place);
         match self.lane.run(work).await {
             Err(CallError::Backend(BackendError::Internal { message }))
                 if message.contains("panicked") =>
@@ -397,8 +406,12 @@ impl Instance {
         &self,
         method: &str,
         payload: Vec<u8>,
+        place: Place,
     ) -> Result<T, CallError> {
-        let answer: RVec<u8> = self.object.call(method.into(), payload.into()).await;
+        let (object, method) = (Arc::clone(&self.object), method.to_owned());
+        let call = async move { object.call(method.as_str().into(), payload.into()).await };
+        let answer: Option<RVec<u8>> = aside(call, place).await;
+        let answer = answer.ok_or_else(|| CallError::garbage("it panicked"))?;
         match serde_json::from_slice(&answer) {
             Ok(Reply::Ok(value)) => Ok(value),
             Ok(Reply::Error(error)) => Err(CallError::Backend(tamed(error))),

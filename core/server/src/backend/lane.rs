@@ -1,16 +1,20 @@
 //! The slow lane: calls into a plugin under a deadline, a limit and a circuit breaker.
 //!
-//! **Invariants:** a hung call costs its own caller and one place of its own backend; after
+//! **Invariants:** a hung call costs its own caller and, for as long as it keeps a thread, one place
+//! of its own backend; after
 //! [`FAILURES`] failures in a row nobody waits for the backend for [`PAUSE`]; then one call tries.
 
 use std::{
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
 use parking_lot::Mutex;
 use tokio::{
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout_at},
 };
 
@@ -25,10 +29,13 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// How many may wait for each one that is served.
 const WAITING_PER_PLACE: usize = 4;
 
+/// One of the calls that may run at the same time.
+pub(super) type Place = OwnedSemaphorePermit;
+
 pub(super) struct Lane {
     deadline: Duration,
     concurrency: usize,
-    places: Semaphore,
+    places: Arc<Semaphore>,
     queue: Semaphore,
     failures: AtomicU32,
     open_until: Mutex<Option<Instant>>,
@@ -39,30 +46,31 @@ impl Lane {
         Self {
             deadline,
             concurrency,
-            places: Semaphore::new(concurrency),
+            places: Arc::new(Semaphore::new(concurrency)),
             queue: Semaphore::new(concurrency * (1 + WAITING_PER_PLACE)),
             failures: AtomicU32::new(0),
             open_until: Mutex::new(None),
         }
     }
 
-    /// Waits for `work`, which tells whether it failed through a fault of the backend's.
-    pub(super) async fn run<T>(
+    /// Waits for `work`, which holds its place until it is over, and tells whether it failed through
+    /// a fault of the backend's.
+    pub(super) async fn run<T, F: Future<Output = Result<T, CallError>>>(
         &self,
-        work: impl Future<Output = Result<T, CallError>>,
+        work: impl FnOnce(Place) -> F,
     ) -> Result<T, CallError> {
         self.admit()?;
         let _queued = self.queue.try_acquire().map_err(|_| CallError::Busy)?;
         let deadline = Instant::now() + self.deadline;
         // Who only waited in line knows nothing of the backend's health.
-        let place = timeout_at(deadline, self.places.acquire()).await;
-        let Ok(Ok(_place)) = place else {
+        let place = timeout_at(deadline, Arc::clone(&self.places).acquire_owned()).await;
+        let Ok(Ok(place)) = place else {
             return Err(CallError::Busy);
         };
         if Instant::now() >= deadline {
             return Err(CallError::Busy);
         }
-        let outcome = timeout_at(deadline, work)
+        let outcome = timeout_at(deadline, work(place))
             .await
             .unwrap_or(Err(CallError::TimedOut));
         self.note(&outcome);
@@ -129,8 +137,12 @@ mod tests {
 
     use super::*;
 
+    async fn hang(_place: Place) -> Result<(), CallError> {
+        std::future::pending().await
+    }
+
     async fn fail(lane: &Lane) -> CallError {
-        lane.run(async { Err::<(), _>(BackendError::unavailable("down").into()) })
+        lane.run(|_| async { Err::<(), _>(BackendError::unavailable("down").into()) })
             .await
             .unwrap_err()
     }
@@ -138,11 +150,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_hung_call_ends_at_its_deadline() {
         let lane = Lane::new(Duration::from_secs(10), 1);
-        let hung = lane
-            .run(std::future::pending::<Result<(), CallError>>())
-            .await;
+        let hung = lane.run(hang).await;
         assert!(matches!(hung, Err(CallError::TimedOut)));
-        assert!(lane.run(async { Ok(()) }).await.is_ok());
+        assert!(lane.run(|_| async { Ok(()) }).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
@@ -163,7 +173,7 @@ mod tests {
             "and the others wait"
         );
         tokio::time::advance(PAUSE).await;
-        lane.run(async { Ok(()) }).await.unwrap();
+        lane.run(|_| async { Ok(()) }).await.unwrap();
         assert!(!lane.is_paused());
     }
 
@@ -171,7 +181,7 @@ mod tests {
     async fn a_refusal_is_no_failure() {
         let lane = Lane::new(Duration::from_secs(10), 8);
         for _ in 0..20 {
-            let taken = lane.run(async {
+            let taken = lane.run(|_| async {
                 Err::<(), _>(CallError::Directory(omnigent_plugin::DirectoryError::Taken))
             });
             assert!(matches!(taken.await, Err(CallError::Directory(_))));
@@ -181,14 +191,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn waiting_in_line_is_no_failure_of_the_backend() {
-        let lane = std::sync::Arc::new(Lane::new(Duration::from_secs(10), 2));
+        let lane = Arc::new(Lane::new(Duration::from_secs(10), 2));
         let calls: Vec<_> = (0..11)
             .map(|_| {
-                let lane = std::sync::Arc::clone(&lane);
-                tokio::spawn(async move {
-                    lane.run(std::future::pending::<Result<(), CallError>>())
-                        .await
-                })
+                let lane = Arc::clone(&lane);
+                tokio::spawn(async move { lane.run(hang).await })
             })
             .collect();
         let mut busy = 0;
@@ -204,13 +211,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn past_the_queue_nobody_waits() {
-        let lane = std::sync::Arc::new(Lane::new(Duration::from_secs(10), 1));
+        let lane = Arc::new(Lane::new(Duration::from_secs(10), 1));
         for _ in 0..5 {
-            let lane = std::sync::Arc::clone(&lane);
-            tokio::spawn(async move {
-                lane.run(std::future::pending::<Result<(), CallError>>())
-                    .await
-            });
+            let lane = Arc::clone(&lane);
+            tokio::spawn(async move { lane.run(hang).await });
         }
         tokio::task::yield_now().await;
         let began = Instant::now();

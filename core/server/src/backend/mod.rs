@@ -6,6 +6,7 @@
 //! **Invariants:** a file is checked before it is loaded; an error is never read as "denied" and
 //! never as "not mine"; no backend can hold up another one or a request that does not need it.
 
+mod aside;
 pub mod conformance;
 mod directory;
 mod error;

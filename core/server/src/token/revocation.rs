@@ -1,7 +1,8 @@
 //! Ids that no longer count: in memory for every request, in the store for the next start.
 //!
-//! Owns: table 5, its face in memory, and the copy of that which makes a start quick. Does not: know whose ids they are (a login's or API
-//! token's `sid`, a `grant_id`, a `jti`: all random, so one set holds them).
+//! Owns: table 5, its face in memory, and the copy of that which makes a start quick. Does not: know
+//! whose ids they are (a login's or API token's `sid`, a `grant_id`: all random, so one set holds
+//! them).
 //!
 //! **Invariants:**
 //! - Order: [`revoke`] in a transaction, [`RevocationIndex::insert`] right after its durable
