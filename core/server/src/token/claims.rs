@@ -10,7 +10,7 @@ use std::{borrow::Cow, fmt, marker::PhantomData, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{canonical, scope::Scopes, verify::Refusal};
+use super::{canonical, refusal::Refusal, scope::Scopes};
 use crate::{
     clock::Timestamp,
     id::{GrantId, LoginId, TokenId, Uid, from_digits},

@@ -27,9 +27,9 @@ use super::{
     keyerror::KeyringError,
     keyfile::{self, Contents, State},
     parse::{self, Segments},
+    refusal::Refusal,
     signing::SigningKey,
     strength,
-    verify::Refusal,
 };
 use crate::{clock::Timestamp, secret::Secret};
 

@@ -36,6 +36,7 @@ mod keyring;
 mod keys;
 mod overlap;
 mod parse;
+mod refusal;
 mod revocation;
 mod scope;
 mod signing;
@@ -56,12 +57,13 @@ pub use keyring::{KeyInfo, KeySettings, KeyState, Keyring, MAX_KEYS};
 pub use keys::Keys;
 pub use overlap::{Overlap, Rest, rests};
 pub use parse::MAX_LENGTH;
+pub use refusal::Refusal;
 pub use revocation::{REVOCATIONS, Revocation, RevocationIndex, is_revoked, load, revoke, sweep};
 pub(crate) use revocation::{is_past, keep};
 pub use scope::{Scope, Scopes, UnknownScope};
 pub use steady::{Steady, SteadyGrants};
 pub use strength::{WeakSecret, check as check_strength};
-pub use verify::{Refusal, VerifiedToken, Verifier};
+pub use verify::{Terms, VerifiedToken, Verifier};
 
 /// The tables of this module.
 pub(crate) fn tables() -> Vec<KnownTable> {

@@ -10,7 +10,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use base64_simd::Out;
 use serde::Deserialize;
 
-use super::verify::Refusal;
+use super::refusal::Refusal;
 
 /// Longest token looked at, in bytes. Ours have a few hundred.
 pub const MAX_LENGTH: usize = 8 * 1024;

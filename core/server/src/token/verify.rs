@@ -1,7 +1,7 @@
 //! The decision whether a bearer token counts.
 //!
-//! Owns: the order of checks, and what a refusal is called in the log. Does not: look at scopes
-//! (`scope` says what a path needs) or tell callers why (they all get the same 401).
+//! Owns: the order of checks. Does not: look at scopes (`scope` says what a path needs) or tell
+//! callers why (they all get the same 401).
 //!
 //! **Invariant:** a [`VerifiedToken`] handed out was, at that moment: signed by a key we hold,
 //! of this issuer and audience, within its time, of an account that is known under its `sub` and
@@ -26,97 +26,18 @@ use super::{
     index::{AccountIndex, AccountState},
     keyring::Keyring,
     parse,
+    refusal::{Meter, Refusal},
     revocation::RevocationIndex,
     scope::Scopes,
 };
 use crate::{
     clock::Timestamp,
     id::{GrantId, LoginId, TokenId},
-    metrics::Counter,
     secret::Secret,
 };
 
 /// How far ahead of ours a clock that stamped a token may be, in seconds.
 const LEEWAY: u64 = 60;
-
-/// Why a token does not count. For the log; callers learn only that it does not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum Refusal {
-    /// Not three segments of base64url, too long, or not a header of ours.
-    #[error("malformed")]
-    Malformed,
-    /// Not the algorithm of the key.
-    #[error("algorithm")]
-    Algorithm,
-    /// No such key, or forgotten.
-    #[error("unknown-key")]
-    UnknownKey,
-    /// Missing, malformed or wrong.
-    #[error("signature")]
-    Signature,
-    /// Past its `exp`.
-    #[error("expired")]
-    Expired,
-    /// `iat` or `nbf` lies in the future.
-    #[error("not-yet-valid")]
-    NotYetValid,
-    /// Not this server's.
-    #[error("issuer")]
-    Issuer,
-    /// For somebody else.
-    #[error("audience")]
-    Audience,
-    /// Claims missing, mistyped, unknown, out of bounds or reserved.
-    #[error("claims")]
-    Claims,
-    /// Its login, API token, grant or itself has been revoked.
-    #[error("revoked")]
-    Revoked,
-    /// No account of this `uid`, or it is not called `sub`.
-    #[error("no-account")]
-    NoAccount,
-    /// The account may not act.
-    #[error("disabled")]
-    Disabled,
-}
-
-/// What the verifier has decided so far.
-#[derive(Debug, Default)]
-pub(crate) struct Meter {
-    /// Tokens found in the cache that still count.
-    pub(crate) hits: Counter,
-    /// Tokens looked at from the beginning.
-    pub(crate) misses: Counter,
-    refused: [AtomicU64; REFUSALS.len()],
-}
-
-/// Every reason, in the order of its declaration.
-const REFUSALS: [Refusal; 12] = [
-    Refusal::Malformed,
-    Refusal::Algorithm,
-    Refusal::UnknownKey,
-    Refusal::Signature,
-    Refusal::Expired,
-    Refusal::NotYetValid,
-    Refusal::Issuer,
-    Refusal::Audience,
-    Refusal::Claims,
-    Refusal::Revoked,
-    Refusal::NoAccount,
-    Refusal::Disabled,
-];
-
-impl Meter {
-    /// How many tokens were refused for each reason that there was.
-    pub(crate) fn refused(&self) -> impl Iterator<Item = (String, u64)> {
-        let counts = self
-            .refused
-            .iter()
-            .map(|count| count.load(Ordering::Relaxed));
-        let reasons = REFUSALS.iter().map(ToString::to_string);
-        reasons.zip(counts).filter(|(_, count)| *count > 0)
-    }
-}
 
 /// A token that counted when it was handed out. Only [`Verifier::verify`] makes one.
 #[derive(Clone)]
@@ -263,10 +184,8 @@ impl Verifier {
         // Whatever changed about a cached one, the whole decision is made anew.
         let decided = self.verify_anew(token, now);
         self.meter.misses.add_one();
-        if let Err(refusal) = &decided
-            && let Some(count) = self.meter.refused.get(*refusal as usize)
-        {
-            count.fetch_add(1, Ordering::Relaxed);
+        if let Err(refusal) = &decided {
+            self.meter.refuse(*refusal);
         }
         match &decided {
             Ok(verified) if was_cached => self.cache.insert(token, verified),
