@@ -36,7 +36,7 @@ pub(super) async fn aside<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::panic)]
     use std::{
         future::{pending, poll_fn},
         sync::{
