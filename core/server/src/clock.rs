@@ -2,7 +2,6 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::time::{ClockId, Timespec, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 /// A moment: milliseconds since the Unix epoch. Never before it.
@@ -83,41 +82,35 @@ impl Clock {
         }
     }
 
-    /// The present, as of the kernel's last tick: up to 10 ms ago, and six times as cheap to ask for
-    /// as the very moment. A machine clock set before 1970 reads as the epoch instead of panicking.
+    /// The present. A machine clock set before 1970 reads as the epoch instead of panicking.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the one place that may read the clock"
+    )]
     pub fn now(&self) -> Timestamp {
         match &self.0 {
             Some(manual) => Timestamp(manual.load(std::sync::atomic::Ordering::SeqCst)),
-            None => since_epoch(clock_gettime(ClockId::RealtimeCoarse)),
+            None => since_epoch(SystemTime::now()),
         }
     }
 }
 
-fn since_epoch(time: Timespec) -> Timestamp {
-    let seconds = u64::try_from(time.tv_sec);
-    let millis = u64::try_from(time.tv_nsec / 1_000_000).unwrap_or(0);
-    seconds.map_or(Timestamp::default(), |seconds| {
-        Timestamp(seconds.saturating_mul(1000).saturating_add(millis))
-    })
+fn since_epoch(time: SystemTime) -> Timestamp {
+    let elapsed = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
     fn a_time_before_the_epoch_is_the_epoch() {
-        let at = |tv_sec, tv_nsec| since_epoch(Timespec { tv_sec, tv_nsec });
-        assert_eq!(at(-86_400, 5_000_000), Timestamp::default());
-        assert_eq!(at(0, 0), Timestamp::default());
-        assert_eq!(at(86_400, 7_999_999), Timestamp::from_millis(86_400_007));
-        assert_eq!(at(i64::MAX, 0), Timestamp::from_millis(u64::MAX));
-    }
-
-    #[test]
-    fn the_cheap_clock_is_the_machines() {
-        let clock = Clock::system();
-        let apart = clock.now().millis().abs_diff(clock.nanos() / 1_000_000);
-        assert!(apart < 1000, "{apart} ms");
+        let day = Duration::from_secs(86_400);
+        assert_eq!(since_epoch(UNIX_EPOCH - day), Timestamp::default());
+        assert_eq!(since_epoch(UNIX_EPOCH), Timestamp::default());
+        assert_eq!(since_epoch(UNIX_EPOCH + day).seconds(), 86_400);
     }
 }

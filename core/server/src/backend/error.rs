@@ -4,6 +4,8 @@ use std::io;
 
 use omnigent_plugin::{BackendError, DirectoryError};
 
+use crate::metrics::Fate;
+
 /// Why a file is not loaded as a plugin.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages say it")]
@@ -130,6 +132,21 @@ pub(super) fn tamed(mut error: BackendError) -> BackendError {
 
 /// In characters.
 const LONGEST_REASON: usize = 500;
+
+/// What a call's outcome counts as.
+pub(super) fn fate<T>(outcome: &Result<T, CallError>) -> Fate {
+    match outcome {
+        Ok(_) | Err(CallError::Directory(_) | CallError::Backend(BackendError::NotSupported)) => {
+            Fate::Answered
+        }
+        Err(error) if error.is_busy() => Fate::Busy,
+        Err(CallError::Busy) => Fate::Busy,
+        Err(CallError::Paused) => Fate::Paused,
+        Err(CallError::TimedOut) => Fate::TimedOut,
+        Err(CallError::Garbage(_)) => Fate::Garbage,
+        Err(CallError::Backend(_)) => Fate::Failed,
+    }
+}
 
 #[cfg(test)]
 mod tests {

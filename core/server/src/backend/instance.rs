@@ -29,7 +29,7 @@ use tokio::{sync::oneshot, time::timeout};
 use super::{
     CallError, LoadError, Loaded, OpenError, Presented, Services, Shelf, Wanted,
     aside::aside,
-    error::tamed,
+    error::{fate, tamed},
     fast::{FastLane, Places},
     lane::{Lane, Place},
     open_file,
@@ -417,20 +417,6 @@ impl Instance {
             Ok(Reply::Error(error)) => Err(CallError::Backend(tamed(error))),
             Err(_) => Err(CallError::garbage("something unreadable")),
         }
-    }
-}
-
-fn fate<T>(outcome: &Result<T, CallError>) -> Fate {
-    match outcome {
-        Ok(_) | Err(CallError::Directory(_) | CallError::Backend(BackendError::NotSupported)) => {
-            Fate::Answered
-        }
-        Err(error) if error.is_busy() => Fate::Busy,
-        Err(CallError::Busy) => Fate::Busy,
-        Err(CallError::Paused) => Fate::Paused,
-        Err(CallError::TimedOut) => Fate::TimedOut,
-        Err(CallError::Garbage(_)) => Fate::Garbage,
-        Err(CallError::Backend(_)) => Fate::Failed,
     }
 }
 
