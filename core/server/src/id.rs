@@ -38,7 +38,7 @@ fn to_digits(bytes: &[u8; 16]) -> [u8; 32] {
 }
 
 /// The bytes of 32 lower-case hexadecimal digits.
-pub(crate) fn from_digits(text: &[u8]) -> Option<[u8; 16]> {
+fn from_digits(text: &[u8]) -> Option<[u8; 16]> {
     let text: &[u8; 32] = text.try_into().ok()?;
     let is_digit = text.map(|byte| byte.wrapping_sub(b'0') < 10);
     let is_letter = text.map(|byte| byte.wrapping_sub(b'a') < 6);

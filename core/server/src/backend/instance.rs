@@ -425,7 +425,7 @@ fn callback_url(public_url: &str) -> String {
 }
 
 /// Loads a plugin on a thread of its own: reading is slow, and its constructors and its manifest
-/// are foreign code that may never return.
+/// are foreign code that may never return. Not [`aside`]: no command waits for that thread to end.
 async fn loaded(wanted: &Wanted, shelf: &Arc<Shelf>) -> Result<Loaded, OpenError> {
     let (file, pin) = (wanted.file.clone(), wanted.sha256);
     let (say, hear) = oneshot::channel();

@@ -1,8 +1,8 @@
 //! The slow lane: calls into a plugin under a deadline, a limit and a circuit breaker.
 //!
 //! **Invariants:** a hung call costs its own caller and, for as long as it keeps a thread, one place
-//! of its own backend; after
-//! [`FAILURES`] failures in a row nobody waits for the backend for [`PAUSE`]; then one call tries.
+//! of its own backend; after [`FAILURES`] failures in a row nobody waits for the backend for
+//! [`PAUSE`]; then one call tries.
 
 use std::{
     sync::{

@@ -8,7 +8,7 @@ use std::{borrow::Cow, str::FromStr};
 use super::claims::{Claims, MAX_SECONDS};
 use crate::{
     clock::Timestamp,
-    id::{GrantId, LoginId, TokenId, Uid, from_digits},
+    id::{GrantId, LoginId, TokenId, Uid},
 };
 
 /// The claims, if the text is in our own form.
@@ -17,9 +17,9 @@ pub(super) fn read(json: &[u8]) -> Option<Claims<'_>> {
     let issuer = text.after("{\"iss\":\"")?.words()?;
     let audience = text.after(",\"aud\":\"")?.words()?;
     let subject = text.after(",\"sub\":\"")?.words()?;
-    let uid = Uid::from_bytes(text.after(",\"uid\":\"")?.id()?);
-    let sid = LoginId::from_bytes(text.after(",\"sid\":\"")?.id()?);
-    let jti = TokenId::from_bytes(text.after(",\"jti\":\"")?.id()?);
+    let uid: Uid = text.after(",\"uid\":\"")?.id()?;
+    let sid: LoginId = text.after(",\"sid\":\"")?.id()?;
+    let jti: TokenId = text.after(",\"jti\":\"")?.id()?;
     let issued_at = text.after(",\"iat\":")?.time()?;
     let not_before = text.after(",\"nbf\":")?.time()?;
     let expires_at = match text.after(",\"exp\":") {
@@ -33,7 +33,7 @@ pub(super) fn read(json: &[u8]) -> Option<Claims<'_>> {
         None => None,
     };
     let grant = match text.after(",\"grant_id\":\"") {
-        Some(text) => Some(GrantId::from_bytes(text.id()?)),
+        Some(text) => Some(text.id::<GrantId>()?),
         None => None,
     };
     let client_id = match text.after(",\"act\":{\"client_id\":\"") {
@@ -85,10 +85,10 @@ impl<'a> Text<'a> {
         self.words()?.parse().ok()
     }
 
-    fn id(&mut self) -> Option<[u8; 16]> {
+    fn id<T: FromStr>(&mut self) -> Option<T> {
         let (digits, rest) = self.0.split_at_checked(32)?;
         self.0 = rest.strip_prefix('"')?;
-        from_digits(digits.as_bytes())
+        digits.parse().ok()
     }
 
     fn time(&mut self) -> Option<Timestamp> {

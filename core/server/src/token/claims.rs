@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use super::{canonical, refusal::Refusal, scope::Scopes};
 use crate::{
     clock::Timestamp,
-    id::{GrantId, LoginId, TokenId, Uid, from_digits},
+    id::{GrantId, LoginId, TokenId, Uid},
 };
 
 /// What a token may be used as (`token_use`): asked at every endpoint, so that one kind of token
@@ -106,9 +106,9 @@ pub(super) struct Wire<'a> {
     aud: Cow<'a, str>,
     #[serde(borrow)]
     sub: Cow<'a, str>,
-    uid: Hex<Uid>,
-    sid: Hex<LoginId>,
-    jti: Hex<TokenId>,
+    uid: Text<Uid>,
+    sid: Text<LoginId>,
+    jti: Text<TokenId>,
     iat: Seconds,
     nbf: Seconds,
     #[serde(
@@ -131,7 +131,7 @@ pub(super) struct Wire<'a> {
         deserialize_with = "some",
         skip_serializing_if = "Option::is_none"
     )]
-    grant_id: Option<Hex<GrantId>>,
+    grant_id: Option<Text<GrantId>>,
     #[serde(
         borrow,
         default,
@@ -153,16 +153,16 @@ impl<'a> Wire<'a> {
             iss: Cow::Borrowed(&claims.issuer),
             aud: Cow::Borrowed(&claims.audience),
             sub: Cow::Borrowed(&claims.subject),
-            uid: Hex(claims.uid),
-            sid: Hex(claims.sid),
-            jti: Hex(claims.jti),
+            uid: Text(claims.uid),
+            sid: Text(claims.sid),
+            jti: Text(claims.jti),
             iat: Seconds(claims.issued_at.seconds()),
             nbf: Seconds(claims.not_before.seconds()),
             exp: claims.expires_at.map(|exp| Seconds(exp.seconds())),
             provider: Cow::Borrowed(&claims.provider),
             token_use: Text(claims.token_use),
             scope: claims.scope.map(Text),
-            grant_id: claims.grant.map(Hex),
+            grant_id: claims.grant.map(Text),
             act: claims.client_id.as_deref().map(|id| Act {
                 client_id: Cow::Borrowed(id),
             }),
@@ -247,51 +247,6 @@ impl<T: FromStr> de::Visitor<'_> for TextVisitor<T> {
         value.map(Text)
     }
 }
-
-/// An id, read faster than its `FromStr` does: it is a third of what a new token costs.
-struct Hex<T>(T);
-
-impl<T: fmt::Display> Serialize for Hex<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
-}
-
-impl<'de, T: From16> Deserialize<'de> for Hex<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let bytes = deserializer.deserialize_str(HexVisitor)?;
-        Ok(Self(T::from_16(bytes)))
-    }
-}
-
-struct HexVisitor;
-
-impl de::Visitor<'_> for HexVisitor {
-    type Value = [u8; 16];
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an id")
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<[u8; 16], E> {
-        from_digits(text.as_bytes()).ok_or_else(|| E::custom("not an id"))
-    }
-}
-
-trait From16 {
-    fn from_16(bytes: [u8; 16]) -> Self;
-}
-
-macro_rules! from_16 {
-    ($($id:ident),*) => {$(
-        impl From16 for $id {
-            fn from_16(bytes: [u8; 16]) -> Self {
-                Self::from_bytes(bytes)
-            }
-        }
-    )*};
-}
-from_16!(Uid, LoginId, TokenId, GrantId);
 
 /// A member that is there has a value: `null` is refused.
 fn some<'de, T: Deserialize<'de>, D: Deserializer<'de>>(

@@ -112,7 +112,7 @@ const SHARDS: usize = 32;
 
 /// All accounts by uid and by id. Changed by the store's writer thread only, read by everybody.
 pub struct AccountIndex {
-    by_uid: [RwLock<HashSet<ByUid, IdHash>>; SHARDS],
+    by_uid: [RwLock<ByUids>; SHARDS],
     by_id: [RwLock<HashSet<ById>>; SHARDS],
     hasher: RandomState,
     turn: AtomicU64,
@@ -177,8 +177,7 @@ impl AccountIndex {
     /// How many accounts can administer: admins that are not disabled. Walks them all.
     pub fn admins(&self) -> usize {
         let is_able = |entry: &&ByUid| entry.0.is_admin() && entry.0.is_active();
-        let count =
-            |shard: &RwLock<HashSet<ByUid, IdHash>>| shard.read().iter().filter(is_able).count();
+        let count = |shard: &RwLock<ByUids>| shard.read().iter().filter(is_able).count();
         self.by_uid.iter().map(count).sum()
     }
 
@@ -192,7 +191,7 @@ impl AccountIndex {
         self.len() == 0
     }
 
-    fn uid_shard(&self, uid: &Uid) -> &RwLock<HashSet<ByUid, IdHash>> {
+    fn uid_shard(&self, uid: &Uid) -> &RwLock<ByUids> {
         &self.by_uid[usize::from(uid.as_bytes()[15]) % SHARDS]
     }
 
@@ -220,6 +219,7 @@ impl fmt::Debug for AccountIndex {
 
 // Set entries that borrow their key from the state: one pointer per account and look-up.
 struct ByUid(Arc<AccountState>);
+type ByUids = HashSet<ByUid, IdHash>;
 struct ById(Arc<AccountState>);
 
 macro_rules! keyed {

@@ -302,7 +302,8 @@ fn not_three_segments_are_refused() {
 fn text_around_a_token_is_refused() {
     let world = World::new();
     let token = world.token();
-    assert!(world.verify(&token).is_ok());
+    // In the cache, where some of these end as it does.
+    world.accept_twice(&token);
     for odd in [
         format!("Bearer {token}"),
         format!("bearer {token}"),
@@ -315,6 +316,8 @@ fn text_around_a_token_is_refused() {
         format!("{token}\u{0}"),
         format!("\u{feff}{token}"),
         format!("{token}, Bearer {token}"),
+        format!("{token} {token}"),
+        format!("{token},Bearer {token}"),
         format!("access_token={token}"),
         token.replace('.', "%2E"),
         token.replace('.', "\u{3002}"),
