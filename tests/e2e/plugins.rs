@@ -1,5 +1,7 @@
 //! People sign in through a plugin that was built elsewhere, and the server outlives a bad one.
 
+use std::{io::Write, net::TcpStream};
+
 use omnigent_tests::{PASSWORD, Server, ServerBuilder, workshop};
 use serde_json::json;
 
@@ -80,6 +82,31 @@ fn a_backend_that_misbehaves_costs_only_its_own_logins() {
         let (status, _) = server.stop();
         assert!(status.success(), "{how}: {status}");
     }
+}
+
+#[test]
+fn a_backend_that_never_says_who_a_request_is_from_costs_nobody_else_an_answer() {
+    let bad = "entry = \"identify\"\nhow = \"block\"\ntimeout = \"500ms\"";
+    let bad = backend("bad", "misbehaving", bad);
+    let server = ServerBuilder::no_auth().config(&format!(
+        "[server]\ntrusted_proxies = [\"127.0.0.1\"]\nshutdown_timeout = \"1s\"\n[auth]\nbackends = [\"proxy\", \"bad\"]\n\
+         [backend.proxy]\nplugin = \"header\"\n{bad}"
+    ));
+    let server = server.start();
+    let address = server.url.trim_start_matches("http://");
+    let mut asked = TcpStream::connect(address).unwrap();
+    let bob = server.client().with("x-forwarded-email", "bob@example.com");
+    bob.get("/v1/me").expect(200);
+    let ask = format!("GET /v1/me HTTP/1.1\r\nhost: {address}\r\n\r\n");
+    asked.write_all(ask.as_bytes()).unwrap();
+    // Nothing else goes on meanwhile that would wake another worker.
+    assert!(server.says("identify does not return"));
+    for _ in 0..20 {
+        bob.get("/v1/me").expect(200);
+        server.client().get("/v1/me").expect(503);
+    }
+    let (status, _) = server.stop();
+    assert!(status.success(), "{status}");
 }
 
 #[test]

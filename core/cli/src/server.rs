@@ -116,9 +116,8 @@ fn reload_on_hangup(running: &Arc<Running>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A plugin that never says who a request is from keeps the worker it is on. With four workers, even
-/// on a small machine, two may do so, and the others go on serving.
-const MIN_WORKERS: usize = 4;
+/// A plugin that never says who a request is from keeps the worker it is on: there is another.
+const MIN_WORKERS: usize = 2;
 
 fn runtime() -> Result<Runtime, Failure> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);

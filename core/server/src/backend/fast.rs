@@ -1,8 +1,9 @@
 //! The fast lane: `identify` on the server's own thread.
 //!
 //! A call that never returns keeps its thread for good. So all backends together never hold more
-//! than the workers but two, one backend at most half of that, and a watchdog stops asking a
-//! backend whose call has been running for [`HUNG`].
+//! than the workers but two (one, where there are two), one backend at most half of that, and a
+//! watchdog stops asking a backend whose call has been running for [`HUNG`]. Who finds no place here
+//! is asked on another thread, by the slow lane.
 //!
 //! **Invariant:** whatever backends do here, some workers go on serving, and a backend that is slow
 //! for a moment only is not given up.
@@ -16,6 +17,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 
 use super::CallError;
 
@@ -28,11 +30,13 @@ const PAUSE: u64 = 10_000;
 /// How often the watchdog looks.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// How long a call waits for a place: as long as a thread in the midst of one may be off its core.
-const PATIENCE: Duration = Duration::from_millis(20);
+/// How often a call looks for a place before it is for the slow lane: for about as long as the way
+/// there takes.
+const LOOKS: u32 = 32;
 
 /// The places of all fast lanes together.
 pub(super) struct Places {
+    runtime: Option<Handle>,
     epoch: Instant,
     most: usize,
     taken: AtomicUsize,
@@ -40,9 +44,13 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// Places on a runtime of so many workers.
-    pub(super) fn new(workers: usize) -> Arc<Self> {
+    /// Places on the workers of this runtime.
+    pub(super) fn new(runtime: Option<Handle>) -> Arc<Self> {
+        let workers = runtime
+            .as_ref()
+            .map_or(1, |runtime| runtime.metrics().num_workers());
         Arc::new(Self {
+            runtime,
             epoch: Instant::now(),
             most: workers.saturating_sub(2).max(1),
             taken: AtomicUsize::new(0),
@@ -88,18 +96,26 @@ pub(super) struct FastLane {
 impl FastLane {
     /// Whether the backend is not asked because a call did not return.
     pub(super) fn is_hung(&self) -> bool {
-        self.places.now() < self.paused_until.load(Ordering::Acquire)
+        let until = self.paused_until.load(Ordering::Acquire);
+        until > 0 && self.places.now() < until
     }
 
+    /// Runs `call` here and now. [`CallError::Busy`] when there is no place for it.
     pub(super) fn run<T>(&self, call: impl FnOnce() -> T) -> Result<T, CallError> {
-        let _place = match self.enter() {
-            Some(place) => place,
-            None => self.wait()?,
-        };
         if self.is_hung() {
             return Err(CallError::Paused);
         }
+        let _place = self.find().ok_or(CallError::Busy)?;
         Ok(call())
+    }
+
+    fn find(&self) -> Option<Place<'_>> {
+        (0..LOOKS).find_map(|look| {
+            if look > 0 {
+                std::thread::yield_now();
+            }
+            self.enter()
+        })
     }
 
     fn enter(&self) -> Option<Place<'_>> {
@@ -123,38 +139,22 @@ impl FastLane {
         }
     }
 
-    fn wait(&self) -> Result<Place<'_>, CallError> {
-        let patience = Instant::now() + PATIENCE;
-        loop {
-            if self.is_hung() {
-                return Err(CallError::Paused);
-            }
-            if let Some(place) = self.enter() {
-                return Ok(place);
-            }
-            if Instant::now() > patience {
-                return Err(CallError::Busy);
-            }
-            std::thread::yield_now();
-        }
-    }
-
-    /// Pauses the backend while a call is overdue, and for some time after.
-    fn look(&self) {
+    /// Pauses the backend while a call is overdue, and for some time after. Tells whether one is.
+    fn look(&self) -> bool {
         let now = self.places.now();
         let hung = u64::try_from(HUNG.as_millis()).unwrap_or(FREE);
         let is_overdue = |began: &AtomicU64| {
             let began = began.load(Ordering::Acquire);
             began != FREE && now.saturating_sub(began) > hung
         };
-        if self.began.iter().any(is_overdue)
-            && self.paused_until.swap(now + PAUSE, Ordering::AcqRel) <= now
-        {
+        let is_hung = self.began.iter().any(is_overdue);
+        if is_hung && self.paused_until.swap(now + PAUSE, Ordering::AcqRel) <= now {
             tracing::error!(
                 backend = self.name,
                 "identify does not return: the backend is not asked"
             );
         }
+        is_hung
     }
 }
 
@@ -181,7 +181,14 @@ fn watch(places: Weak<Places>) {
                 .iter()
                 .filter_map(Weak::upgrade)
                 .collect();
-            lanes.iter().for_each(|lane| lane.look());
+            // The worker that hangs may be the one that waited for connections and timers, while the
+            // others sleep until there is something to do. Whoever wakes waits in its place.
+            let hung = lanes.iter().filter(|lane| lane.look()).count();
+            if hung > 0
+                && let Some(runtime) = &places.runtime
+            {
+                runtime.spawn(std::future::ready(()));
+            }
             drop((lanes, places));
             std::thread::sleep(LOOK);
         }
@@ -199,7 +206,16 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::sync::mpsc::channel;
 
+    use tokio::runtime::{Builder, Runtime};
+
     use super::*;
+
+    /// Places on a runtime of so many workers. It must live on: nothing waits for it.
+    fn places(workers: usize) -> (Arc<Places>, Runtime) {
+        let mut builder = Builder::new_multi_thread();
+        let runtime = builder.worker_threads(workers).build().unwrap();
+        (Places::new(Some(runtime.handle().clone())), runtime)
+    }
 
     /// Leaves a call of `lane` hanging until the sender is dropped.
     fn hang(lane: &Arc<FastLane>) -> std::sync::mpsc::Sender<()> {
@@ -217,11 +233,18 @@ mod tests {
     }
 
     #[test]
-    fn calls_of_many_threads_all_get_through() {
-        let lane = Places::new(3).lane("a");
+    fn calls_of_many_threads_are_run_or_find_no_place() {
+        let (places, _runtime) = places(3);
+        let lane = places.lane("a");
         std::thread::scope(|scope| {
             for _ in 0..8 {
-                scope.spawn(|| (0..1000).for_each(|_| lane.run(|| ()).unwrap()));
+                scope.spawn(|| {
+                    for _ in 0..1000 {
+                        // Who finds no place is asked elsewhere.
+                        let run = lane.run(|| ());
+                        assert!(matches!(run, Ok(()) | Err(CallError::Busy)), "{run:?}");
+                    }
+                });
             }
         });
         assert_eq!(lane.places.taken.load(Ordering::Relaxed), 0);
@@ -229,24 +252,24 @@ mod tests {
 
     #[test]
     fn one_hung_backend_leaves_a_place_to_another() {
-        let places = Places::new(4);
+        let (places, _runtime) = places(4);
         let (bad, good) = (places.lane("bad"), places.lane("good"));
         let _hung = hang(&bad);
-        assert!(bad.run(|| ()).is_err());
+        assert!(matches!(bad.run(|| ()), Err(CallError::Busy)));
         assert!(good.run(|| ()).is_ok());
     }
 
     #[test]
     fn all_backends_together_never_hold_the_last_workers() {
-        let places = Places::new(4);
+        let (places, _runtime) = places(4);
         let lanes = ["a", "b", "c"].map(|name| places.lane(name));
         let _hung = [hang(&lanes[0]), hang(&lanes[1])];
-        assert!(lanes[2].run(|| ()).is_err());
+        assert!(matches!(lanes[2].run(|| ()), Err(CallError::Busy)));
     }
 
     #[test]
     fn an_overdue_call_pauses_its_backend_and_no_other() {
-        let places = Places::new(6);
+        let (places, _runtime) = places(6);
         let (bad, good) = (places.lane("bad"), places.lane("good"));
         let release = hang(&bad);
         bad.began[0].store(0, Ordering::Release);
@@ -273,7 +296,7 @@ mod tests {
 
     #[test]
     fn a_panic_gives_its_place_back() {
-        let lane = Places::new(1).lane("a");
+        let lane = Places::new(None).lane("a");
         let call = || lane.run(|| std::panic::resume_unwind(Box::new(())));
         let call: Result<Result<(), _>, _> =
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(call));

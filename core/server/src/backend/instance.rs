@@ -12,15 +12,12 @@ use std::{
 
 use abi_stable::{
     erased_types::TD_Opaque,
-    std_types::{RResult, RSlice, RVec},
+    std_types::{RResult, RVec},
 };
 use omnigent_plugin::{
     Answer, BackendError, Ended, Identity, IdentityRef, LoginRequest, LogoutTarget, Standing,
     State, Step, Verdict,
-    abi::{
-        BackendObject, CLIENT_CERTIFICATE, FfiHeader, FfiHost_TO, FfiRequest, FfiVerdict,
-        TRUSTED_PROXY,
-    },
+    abi::FfiHost_TO,
     contract::{Manifest, Opening, Reply, Resume},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -33,6 +30,7 @@ use super::{
     fast::{FastLane, Places},
     lane::{Lane, Place},
     open_file,
+    reader::Reader,
     services::HostFor,
 };
 use crate::{
@@ -55,7 +53,7 @@ pub struct Instance {
     rules: Rules,
     session_ttl: Option<u64>,
     callback_url: String,
-    object: Arc<BackendObject>,
+    reader: Reader,
     lane: Lane,
     fast: Option<Arc<FastLane>>,
     calls: Calls,
@@ -115,7 +113,7 @@ impl Instance {
             rules: wanted.rules.clone(),
             session_ttl: wanted.session_ttl,
             callback_url,
-            object: Arc::new(object),
+            reader: Reader(Arc::new(object)),
             lane: Lane::new(wanted.deadline, wanted.concurrency),
             calls: Calls::default(),
             fast: manifest.can("identify").then(|| places.lane(&wanted.name)),
@@ -202,7 +200,7 @@ impl Instance {
     /// receiver hears when it has.
     pub(super) fn shutdown(&self) -> Receiver<()> {
         let (say, hear) = channel();
-        let object = Arc::clone(&self.object);
+        let object = Arc::clone(&self.reader.0);
         let shutdown = move || {
             object.shutdown();
             let _ = say.send(());
@@ -309,49 +307,40 @@ impl Instance {
     /// Who a request is from. Runs here and now, without copying the request.
     ///
     /// # Errors
-    /// When the backend cannot tell.
+    /// When the backend cannot tell. [`CallError::Busy`]: it holds as many threads as it may; ask it
+    /// by [`Instance::identify_aside`].
     pub fn identify(&self, presented: &Presented<'_>) -> Result<Verdict, CallError> {
         let Some(fast) = &self.fast else {
             return Ok(Verdict::NotMine);
         };
         let (began, span) = (Instant::now(), Started::now());
-        let outcome = self.read(fast, presented);
-        self.note("identify", fate(&outcome), began, span);
+        let outcome = fast
+            .run(|| self.reader.read(presented))
+            .and_then(|verdict| verdict);
+        if !matches!(outcome, Err(CallError::Busy)) {
+            self.note("identify", fate(&outcome), began, span);
+        }
         outcome
     }
 
-    fn read(&self, fast: &FastLane, presented: &Presented<'_>) -> Result<Verdict, CallError> {
-        let certificate = presented
-            .client_certificate
-            .map(|der| FfiHeader::new(CLIENT_CERTIFICATE, der));
-        let trusted = presented
-            .is_from_trusted_proxy
-            .then_some(FfiHeader::new(TRUSTED_PROXY, b"1"));
-        let more = match (certificate, trusted) {
-            (Some(certificate), Some(trusted)) => &[certificate, trusted] as &[_],
-            (Some(one), None) | (None, Some(one)) => &[one],
-            (None, None) => &[],
+    /// As [`Instance::identify`], in the slow lane: on a thread that answers no requests.
+    ///
+    /// # Errors
+    /// When the backend cannot tell.
+    pub async fn identify_aside(
+        &self,
+        read: impl FnOnce(&Reader) -> Result<Verdict, CallError> + Send + 'static,
+    ) -> Result<Verdict, CallError> {
+        let (began, span) = (Instant::now(), Started::now());
+        let reader = Reader(Arc::clone(&self.reader.0));
+        let read = async move { read(&reader) };
+        let ask = async |place| {
+            let verdict = aside(read, place).await;
+            verdict.ok_or_else(|| CallError::garbage("it panicked"))?
         };
-        let request = FfiRequest {
-            method: presented.method.into(),
-            path: presented.path.into(),
-            peer: presented.peer.into(),
-            headers: RSlice::from_slice(presented.headers),
-            more: RSlice::from_slice(more),
-        };
-        match fast.run(|| self.object.identify(request))? {
-            FfiVerdict::NotMine => Ok(Verdict::NotMine),
-            FfiVerdict::Denied(reason) => Ok(Verdict::Denied(reason.into_string())),
-            FfiVerdict::Accepted(identity) => {
-                let identity = abi_stable::std_types::RBox::into_inner(identity);
-                Ok(Verdict::Accepted(Identity::from(identity)))
-            }
-            FfiVerdict::Failed(error) => Err(serde_json::from_slice::<BackendError>(&error)
-                .map_or_else(
-                    |_| CallError::garbage("an unreadable failure"),
-                    |error| CallError::Backend(tamed(error)),
-                )),
-        }
+        let outcome = self.lane.run(ask).await;
+        self.note("identify", fate(&outcome), began, span);
+        outcome
     }
 
     /// One call in the slow lane.
@@ -408,7 +397,7 @@ impl Instance {
         payload: Vec<u8>,
         place: Place,
     ) -> Result<T, CallError> {
-        let (object, method) = (Arc::clone(&self.object), method.to_owned());
+        let (object, method) = (Arc::clone(&self.reader.0), method.to_owned());
         let call = async move { object.call(method.as_str().into(), payload.into()).await };
         let answer: Option<RVec<u8>> = aside(call, place).await;
         let answer = answer.ok_or_else(|| CallError::garbage("it panicked"))?;

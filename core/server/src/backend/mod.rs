@@ -19,6 +19,7 @@ mod instance;
 mod kv;
 mod lane;
 mod load;
+mod reader;
 mod services;
 
 use std::{
@@ -41,6 +42,7 @@ pub use instance::Instance;
 pub(crate) use kv::tables;
 pub use kv::{ApplyError, apply_change};
 pub use omnigent_plugin::{abi::FfiHeader as Header, contract::Manifest};
+pub use reader::Reader;
 pub use services::Services;
 
 /// What a request presents to [`Instance::identify`].
@@ -130,7 +132,7 @@ impl Default for Backends {
     /// None.
     fn default() -> Self {
         Self {
-            places: Places::new(1),
+            places: Places::new(None),
             shelf: Arc::default(),
             instances: Vec::new(),
             failures: Vec::new(),
@@ -142,7 +144,7 @@ impl Backends {
     /// Opens all of `wanted`, one after the other. What does not open is among the failures.
     pub async fn open(wanted: Vec<Wanted>, services: &Services, public_url: &str) -> Self {
         let nobody = Self {
-            places: Places::new(services.runtime.metrics().num_workers()),
+            places: Places::new(Some(services.runtime.clone())),
             ..Self::default()
         };
         nobody.reopen(wanted, services, public_url).await

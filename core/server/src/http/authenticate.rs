@@ -18,7 +18,7 @@ use crate::{
     account::{AccountError, IdentityKey},
     app::App,
     audit::{Entry, Event},
-    backend::{CallError, Header, Instance, Presented},
+    backend::{CallError, Header, Instance, Presented, Reader},
     clock::Timestamp,
     login::SignInError,
     token::{AccountState, Refusal, TokenUse},
@@ -53,34 +53,68 @@ pub(super) struct Unknown {
 }
 
 /// Who the request is from, if need be after asking the store.
-pub(super) async fn authenticate(app: &App, head: &Head, now: Timestamp) -> Credential {
-    match look(app, head, now) {
+pub(super) async fn authenticate(app: &App, head: &Arc<Head>, now: Timestamp) -> Credential {
+    let looked = match look(app, head, now) {
+        Some(looked) => looked,
+        None => look_aside(app, head, now).await,
+    };
+    match looked {
         Looked::Decided(credential) => credential,
         Looked::Unknown(unknown) => admit(app, head, unknown, now).await,
     }
 }
 
 /// Looks at what the request presents. In order: an `Authorization` header, which decides alone;
-/// what a backend reads from the request; the cookie.
-pub(super) fn look(app: &App, head: &Head, now: Timestamp) -> Looked {
-    let decided = if head.peer == Peer::Operator {
-        Credential::Good(everybody(app, Authority::Operator))
+/// what a backend reads from the request; the cookie. Nothing when a backend must be asked, and not
+/// on this thread.
+pub(super) fn look(app: &App, head: &Head, now: Timestamp) -> Option<Looked> {
+    let plain = if head.peer == Peer::Operator {
+        Some(Credential::Good(everybody(app, Authority::Operator)))
     } else if app.settings.is_no_auth {
-        Credential::Good(everybody(app, Authority::NoAuth))
-    } else if let Some(credential) = authorization(app, head, now) {
-        credential
+        Some(Credential::Good(everybody(app, Authority::NoAuth)))
     } else {
-        let mut backends = app.backends.request();
-        if let Some(looked) = backends.find_map(|backend| asserted(app, backend, head, now)) {
+        authorization(app, head, now)
+    };
+    if let Some(credential) = plain {
+        return Some(Looked::Decided(credential));
+    }
+    for backend in app.backends.request() {
+        let verdict = Trace::during(head.trace(app), || {
+            present(head, |presented| backend.identify(presented))
+        });
+        if matches!(verdict, Err(CallError::Busy)) {
+            return None;
+        }
+        let looked = asserted(app, backend, head, verdict, now);
+        if looked.is_some() {
             return looked;
         }
-        match cookies::find(&head.headers, app.settings.cookie_name) {
-            cookies::Found::None => Credential::None,
-            cookies::Found::Several => Credential::Bad("two session cookies"),
-            cookies::Found::One(token) => verify(app, head, token, true, now),
+    }
+    Some(Looked::Decided(cookie(app, head, now)))
+}
+
+/// As the end of [`look`], where a backend may be asked on another thread.
+async fn look_aside(app: &App, head: &Arc<Head>, now: Timestamp) -> Looked {
+    for backend in app.backends.request() {
+        let mut verdict = present(head, |presented| backend.identify(presented));
+        if matches!(verdict, Err(CallError::Busy)) {
+            let head = Arc::clone(head);
+            let read = move |reader: &Reader| present(&head, |presented| reader.read(presented));
+            verdict = backend.identify_aside(read).await;
         }
-    };
-    Looked::Decided(decided)
+        if let Some(looked) = asserted(app, backend, head, verdict, now) {
+            return looked;
+        }
+    }
+    Looked::Decided(cookie(app, head, now))
+}
+
+fn cookie(app: &App, head: &Head, now: Timestamp) -> Credential {
+    match cookies::find(&head.headers, app.settings.cookie_name) {
+        cookies::Found::None => Credential::None,
+        cookies::Found::Several => Credential::Bad("two session cookies"),
+        cookies::Found::One(token) => verify(app, head, token, true, now),
+    }
 }
 
 fn authorization(app: &App, head: &Head, now: Timestamp) -> Option<Credential> {
@@ -95,13 +129,15 @@ fn authorization(app: &App, head: &Head, now: Timestamp) -> Option<Credential> {
     })
 }
 
-/// Who the request is from by what this backend reads of it; nothing when it reads nothing.
-fn asserted(app: &App, backend: &Instance, head: &Head, now: Timestamp) -> Option<Looked> {
-    let refused = |status, text: &str| {
-        let refused = Credential::Refused(status, text.into());
-        Some(Looked::Decided(refused))
-    };
-    match Trace::during(head.trace(app), || identify(backend, head)) {
+/// Who the request is from by what this backend read of it; nothing when it read nothing.
+fn asserted(
+    app: &App,
+    backend: &Instance,
+    head: &Head,
+    verdict: Result<Verdict, CallError>,
+    now: Timestamp,
+) -> Option<Looked> {
+    match verdict {
         Ok(Verdict::NotMine) => None,
         Ok(Verdict::Accepted(identity)) => Some(match app.desk.known(backend, &identity) {
             Some(account) => Looked::Decided(good(backend.name(), identity, account)),
@@ -119,19 +155,21 @@ fn asserted(app: &App, backend: &Instance, head: &Head, now: Timestamp) -> Optio
                 request_id = %head.id, backend = backend.name(), address = %head.client, reason,
                 "refused: the request looks forged"
             );
-            refused(
-                StatusCode::BAD_REQUEST,
-                "the identity of this request is not acceptable",
-            )
+            let text = "the identity of this request is not acceptable".into();
+            let refused = Credential::Refused(StatusCode::BAD_REQUEST, text);
+            Some(Looked::Decided(refused))
         }
         Err(cause) => {
             tracing::warn!(request_id = %head.id, backend = backend.name(), %cause, "cannot tell who a request is from");
-            refused(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE)
+            Some(Looked::Decided(unavailable()))
         }
     }
 }
 
-const UNAVAILABLE: &str = "this way of signing in is unavailable; try again later";
+fn unavailable() -> Credential {
+    let text = "this way of signing in is unavailable; try again later".into();
+    Credential::Refused(StatusCode::SERVICE_UNAVAILABLE, text)
+}
 
 /// Asks the store whom the identity leads to.
 pub(super) async fn admit(
@@ -142,7 +180,7 @@ pub(super) async fn admit(
 ) -> Credential {
     let Unknown { backend, identity } = *unknown;
     let Some(instance) = app.backends.iter().find(|known| known.name() == backend) else {
-        return Credential::Refused(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE.into());
+        return unavailable();
     };
     match app
         .desk
@@ -189,7 +227,8 @@ fn good(backend: &str, identity: Identity, account: Arc<AccountState>) -> Creden
     })
 }
 
-fn identify(backend: &Instance, head: &Head) -> Result<Verdict, CallError> {
+/// The request as backends see it.
+fn present<T>(head: &Head, to: impl FnOnce(&Presented<'_>) -> T) -> T {
     let headers: Vec<Header<'_>> = head
         .headers
         .iter()
@@ -200,7 +239,7 @@ fn identify(backend: &Instance, head: &Head) -> Result<Verdict, CallError> {
         Peer::Tcp(address) | Peer::Balancer(address) => format_address(&mut text, address),
         Peer::Socket | Peer::Operator => "",
     };
-    backend.identify(&Presented {
+    to(&Presented {
         method: head.method.as_str(),
         path: head.uri.path(),
         peer,

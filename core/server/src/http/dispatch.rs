@@ -61,8 +61,9 @@ pub(super) fn at_once(door: &Arc<Door>, app: &Arc<App>, head: Head) -> Answer {
         }
         let now = app.clock.now();
         let credential = match look(app, &head, now) {
-            Looked::Decided(credential) => credential,
-            Looked::Unknown(unknown) => return Err(Some(unknown)),
+            Some(Looked::Decided(credential)) => credential,
+            Some(Looked::Unknown(unknown)) => return Err(Some(unknown)),
+            None => return Err(None),
         };
         Ok(
             check_credential(app, &head, &credential, now).and_then(|()| {

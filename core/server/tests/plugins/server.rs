@@ -10,7 +10,7 @@ use omnigent_server::{
     store::{Options, Store},
 };
 use serde_json::{Value, json};
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::workshop;
 
@@ -27,12 +27,7 @@ pub(crate) struct Bench {
 /// Runs `test` with the wanted backends and a good one called `good`, and after it makes sure that
 /// the good one still signs people in. Returns when the test does, whatever hangs.
 pub(crate) fn with_backends(wanted: Vec<Wanted>, test: impl AsyncFnOnce(&Bench)) {
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(4)
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
+    runtime().block_on(async {
         let mut bench = bench().await;
         let mut all = vec![good()];
         all.extend(wanted);
@@ -42,17 +37,33 @@ pub(crate) fn with_backends(wanted: Vec<Wanted>, test: impl AsyncFnOnce(&Bench))
             .await
             .unwrap();
     });
-    runtime.shutdown_background();
+}
+
+/// As many workers as the server has at least.
+fn runtime() -> Unwaited {
+    let mut builder = Builder::new_multi_thread();
+    let runtime = builder.worker_threads(2).enable_all().build();
+    Unwaited(Some(runtime.unwrap()))
+}
+
+/// A runtime that leaves hung threads behind, also when a test fails.
+struct Unwaited(Option<Runtime>);
+
+impl Unwaited {
+    fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.0.as_ref().unwrap().block_on(work)
+    }
+}
+
+impl Drop for Unwaited {
+    fn drop(&mut self) {
+        self.0.take().unwrap().shutdown_background();
+    }
 }
 
 /// The one reason why `wanted` does not open.
 pub(crate) fn refusal(wanted: Wanted) -> OpenError {
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(4)
-        .enable_all()
-        .build()
-        .unwrap();
-    let failures = runtime.block_on(async {
+    let failures = runtime().block_on(async {
         let bench = bench().await;
         let mut backends = open(&bench.store, vec![wanted, good()]).await;
         sign_in(backends.get("good").unwrap(), "alice", "secret")
@@ -60,7 +71,6 @@ pub(crate) fn refusal(wanted: Wanted) -> OpenError {
             .unwrap();
         backends.take_failures()
     });
-    runtime.shutdown_background();
     let [failure] = <[_; 1]>::try_from(failures).unwrap_or_else(|all| panic!("not one: {all:?}"));
     let line = failure.to_string();
     assert!(!line.contains('\n') && line.len() < 400, "one line: {line}");
