@@ -163,42 +163,35 @@ async fn connection(
 async fn answer(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<u16> {
     let mut length = 0;
     loop {
-        let read = stream.read(&mut buffer[length..]).await?;
-        if read == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        length += read;
-        let Some(end) = find(&buffer[..length], b"\r\n\r\n") else {
+        length += more(stream, &mut buffer[length..]).await?;
+        let mut headers = [httparse::EMPTY_HEADER; 32];
+        let mut head = httparse::Response::new(&mut headers);
+        let parsed = head.parse(&buffer[..length]).map_err(io::Error::other)?;
+        let (httparse::Status::Complete(end), Some(status)) = (parsed, head.code) else {
             continue;
         };
-        let head = std::str::from_utf8(&buffer[..end]).map_err(io::Error::other)?;
-        let status = head
-            .get(9..12)
-            .and_then(|s| s.parse().ok())
-            .ok_or(io::ErrorKind::InvalidData)?;
-        let body = head
-            .lines()
-            .find_map(|line| {
-                line.to_ascii_lowercase()
-                    .strip_prefix("content-length: ")?
-                    .parse::<usize>()
-                    .ok()
-            })
-            .unwrap_or(0);
-        let mut missing = (end + 4 + body).saturating_sub(length);
+        let body = head.headers.iter().find_map(|header| {
+            header
+                .name
+                .eq_ignore_ascii_case("content-length")
+                .then(|| {
+                    std::str::from_utf8(header.value)
+                        .ok()?
+                        .parse::<usize>()
+                        .ok()
+                })?
+        });
+        let mut missing = (end + body.unwrap_or(0)).saturating_sub(length);
         while missing > 0 {
-            let read = stream.read(buffer).await?;
-            if read == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            missing = missing.saturating_sub(read);
+            missing = missing.saturating_sub(more(stream, buffer).await?);
         }
         return Ok(status);
     }
 }
 
-fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack
-        .windows(needle.len())
-        .position(|window| window == needle)
+async fn more(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    match stream.read(buffer).await? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        read => Ok(read),
+    }
 }

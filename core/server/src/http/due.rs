@@ -10,6 +10,7 @@
 //! asks nothing more is let go, at the latest a quarter after its time.
 
 use std::{
+    io::IoSlice,
     pin::Pin,
     sync::{
         Arc,
@@ -223,6 +224,21 @@ impl Future for Wait {
 
 impl Sleep for Wait {}
 
+/// An answer of no more bytes than this is sent from one place: for the kernel to send it from two
+/// (`writev`) takes longer than to copy it.
+const SMALL: usize = 512;
+
+/// All of `slices` in `room`, if they fit.
+fn gather<'a>(slices: &[IoSlice<'_>], room: &'a mut [u8; SMALL]) -> Option<&'a [u8]> {
+    let mut end = 0;
+    for slice in slices {
+        let place = room.get_mut(end..end + slice.len())?;
+        place.copy_from_slice(slice);
+        end += slice.len();
+    }
+    room.get(..end)
+}
+
 /// A socket that tells [`Due`] what moves on it.
 pub(super) struct Watched<I> {
     socket: I,
@@ -285,9 +301,14 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        slices: &[std::io::IoSlice<'_>],
+        slices: &[IoSlice<'_>],
     ) -> Poll<std::io::Result<usize>> {
-        let written = Pin::new(&mut self.socket).poll_write_vectored(cx, slices);
+        let mut room = [0; SMALL];
+        let socket = Pin::new(&mut self.socket);
+        let written = match gather(slices, &mut room) {
+            Some(bytes) => socket.poll_write(cx, bytes),
+            None => socket.poll_write_vectored(cx, slices),
+        };
         self.note(&written);
         written
     }

@@ -177,12 +177,12 @@ impl<'a> Contender<'a> {
     /// that sleeps as clients do, for how many a second there are.
     async fn round(&mut self, plan: Plan, bare: Option<f64>) -> Outcome<f64> {
         let (port, pid) = (self.process.port, self.process.pid());
+        let requests = Arc::clone(&self.requests);
+        let usual = load::run(port, plan.connections, plan.round / 2, requests).await?;
         let before = process::cpu(pid);
         let requests = Arc::clone(&self.requests);
         let awake = load::run_awake(port, plan.connections, plan.round, requests).await?;
         let used = process::cpu(pid).saturating_sub(before);
-        let requests = Arc::clone(&self.requests);
-        let usual = load::run(port, plan.connections, plan.round / 2, requests).await?;
         if awake.bad + usual.bad > 0 {
             let bad = awake.bad + usual.bad;
             return Err(format!("{}: {bad} bad answers", self.name).into());

@@ -170,3 +170,19 @@ async fn in_a_drain_each_answer_is_the_last_and_who_asks_nothing_is_let_go() {
     assert!(answer.contains("connection: close"), "{answer}");
     end.await.unwrap();
 }
+
+#[test]
+fn small_answers_are_sent_from_one_place_and_no_others() {
+    let gathered = |slices: &[&[u8]]| {
+        let slices: Vec<_> = slices.iter().map(|slice| IoSlice::new(slice)).collect();
+        gather(&slices, &mut [0; SMALL]).map(<[u8]>::to_vec)
+    };
+    assert_eq!(gathered(&[b"head", b"", b"body"]).unwrap(), b"headbody");
+    assert_eq!(gathered(&[]).unwrap(), b"");
+    let (head, rest) = ([1; 200], [2; SMALL - 200]);
+    assert_eq!(
+        gathered(&[&head, &rest]).unwrap(),
+        [&head[..], &rest].concat()
+    );
+    assert_eq!(gathered(&[&head, &rest, b"x"]), None);
+}
