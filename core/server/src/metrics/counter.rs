@@ -8,7 +8,7 @@ use std::{
     sync::atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
-/// Places for threads. The server has as many workers as cores, at least four.
+/// Places for threads. The server has as many workers as cores, at least two.
 pub(super) const SHARDS: usize = 8;
 
 #[derive(Debug, Default)]

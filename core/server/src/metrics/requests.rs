@@ -3,7 +3,10 @@
 //! This is on the way of every bearer request, so each thread adds to numbers of its own.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -45,8 +48,8 @@ impl Cell {
 pub struct Requests {
     /// Method and path of each route; the last one stands for all that match none.
     routes: Box<[(String, &'static str)]>,
-    /// The routes as each thread saw them.
-    shards: Box<[Box<[Cell]>]>,
+    /// The routes as each thread saw them, from its first request on.
+    shards: [OnceLock<Box<[Cell]>>; SHARDS],
     throttled: Counter,
 }
 
@@ -63,9 +66,8 @@ impl Requests {
     pub(super) fn new(routes: impl IntoIterator<Item = (String, &'static str)>) -> Self {
         let others = ("other".to_owned(), "unmatched");
         let routes: Box<[_]> = routes.into_iter().chain([others]).collect();
-        let of_thread = |_| routes.iter().map(|_| Cell::new()).collect();
         Self {
-            shards: (0..SHARDS).map(of_thread).collect(),
+            shards: [const { OnceLock::new() }; SHARDS],
             routes,
             throttled: Counter::default(),
         }
@@ -76,6 +78,7 @@ impl Requests {
         let Some(cells) = self.shards.get(shard()) else {
             return;
         };
+        let cells = cells.get_or_init(|| self.routes.iter().map(|_| Cell::new()).collect());
         let Some(cell) = cells.get(usize::from(route)).or_else(|| cells.last()) else {
             return;
         };
@@ -110,7 +113,7 @@ impl Requests {
             let cells: Vec<&Cell> = self
                 .shards
                 .iter()
-                .filter_map(|cells| cells.get(place))
+                .filter_map(|cells| cells.get()?.get(place))
                 .collect();
             let sum = |number: &dyn Fn(&Cell) -> &AtomicU64| -> u64 {
                 let numbers = cells.iter().map(|cell| number(cell));

@@ -21,6 +21,8 @@ struct Friends {
 }
 
 pub(super) struct Known {
+    /// How many buckets there are, once an account has been looked for.
+    most: usize,
     buckets: Vec<Option<Box<[Friends; WAYS]>>>,
 }
 
@@ -29,8 +31,10 @@ impl Known {
     pub(super) const ACCOUNT_BYTES: usize = size_of::<Friends>();
 
     pub(super) fn new(accounts: usize) -> Self {
-        let buckets = vec![None; (accounts / WAYS).max(1)];
-        Self { buckets }
+        Self {
+            most: (accounts / WAYS).max(1),
+            buckets: Vec::new(),
+        }
     }
 
     pub(super) fn contains(&mut self, account: u64, network: u32, now: Timestamp) -> bool {
@@ -72,6 +76,9 @@ impl Known {
     }
 
     fn bucket(&mut self, account: u64) -> &mut Option<Box<[Friends; WAYS]>> {
+        if self.buckets.is_empty() {
+            self.buckets = vec![None; self.most];
+        }
         let at = (u128::from(account) * self.buckets.len() as u128) >> 64;
         &mut self.buckets[at as usize]
     }

@@ -26,6 +26,8 @@ pub(super) struct Place {
 }
 
 pub(super) struct Table {
+    /// How many buckets there are, once a key has been looked for.
+    most: usize,
     buckets: Vec<Option<Box<[Place; WAYS]>>>,
 }
 
@@ -34,9 +36,10 @@ impl Table {
     pub(super) const PLACE_BYTES: usize = size_of::<Place>();
 
     pub(super) fn new(places: usize) -> Self {
-        // Zeroed by the system, page by page, as it is used.
-        let buckets = vec![None; (places / WAYS).max(1)];
-        Self { buckets }
+        Self {
+            most: (places / WAYS).max(1),
+            buckets: Vec::new(),
+        }
     }
 
     /// The mark of `key`, if there is one.
@@ -109,6 +112,9 @@ impl Table {
     }
 
     fn bucket(&mut self, key: u64) -> &mut Option<Box<[Place; WAYS]>> {
+        if self.buckets.is_empty() {
+            self.buckets = vec![None; self.most];
+        }
         // The upper bits of the product are evenly spread over the buckets.
         let at = (u128::from(key) * self.buckets.len() as u128) >> 64;
         &mut self.buckets[at as usize]
