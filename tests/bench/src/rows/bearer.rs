@@ -74,7 +74,9 @@ pub async fn bearer(plan: Plan) -> Outcome<()> {
             other.round(plan, Some(cost)).await?;
         }
     }
-    println!("| `GET /v1/me` | CPU each | × bare | a second | p99 |\n|---|---|---|---|---|");
+    println!(
+        "| `GET /v1/me` | CPU each | × bare | a second | × bare | p99 |\n|---|---|---|---|---|---|"
+    );
     base.print();
     others.into_iter().for_each(Contender::print);
     println!(

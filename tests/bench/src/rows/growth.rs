@@ -36,7 +36,8 @@ pub async fn growth(plan: Plan) -> Outcome<()> {
         many.round(plan, Some(cost)).await?;
     }
     println!(
-        "| 10 000 tokens in rotation | CPU each | × few | a second | p99 |\n|---|---|---|---|---|"
+        "| 10 000 tokens in rotation | CPU each | × few | a second | × few | p99 |\n\
+         |---|---|---|---|---|---|"
     );
     contenders.into_iter().for_each(Contender::print);
     drop(houses);

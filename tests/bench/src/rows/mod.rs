@@ -146,13 +146,20 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
+/// What one round measured.
+#[derive(Clone, Copy)]
+struct Round {
+    micros: f64,
+    per_second: f64,
+}
+
 struct Contender<'a> {
     name: &'static str,
     process: &'a Process,
     requests: Arc<Vec<Vec<u8>>>,
-    micros: Vec<f64>,
-    ratios: Vec<f64>,
-    per_second: Vec<f64>,
+    rounds: Vec<Round>,
+    /// Each round in parts of the base's.
+    ratios: Vec<Round>,
     p99: Vec<f64>,
 }
 
@@ -166,19 +173,18 @@ impl<'a> Contender<'a> {
             name,
             process,
             requests: requests.into(),
-            micros: vec![],
+            rounds: vec![],
             ratios: vec![],
-            per_second: vec![],
             p99: vec![],
         }
     }
 
-    /// Asks twice: once with a client that is always awake, for what an answer costs; then with one
-    /// that sleeps as clients do, for how many a second there are.
-    async fn round(&mut self, plan: Plan, bare: Option<f64>) -> Outcome<f64> {
+    /// Asks twice: first with a client that sleeps as clients do, for how many answers a second there
+    /// are; then with one that is always awake, for what an answer costs.
+    async fn round(&mut self, plan: Plan, base: Option<Round>) -> Outcome<Round> {
         let (port, pid) = (self.process.port, self.process.pid());
         let requests = Arc::clone(&self.requests);
-        let usual = load::run(port, plan.connections, plan.round / 2, requests).await?;
+        let usual = load::run(port, plan.connections, plan.round, requests).await?;
         let before = process::cpu(pid);
         let requests = Arc::clone(&self.requests);
         let awake = load::run_awake(port, plan.connections, plan.round, requests).await?;
@@ -187,25 +193,32 @@ impl<'a> Contender<'a> {
             let bad = awake.bad + usual.bad;
             return Err(format!("{}: {bad} bad answers", self.name).into());
         }
-        let micros = used.as_secs_f64() * 1e6 / awake.good.max(1) as f64;
-        self.micros.push(micros);
-        self.ratios.extend(bare.map(|bare| micros / bare));
-        self.per_second.push(usual.per_second());
+        let round = Round {
+            micros: used.as_secs_f64() * 1e6 / awake.good.max(1) as f64,
+            per_second: usual.per_second(),
+        };
+        self.rounds.push(round);
+        self.ratios.extend(base.map(|base| Round {
+            micros: round.micros / base.micros,
+            per_second: round.per_second / base.per_second,
+        }));
         self.p99.push(usual.quantile(0.99).as_secs_f64() * 1e3);
-        Ok(micros)
+        Ok(round)
     }
 
+    /// CPU each, times the base's, answers a second, times the base's, the slowest hundredth.
     fn print(self) {
-        let ratio = if self.ratios.is_empty() {
-            1.0
-        } else {
-            median(self.ratios)
+        let micros = |rounds: &[Round]| median(rounds.iter().map(|round| round.micros).collect());
+        let rate = |rounds: &[Round]| median(rounds.iter().map(|round| round.per_second).collect());
+        let (times_micros, times_rate) = match &*self.ratios {
+            [] => (1.0, 1.0),
+            ratios => (micros(ratios), rate(ratios)),
         };
         println!(
-            "| {} | {:.2} µs | {ratio:.2} | {:.0} | {:.2} ms |",
+            "| {} | {:.2} µs | {times_micros:.2} | {:.0} | {times_rate:.2} | {:.2} ms |",
             self.name,
-            median(self.micros),
-            median(self.per_second),
+            micros(&self.rounds),
+            rate(&self.rounds),
             median(self.p99)
         );
     }
