@@ -3,6 +3,7 @@
 //! Only a right password gets in here, and an account has at most [`NETWORKS`] of them, so nobody
 //! can push out what is known of others by failing, nor by signing in to an account of their own.
 
+use super::buckets::Buckets;
 use crate::clock::Timestamp;
 
 const WAYS: usize = 4;
@@ -20,25 +21,15 @@ struct Friends {
     hours: [u32; NETWORKS],
 }
 
-pub(super) struct Known {
-    /// How many buckets there are, once an account has been looked for.
-    most: usize,
-    buckets: Vec<Option<Box<[Friends; WAYS]>>>,
-}
+pub(super) struct Known(Buckets<[Friends; WAYS]>);
 
 impl Known {
-    /// Bytes of an account.
-    pub(super) const ACCOUNT_BYTES: usize = size_of::<Friends>();
-
     pub(super) fn new(accounts: usize) -> Self {
-        Self {
-            most: (accounts / WAYS).max(1),
-            buckets: Vec::new(),
-        }
+        Self(Buckets::new(accounts / WAYS))
     }
 
     pub(super) fn contains(&mut self, account: u64, network: u32, now: Timestamp) -> bool {
-        let Some(bucket) = self.bucket(account) else {
+        let Some(bucket) = self.0.of(account) else {
             return false;
         };
         let friends = bucket.iter().filter(|friends| friends.account == account);
@@ -50,7 +41,7 @@ impl Known {
     }
 
     pub(super) fn note(&mut self, account: u64, network: u32, now: Timestamp) {
-        let bucket = self.bucket(account).get_or_insert_default();
+        let bucket = self.0.of(account).get_or_insert_default();
         let latest = |friends: &Friends| friends.hours.iter().max().copied().unwrap_or(0);
         let at = bucket.iter().position(|friends| friends.account == account);
         let at = at.or_else(|| (0..WAYS).min_by_key(|at| latest(&bucket[*at])));
@@ -71,16 +62,7 @@ impl Known {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let heads = self.buckets.len() * size_of::<Option<Box<[Friends; WAYS]>>>();
-        heads + self.buckets.iter().flatten().count() * WAYS * Self::ACCOUNT_BYTES
-    }
-
-    fn bucket(&mut self, account: u64) -> &mut Option<Box<[Friends; WAYS]>> {
-        if self.buckets.is_empty() {
-            self.buckets = vec![None; self.most];
-        }
-        let at = (u128::from(account) * self.buckets.len() as u128) >> 64;
-        &mut self.buckets[at as usize]
+        self.0.bytes()
     }
 }
 
@@ -116,6 +98,6 @@ mod tests {
         assert!(known.contains(9, 1, now));
         assert!((992..1000).all(|i| known.contains(7, i, now)));
         assert!(!known.contains(7, 991, now));
-        assert_eq!(known.bytes(), 8 + 4 * Known::ACCOUNT_BYTES);
+        assert_eq!(known.bytes(), 8 + 4 * size_of::<Friends>());
     }
 }

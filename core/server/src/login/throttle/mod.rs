@@ -26,6 +26,7 @@
 //! wait ([`held`]).
 
 mod attempt;
+mod buckets;
 pub mod familiar;
 mod held;
 mod known;

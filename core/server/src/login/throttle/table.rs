@@ -6,10 +6,10 @@
 //! out only its like, and never a key that waits long. To push out one that is held takes as many
 //! keys that are held longer as the table has places, and each of those had to wait as long.
 //!
-//! **Invariants:** at most as many places as asked for, of [`Table::PLACE_BYTES`] bytes each, made
-//! when they are first needed; a key whose attempt is under way gives way to nobody.
+//! **Invariants:** at most as many places as asked for, made when they are first needed; a key whose
+//! attempt is under way gives way to nobody.
 
-use super::rule::Mark;
+use super::{buckets::Buckets, rule::Mark};
 use crate::clock::Timestamp;
 
 const WAYS: usize = 8;
@@ -25,27 +25,17 @@ pub(super) struct Place {
     pub(super) mark: Mark,
 }
 
-pub(super) struct Table {
-    /// How many buckets there are, once a key has been looked for.
-    most: usize,
-    buckets: Vec<Option<Box<[Place; WAYS]>>>,
-}
+pub(super) struct Table(Buckets<[Place; WAYS]>);
 
 impl Table {
-    /// Bytes of a place.
-    pub(super) const PLACE_BYTES: usize = size_of::<Place>();
-
     pub(super) fn new(places: usize) -> Self {
-        Self {
-            most: (places / WAYS).max(1),
-            buckets: Vec::new(),
-        }
+        Self(Buckets::new(places / WAYS))
     }
 
     /// The mark of `key`, if there is one.
     pub(super) fn find(&mut self, key: u64) -> Option<&mut Mark> {
         let key = key.max(1);
-        let bucket = self.bucket(key).as_mut()?;
+        let bucket = self.0.of(key).as_mut()?;
         bucket
             .iter_mut()
             .find(|place| place.key == key)
@@ -61,7 +51,7 @@ impl Table {
         now: Timestamp,
     ) -> Option<&mut Mark> {
         let key = key.max(1);
-        let bucket = self.bucket(key).get_or_insert_default();
+        let bucket = self.0.of(key).get_or_insert_default();
         let at = match bucket.iter().position(|place| place.key == key) {
             Some(at) => at,
             None => {
@@ -90,7 +80,7 @@ impl Table {
     /// under way still come out.
     pub(super) fn clear(&mut self, now: Timestamp, is_meant: impl Fn(&Place) -> bool) -> usize {
         let mut cleared = 0;
-        for place in self.buckets.iter_mut().flatten().flat_map(|b| b.iter_mut()) {
+        for place in self.0.made_mut().flatten() {
             if place.key != 0 && is_meant(place) {
                 cleared += usize::from(!place.mark.is_blank(now));
                 place.mark = Mark {
@@ -104,20 +94,9 @@ impl Table {
 
     /// Places in use, and the bytes that all there are take.
     pub(super) fn usage(&self, now: Timestamp) -> (usize, usize) {
-        let made = self.buckets.iter().flatten();
         let in_use = |place: &&Place| place.key != 0 && !place.mark.is_blank(now);
-        let used = made.clone().flat_map(|b| b.iter()).filter(in_use).count();
-        let heads = self.buckets.len() * size_of::<Option<Box<[Place; WAYS]>>>();
-        (used, heads + made.count() * WAYS * Self::PLACE_BYTES)
-    }
-
-    fn bucket(&mut self, key: u64) -> &mut Option<Box<[Place; WAYS]>> {
-        if self.buckets.is_empty() {
-            self.buckets = vec![None; self.most];
-        }
-        // The upper bits of the product are evenly spread over the buckets.
-        let at = (u128::from(key) * self.buckets.len() as u128) >> 64;
-        &mut self.buckets[at as usize]
+        let used = self.0.made().flatten().filter(in_use).count();
+        (used, self.0.bytes())
     }
 }
 
@@ -152,7 +131,7 @@ mod tests {
             *table.make(key(i), 0, 0, T0).unwrap() = mark(900);
         }
         let (_, full) = table.usage(T0);
-        assert_eq!(Table::PLACE_BYTES, 40);
+        assert_eq!(size_of::<Place>(), 40);
         assert_eq!(full, 125 * (8 + 8 * 40));
         for attacker in attackers {
             assert_eq!(table.find(attacker), Some(&mut mark(3600)));
