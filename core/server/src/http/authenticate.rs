@@ -52,30 +52,32 @@ pub(super) struct Unknown {
     identity: Identity,
 }
 
-/// Who the request is from, if need be after asking the store.
+/// Who the request is from, as [`look`] has it, where the store and other threads may be waited for.
 pub(super) async fn authenticate(app: &App, head: &Arc<Head>, now: Timestamp) -> Credential {
-    let looked = match look(app, head, now) {
-        Some(looked) => looked,
-        None => look_aside(app, head, now).await,
-    };
-    match looked {
-        Looked::Decided(credential) => credential,
-        Looked::Unknown(unknown) => admit(app, head, unknown, now).await,
+    if let Some(credential) = plain(app, head, now) {
+        return credential;
     }
+    for backend in app.backends.request() {
+        let mut verdict = present(head, |presented| backend.identify(presented));
+        if matches!(verdict, Err(CallError::Busy)) {
+            let head = Arc::clone(head);
+            let read = move |reader: &Reader| present(&head, |presented| reader.read(presented));
+            verdict = backend.identify_aside(read).await;
+        }
+        match asserted(app, backend, head, verdict, now) {
+            None => {}
+            Some(Looked::Decided(credential)) => return credential,
+            Some(Looked::Unknown(unknown)) => return admit(app, head, unknown, now).await,
+        }
+    }
+    cookie(app, head, now)
 }
 
 /// Looks at what the request presents. In order: an `Authorization` header, which decides alone;
 /// what a backend reads from the request; the cookie. Nothing when a backend must be asked, and not
 /// on this thread.
 pub(super) fn look(app: &App, head: &Head, now: Timestamp) -> Option<Looked> {
-    let plain = if head.peer == Peer::Operator {
-        Some(Credential::Good(everybody(app, Authority::Operator)))
-    } else if app.settings.is_no_auth {
-        Some(Credential::Good(everybody(app, Authority::NoAuth)))
-    } else {
-        authorization(app, head, now)
-    };
-    if let Some(credential) = plain {
+    if let Some(credential) = plain(app, head, now) {
         return Some(Looked::Decided(credential));
     }
     for backend in app.backends.request() {
@@ -93,20 +95,15 @@ pub(super) fn look(app: &App, head: &Head, now: Timestamp) -> Option<Looked> {
     Some(Looked::Decided(cookie(app, head, now)))
 }
 
-/// As the end of [`look`], where a backend may be asked on another thread.
-async fn look_aside(app: &App, head: &Arc<Head>, now: Timestamp) -> Looked {
-    for backend in app.backends.request() {
-        let mut verdict = present(head, |presented| backend.identify(presented));
-        if matches!(verdict, Err(CallError::Busy)) {
-            let head = Arc::clone(head);
-            let read = move |reader: &Reader| present(&head, |presented| reader.read(presented));
-            verdict = backend.identify_aside(read).await;
-        }
-        if let Some(looked) = asserted(app, backend, head, verdict, now) {
-            return looked;
-        }
+/// Who the request is from without asking a backend, where that is decided.
+fn plain(app: &App, head: &Head, now: Timestamp) -> Option<Credential> {
+    if head.peer == Peer::Operator {
+        Some(Credential::Good(everybody(app, Authority::Operator)))
+    } else if app.settings.is_no_auth {
+        Some(Credential::Good(everybody(app, Authority::NoAuth)))
+    } else {
+        authorization(app, head, now)
     }
-    Looked::Decided(cookie(app, head, now))
 }
 
 fn cookie(app: &App, head: &Head, now: Timestamp) -> Credential {

@@ -34,7 +34,7 @@ pub enum Refusal {
     /// Claims missing, mistyped, unknown, out of bounds or reserved.
     #[error("claims")]
     Claims,
-    /// Its login, API token, grant or itself has been revoked.
+    /// Its login, API token or grant has been revoked.
     #[error("revoked")]
     Revoked,
     /// No account of this `uid`, or it is not called `sub`.
