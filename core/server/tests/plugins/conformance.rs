@@ -10,22 +10,17 @@ use omnigent_server::{
     store::{Options, Store},
 };
 use serde_json::json;
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::Handle;
 
-use crate::server::fixture;
+use crate::server::{fixture, runtime};
 
 fn checked(wanted: &Wanted, known: Option<(&str, &str)>) -> Report {
     let dir = tempfile::tempdir().unwrap();
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(4)
-        .enable_all()
-        .build()
-        .unwrap();
     let known = known.map(|(username, password)| Known {
         username: username.into(),
         password: Password::new(password),
     });
-    let report = runtime.block_on(async {
+    runtime().block_on(async {
         let cost = Cost {
             memory_kib: 64,
             passes: 1,
@@ -38,9 +33,7 @@ fn checked(wanted: &Wanted, known: Option<(&str, &str)>) -> Report {
             runtime: Handle::current(),
         };
         conformance::check(wanted, known.as_ref(), &services).await
-    });
-    runtime.shutdown_background();
-    report
+    })
 }
 
 fn failures(report: &Report) -> Vec<&'static str> {

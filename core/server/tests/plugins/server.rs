@@ -40,17 +40,17 @@ pub(crate) fn with_backends(wanted: Vec<Wanted>, test: impl AsyncFnOnce(&Bench))
 }
 
 /// As many workers as the server has at least.
-fn runtime() -> Unwaited {
+pub(crate) fn runtime() -> Unwaited {
     let mut builder = Builder::new_multi_thread();
     let runtime = builder.worker_threads(2).enable_all().build();
     Unwaited(Some(runtime.unwrap()))
 }
 
 /// A runtime that leaves hung threads behind, also when a test fails.
-struct Unwaited(Option<Runtime>);
+pub(crate) struct Unwaited(Option<Runtime>);
 
 impl Unwaited {
-    fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+    pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
         self.0.as_ref().unwrap().block_on(work)
     }
 }
