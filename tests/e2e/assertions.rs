@@ -199,6 +199,30 @@ fn each_proxys_assertion_is_read() {
 }
 
 #[test]
+fn a_prefix_is_part_of_who_somebody_is() {
+    let key = Key::new();
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("keys.json");
+    std::fs::write(&file, json!({"keys": [key.jwk("one")]}).to_string()).expect("written");
+    let server = started(&format!(
+        "assertion = \"iap\"\naudience = \"our-audience\"\njwks_file = {file:?}\n\
+         strip_prefix = \"corp:\""
+    ));
+    let says = |subject: &str, email: &str| {
+        let mut claims = claims("https://cloud.google.com/iap");
+        claims["sub"] = subject.into();
+        claims["email"] = email.into();
+        let token = key.token(HEADER, &claims.to_string());
+        ask(&server, "x-goog-iap-jwt-assertion", &token).status
+    };
+    assert_eq!(says("corp:alice", "corp:alice@example.com"), 200);
+    assert_eq!(says("corp:bob", "bob@example.com"), 200);
+    for another in ["alice", "other:alice", "CORP:alice", "corp:", ""] {
+        assert_eq!(says(another, "alice@example.com"), 400, "{another}");
+    }
+}
+
+#[test]
 fn what_is_not_good_is_refused() {
     let (key, other) = (Key::new(), Key::new());
     let issuer = "https://cloud.google.com/iap";

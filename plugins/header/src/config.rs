@@ -57,8 +57,8 @@ pub(crate) struct Config {
     /// Believe an assertion only from a trusted proxy.
     #[serde(default)]
     pub(crate) require_trusted_proxy: bool,
-    /// What stands before the name and is taken off, such as `accounts.google.com:`. A value
-    /// without it is refused.
+    /// What stands before the name and is taken off, such as `accounts.google.com:`. A value, or
+    /// a subject, without it is refused; other claims may do without.
     #[serde(default)]
     pub(crate) strip_prefix: Option<String>,
     /// A header with the e-mail address, where `header` holds something else.

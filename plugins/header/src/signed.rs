@@ -192,9 +192,15 @@ impl Signed {
             }
             Some(_) => Err(Bad::Denied(format!("`{name}` is not text"))),
         };
-        let subject = text(&self.config.subject_claim)?;
-        let subject =
-            subject.ok_or_else(|| format!("`{}` is missing", self.config.subject_claim))?;
+        let subject = match claims.get(&self.config.subject_claim) {
+            Some(Value::String(text)) => text.strip_prefix(self.strip_prefix.as_str()),
+            _ => None,
+        };
+        let subject = subject.filter(|subject| !subject.is_empty());
+        let subject = subject.ok_or_else(|| {
+            let name = &self.config.subject_claim;
+            format!("`{name}` is missing, or lacks the prefix of strip_prefix")
+        })?;
         let email = text(&self.config.email_claim)?.map(|email| email.to_ascii_lowercase());
         // ALB hands on what the identity provider says of the address.
         let is_denied = claims.get("email_verified").is_some_and(|verified| {
