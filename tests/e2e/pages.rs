@@ -101,6 +101,9 @@ fn signing_in_leads_nowhere_else() {
         "%2F%2Fevil",
         "javascript:alert(1)",
         "/a%0d%0ab",
+        "/auth/logout",
+        "/auth/magic/redeem%3Ft%3Dtheirs",
+        "/settings/../auth/logout",
     ] {
         assert_eq!(
             sign_in(&server, PASSWORD, to)

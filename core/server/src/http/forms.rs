@@ -41,11 +41,25 @@ pub(super) fn field(request: &Request, name: &'static str) -> String {
         .unwrap_or_default()
 }
 
-/// Where to go after signing in: a path of ours, or home (THREATS O12).
+/// What acts when it is read: nobody is led there who did not mean it (THREATS C2, C5).
+const ACTS: [&str; 4] = [
+    "/auth/callback",
+    "/auth/login",
+    "/auth/logout",
+    "/auth/magic/",
+];
+
+/// Where to go after signing in: a path of ours that only shows something, or home (THREATS O12).
 pub(super) fn return_to(said: Option<String>) -> String {
     let is_ours = |path: &String| {
+        // Browsers take dots out of a path before they go there.
+        let place = path.split(['?', '#']).next().unwrap_or_default();
+        let has_dots = place.split('/').any(|part| part == "." || part == "..");
+        let acts = ACTS.iter().any(|acting| place.starts_with(acting));
         path.starts_with('/')
             && !path.starts_with("//")
+            && !has_dots
+            && !acts
             && path.len() <= 512
             && path
                 .bytes()
@@ -252,6 +266,8 @@ mod tests {
             "/",
             "/settings/tokens?new=1#x",
             "/oauth/device?user_code=A-B",
+            "/auth/tokens?a=../b",
+            "/c/a..b",
         ] {
             assert_eq!(return_to(Some(ours.to_owned())), ours);
         }
@@ -266,6 +282,13 @@ mod tests {
             "/`a",
             "/{a}|^",
             "/\u{e9}",
+            "/auth/magic/redeem?t=theirs",
+            "/auth/logout",
+            "/auth/login?backend=corp",
+            "/auth/callback?code=a&state=b",
+            "/auth/./magic/redeem?t=theirs",
+            "/settings/../auth/logout",
+            "/settings/..",
         ] {
             assert_eq!(return_to(Some(other.to_owned())), "/", "{other:?}");
         }

@@ -1,6 +1,6 @@
 //! Sign-in links: making one, and signing in by it once (CONTRACT section 4).
 //!
-//! **Invariant:** a link that another site sends a browser to signs nobody in who did not say so.
+//! **Invariant:** a link that a page sends a browser to signs nobody in who did not say so.
 
 use std::sync::Arc;
 
@@ -55,8 +55,8 @@ async fn magic(app: Arc<App>, request: Request) -> Outcome {
     )))
 }
 
-/// A link that is opened signs in. One that another site sends a browser to might be somebody else's:
-/// there the person has to mean it (THREATS C2).
+/// A link that is opened signs in. One that a page leads to, be it by way of ours, might be somebody
+/// else's: there the person has to mean it (THREATS C2).
 async fn redeem(app: Arc<App>, request: Request) -> Outcome {
     let mut fields = Fields::of_query(&request);
     let Some(token) = fields
@@ -66,11 +66,11 @@ async fn redeem(app: Arc<App>, request: Request) -> Outcome {
         return Ok(redirect("/login?magic=missing"));
     };
     let site = request.head.header("sec-fetch-site");
-    if matches!(site, Some("cross-site" | "same-site")) {
+    if site.is_some_and(|site| site != "none") {
         let shown = Page {
             title: "Sign in",
             message: Some(
-                "Another site sent you here with a link that signs you in. Go on if you asked for \
+                "A page sent you here with a link that signs you in. Go on if you asked for \
                  it: what you do then is done in the account it was made for."
                     .to_owned(),
             ),
