@@ -138,6 +138,13 @@ fn what_is_somebody_elses_does_not_exist() {
         Vec::<String>::new()
     );
     house.admin.get(&path).expect(200);
+    // A token of an admin's for sessions is one for the admin's own.
+    for scope in ["sessions", "sessions:read"] {
+        let made = json!({"name": "ci", "scope": scope});
+        let made = house.admin.post("/auth/tokens", made).expect(201).json();
+        let ci = house.server.client().bearer(text(&made["token"]));
+        ci.get(&path).expect(404);
+    }
     house.server.client().get(&path).expect(401);
 }
 

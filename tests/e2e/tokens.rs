@@ -164,6 +164,23 @@ fn rotation_overlaps_as_long_as_asked() {
 }
 
 #[test]
+fn a_token_that_was_replaced_makes_none_that_outlives_it() {
+    let server = ServerBuilder::accounts().start();
+    let admin = server.claim();
+    let body = json!({"name": "ci", "scope": "account", "expires_in_days": 300});
+    let leaked = admin.post("/auth/tokens", body.clone()).expect(201).json();
+    let thief = server.client().bearer(text(&leaked["token"]));
+    let path = format!("/auth/tokens/{}/rotate", text(&leaked["id"]));
+    let overlap = json!({"overlap_seconds": 3600});
+    let end = admin.post(&path, overlap.clone()).expect(201).json();
+    let end = end["created_at"].as_u64().expect("a time") + 3600;
+    for made in [thief.post("/auth/tokens", body), thief.post(&path, overlap)] {
+        let ends = made.expect(201).json()["expires_at"].as_u64();
+        assert!(ends.is_some_and(|ends| ends <= end), "{ends:?} > {end}");
+    }
+}
+
+#[test]
 fn shapes_of_a_token_request_are_checked() {
     let server = ServerBuilder::accounts().start();
     let admin = server.claim();

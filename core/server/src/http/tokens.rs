@@ -142,7 +142,8 @@ async fn maker(
     };
     match &principal.authority {
         Authority::Token(token) if token.token_use == TokenUse::Api => {
-            let kind = MakerKind::Token(token.expires_at);
+            let ends = [token.expires_at, app.live.retiring.get(&token.sid)];
+            let kind = MakerKind::Token(ends.into_iter().flatten().min());
             Ok((maker(kind, token.scope), token.provider.to_string()))
         }
         Authority::Token(token) => {
@@ -364,8 +365,9 @@ pub(super) async fn succeed(app: &App, request: &Request, overlap: u64) -> Resul
             }
             let lifetime = old.expires_at;
             let lifetime = lifetime.map(|at| at.millis_since(old.created_at) / 1000);
-            // A token that renews itself goes on; another's successor does not outlive its maker.
-            let maker = (!is_own).then_some(&maker);
+            // A token that renews itself goes on, once; another's successor does not outlive its maker.
+            let is_first = is_own && live.retiring.get(&id).is_none();
+            let maker = (!is_first).then_some(&maker);
             let new = ApiToken {
                 created_at: now,
                 expires_at: policy.renewed(lifetime, maker, now),

@@ -117,10 +117,10 @@ pub(super) fn agent_id(text: &str) -> Option<AgentId> {
 }
 
 fn viewer(app: &App, request: &Request) -> Result<Viewer, ApiError> {
-    let account = &request.user()?.account();
+    let principal = request.user()?;
     Ok(Viewer {
-        uid: account.uid,
-        is_admin: account.is_admin(),
+        uid: principal.account().uid,
+        is_admin: principal.is_admin(),
         sees_public: app.settings.public_sharing,
     })
 }
