@@ -5,7 +5,7 @@ use omnigent_tests::{
     browser::Browser,
     idp::{Idp, SECRET as CLIENT_SECRET, free_port, sign_in},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 const SECRET: &str = "8f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f7";
 
@@ -50,8 +50,24 @@ fn the_admin_list_makes_admins() {
         .env("OMNIGENT_ADMIN_LIST_PATH", &list)
         .start();
     let admin = server.claim();
-    let bob = server.join(&admin, "bob");
+    // Whom it means, an admin says; not who is the first to call themselves so.
+    let invite = |is_admin: bool| {
+        let invite = admin.post("/auth/invite", json!({"is_admin": is_admin}));
+        invite.expect(200).json()["token"].clone()
+    };
+    let join = |invite: Value| {
+        let body = json!({"username": "bob", "password": PASSWORD, "invite": invite});
+        server.client().post("/auth/register", body)
+    };
+    let refused = join(invite(false)).expect(409).json();
+    assert_eq!(refused["error"], "username already taken");
+    let made = json!({"id": "bob", "password": PASSWORD});
+    admin.post("/auth/users", made).expect(201);
+    let bob = server.login("bob", PASSWORD);
     assert_eq!(bob.get("/v1/me").expect(200).json()["is_admin"], true);
+    admin.delete("/auth/users/bob").expect(204);
+    let bob = join(invite(true)).expect(200).json();
+    assert_eq!(bob["user"]["is_admin"], true);
     let carol = server.join(&admin, "carol");
     assert_eq!(carol.get("/v1/me").expect(200).json()["is_admin"], false);
 }

@@ -125,6 +125,80 @@ fn an_identity_nobody_expects_never_takes_an_account_over() {
 }
 
 #[test]
+fn a_server_that_has_people_is_not_for_whoever_claims_it_first() {
+    for (more, is_claimed_by) in [
+        (
+            "[server]\npublic_url = \"https://auth.example.com\"\n",
+            "bob",
+        ),
+        ("[accounts]\nadmins = [\"admin\"]\n", "admin"),
+    ] {
+        let with = |backends: &str| config(backends, "") + more;
+        let server = ServerBuilder::no_auth()
+            .config(&with("[\"theirs\"]"))
+            .start();
+        let password = if is_claimed_by == "bob" {
+            "from-outside-88"
+        } else {
+            "from-outside-77"
+        };
+        let body = json!({"username": is_claimed_by, "password": password});
+        server.client().post("/auth/login", body).expect(200);
+        server.reconfigure(&with("[\"theirs\", \"local\"]"));
+        let (code, _, complaint) = server.operator(&["config", "reload"]);
+        assert_eq!(code, 0, "{complaint}");
+        assert!(server.says("the setup code is in"), "{}", server.log());
+        let info = server.client().get("/v1/info").json();
+        assert_eq!(info["needs_setup"], true, "there is no password yet");
+        let claim = |code: Option<&str>| {
+            let mut body = json!({"username": "mallory", "password": PASSWORD});
+            if let Some(code) = code {
+                body["setup_code"] = code.into();
+            }
+            server.client().post("/auth/setup", body)
+        };
+        claim(None).expect(403);
+        claim(Some("wrong-code")).expect(403);
+        assert!(server.client().get("/setup").text.contains("setup_code"));
+        let file = server.dir.path().join("data/setup-code");
+        let code = std::fs::read_to_string(&file).expect("the code is kept in a file");
+        claim(Some(&code)).expect(200);
+        assert!(!file.exists(), "it is worth nothing any more");
+    }
+}
+
+#[test]
+fn whoever_the_list_names_no_more_is_an_admin_no_more() {
+    let both = config("[\"local\", \"theirs\"]", "");
+    let listing = format!("{both}[accounts]\nadmins = [\"bob\"]\n");
+    let server = ServerBuilder::no_auth().config(&listing).start();
+    server.claim();
+    let bob = server.login("bob", "from-outside-88");
+    let is_admin = |bob: &Client| bob.get("/v1/me").expect(200).json()["is_admin"] == true;
+    assert!(is_admin(&bob));
+    server.reconfigure(&both);
+    assert_eq!(server.operator(&["config", "reload"]).0, 0);
+    assert!(!is_admin(&bob), "with the reload, and the login he had");
+    assert!(server.says("admin.revoked"));
+    server.reconfigure(&listing);
+    assert_eq!(server.operator(&["config", "reload"]).0, 0);
+    let bob = server.login("bob", "from-outside-88");
+    assert!(is_admin(&bob));
+    let server = server.kill().config(&both).start();
+    assert!(!is_admin(&server.login("bob", "from-outside-88")));
+}
+
+#[test]
+fn a_server_that_is_given_a_public_url_takes_no_first_comer_any_more() {
+    let server = local();
+    let public = "[server]\npublic_url = \"https://auth.example.com\"\n";
+    server.reconfigure(&(config("[\"local\"]", "") + public));
+    assert_eq!(server.operator(&["config", "reload"]).0, 0);
+    let body = json!({"username": "mallory", "password": PASSWORD});
+    server.client().post("/auth/setup", body).expect(403);
+}
+
+#[test]
 fn a_configuration_that_cannot_work_changes_nothing() {
     let server = local();
     let admin = server.claim();

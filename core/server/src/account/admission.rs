@@ -9,8 +9,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ACCOUNTS, Account, AccountError, AccountName, IDENTITIES, IdentityKey, link, redeem_invite,
-    roster,
+    ACCOUNTS, Account, AccountError, AccountName, IDENTITIES, IdentityKey, link, mandate,
+    redeem_invite, roster,
 };
 use crate::{
     clock::Timestamp,
@@ -244,10 +244,11 @@ fn newcomer(
         return join(live, tx, &uid, asserted, now);
     }
     let name = AccountName::asserted(&asserted.name)?;
-    let mut is_admin = live.is_listed_admin(&name);
+    let is_listed = live.is_listed_admin(&name);
+    let mut is_admin = false;
     match invite.filter(|_| rules.allow_invites) {
         Some(token) => {
-            is_admin |= redeem_invite(live, tx, token, now)?.is_admin;
+            is_admin = redeem_invite(live, tx, token, now)?.is_admin;
             WAIVED.put(tx, &asserted.key, &())?;
         }
         None => {
@@ -257,7 +258,12 @@ fn newcomer(
             }
         }
     }
-    roster::create(live, tx, name, is_admin, Some(asserted.key.clone()), now)
+    let (by_either, key) = (is_admin || is_listed, asserted.key.clone());
+    let account = roster::create(live, tx, name, by_either, Some(key), now)?;
+    if is_listed && !is_admin {
+        mandate::BY_LIST.put(tx, &account.uid, &())?;
+    }
+    Ok(account)
 }
 
 fn join(

@@ -92,7 +92,9 @@ pub enum OfficeError {
     #[error("registration is closed on this server")]
     Closed,
     /// The one-time setup code is missing or wrong.
-    #[error("setup code missing or wrong; the server printed it when it started")]
+    #[error(
+        "setup code missing or wrong; it is in the file setup-code of the server's data directory"
+    )]
     SetupCode,
     /// The old password is wrong.
     #[error("old password incorrect")]

@@ -15,6 +15,7 @@ mod error;
 mod identity;
 mod invite;
 mod magic;
+mod mandate;
 mod name;
 mod office;
 mod roster;
@@ -40,6 +41,7 @@ pub use error::{AccountError, OfficeError};
 pub use identity::{IdentityKey, LinkedIdentity, link, unlink};
 pub use invite::{INVITES, Invite, issue_invite, redeem_invite, verify_invite};
 pub use magic::{MAGIC_LINKS, MagicLink, issue_magic, redeem_magic};
+pub use mandate::settle as settle_admins;
 pub use name::{AccountName, InvalidName, MAX_LENGTH, is_reserved};
 pub use office::{Chosen, Office};
 pub use roster::{
@@ -69,6 +71,7 @@ pub(crate) fn tables() -> Vec<KnownTable> {
         PROVEN.known(),
         admission::WAIVED.known(),
         admission::BY_GROUP.known(),
+        mandate::BY_LIST.known(),
     ]
 }
 

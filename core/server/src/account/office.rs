@@ -1,28 +1,28 @@
 //! The office where accounts with a password are made and changed: brings the backend that keeps
 //! the passwords and our own records together in one transaction.
 //!
-//! Owns: setup, registration, password changes and resets, removal, refresh with revalidation.
-//! Does not: hash passwords (the backend does).
+//! Owns: adding, password changes and resets, removal; setup and registration in `joining`. Does
+//! not: hash passwords (the backend does).
 //!
-//! **Invariants:** an account, its password, the used-up invite and the first login are committed
-//! together or not at all; an invite is checked before a name, so that names do not leak.
+//! **Invariant:** an account and its password change together or not at all.
+
+mod joining;
 
 use std::sync::Arc;
 
 use omnigent_plugin::{Change, Password};
 
 use super::{
-    ACCOUNTS, Account, AccountError, AccountName, Claim, IdentityKey, NAMES, OfficeError, by_name,
-    create, redeem_invite, still_acts, still_admin, verify_invite,
+    ACCOUNTS, Account, AccountError, AccountName, IdentityKey, NAMES, OfficeError, by_name, create,
+    still_acts, still_admin,
 };
 use crate::{
     audit::{Entry, Event, Scene},
     backend::{self, Backends, Instance},
-    clock::Timestamp,
     config::Registration,
     id::{LoginId, Uid},
     live::Live,
-    login::{self, Established, Guest, Lifetimes, establish, origin},
+    login::{self, Lifetimes},
     secret::Secret,
     store::Store,
     token::{self, hash},
@@ -35,7 +35,7 @@ pub struct Office {
     pub(crate) backends: Arc<Backends>,
     pub(crate) lifetimes: Lifetimes,
     pub(crate) registration: Registration,
-    /// The one-time setup code, while the server waits to be claimed.
+    /// The one-time setup code, while the server waits to be claimed. Without one, nobody has it.
     pub(crate) setup_code: Option<Secret<String>>,
     /// Whether it is reached from this machine only, so far as we know: who is on it needs no code.
     pub(crate) is_local: bool,
@@ -54,82 +54,6 @@ impl Office {
     /// Whether the server waits to be claimed: a backend keeps passwords and nobody has one.
     pub fn needs_setup(&self) -> bool {
         !self.store.initialised() && self.directory().is_ok()
-    }
-
-    /// Whether claiming takes the setup code, for somebody who is on this machine or not: one that
-    /// listens here only is still reached from elsewhere through a proxy.
-    pub fn needs_setup_code(&self, is_here: bool) -> bool {
-        self.setup_code.is_some() && !(self.is_local && is_here)
-    }
-
-    /// Claims the server: makes its first admin.
-    ///
-    /// # Errors
-    /// [`AccountError::AlreadySetUp`] to all but one; [`OfficeError::SetupCode`].
-    pub async fn setup(
-        &self,
-        chosen: Chosen,
-        claim: Claim<'_>,
-        guest: Guest,
-        now: Timestamp,
-    ) -> Result<Established, OfficeError> {
-        if self.store.initialised() {
-            return Err(AccountError::AlreadySetUp.into());
-        }
-        if let Some(expected) = &self.setup_code
-            && self.needs_setup_code(claim.is_here)
-        {
-            let said = claim.code.unwrap_or_default().trim().as_bytes();
-            if !hash::constant_time_eq(said, expected.expose().as_bytes()) {
-                return Err(OfficeError::SetupCode);
-            }
-        }
-        self.admit(chosen, Admission::First, guest, now).await
-    }
-
-    /// Makes an account for whoever has an invite, or for everybody where the operator says so.
-    ///
-    /// # Errors
-    /// [`AccountError::Invite`] comes before anything about the name.
-    pub async fn register(
-        &self,
-        invite: Option<String>,
-        chosen: Chosen,
-        guest: Guest,
-        now: Timestamp,
-    ) -> Result<Established, OfficeError> {
-        match (self.registration, invite) {
-            (Registration::Closed, _) => Err(OfficeError::Closed),
-            (Registration::Open, None) => self.admit(chosen, Admission::Open, guest, now).await,
-            (_, None) => Err(AccountError::Invite.into()),
-            (_, Some(invite)) => {
-                self.admit(chosen, Admission::Invited(invite), guest, now)
-                    .await
-            }
-        }
-    }
-
-    /// Checks an invite without using it up: what registration does before it looks at a name.
-    ///
-    /// # Errors
-    /// [`AccountError::Invite`]; [`OfficeError::Closed`].
-    pub async fn check_invite(
-        &self,
-        invite: Option<String>,
-        now: Timestamp,
-    ) -> Result<(), OfficeError> {
-        match (self.registration, invite) {
-            (Registration::Closed, _) => Err(OfficeError::Closed),
-            (Registration::Open, None) => Ok(()),
-            (Registration::Invite, None) => Err(AccountError::Invite.into()),
-            (_, Some(invite)) => {
-                let live = self.live.clone();
-                self.store
-                    .read(move |reader| verify_invite(&live, reader, &invite, now))
-                    .await?;
-                Ok(())
-            }
-        }
     }
 
     /// Adds an account on an admin's word. Without a password it can be linked, or given one later.
@@ -333,53 +257,6 @@ impl Office {
         }
     }
 
-    async fn admit(
-        &self,
-        chosen: Chosen,
-        admission: Admission,
-        guest: Guest,
-        now: Timestamp,
-    ) -> Result<Established, OfficeError> {
-        if let Admission::Invited(invite) = &admission {
-            self.check_invite(Some(invite.clone()), now).await?;
-        }
-        self.require_free(&chosen.name).await?;
-        let backend = self.directory()?;
-        let change = backend
-            .directory_create(chosen.name.as_str(), &chosen.password)
-            .await?;
-        let key = key(backend, &change);
-        let (live, lifetimes) = (self.live.by(guest.scene(now)), self.lifetimes.of(backend));
-        let origin = origin(backend, &key, guest);
-        self.store
-            .write(move |tx| {
-                let is_first = matches!(admission, Admission::First);
-                let is_admin = match admission {
-                    Admission::First if tx.initialised() => {
-                        return Err(AccountError::AlreadySetUp.into());
-                    }
-                    Admission::First => true,
-                    Admission::Open => live.is_listed_admin(&chosen.name),
-                    Admission::Invited(invite) => {
-                        redeem_invite(&live, tx, &invite, now)?.is_admin
-                            || live.is_listed_admin(&chosen.name)
-                    }
-                };
-                backend::apply_change(tx, &key.backend, &change).map_err(name_taken)?;
-                let account = create(&live, tx, chosen.name, is_admin, Some(key), now)?;
-                if is_first {
-                    live.note_of(
-                        tx,
-                        &account.uid,
-                        Entry::new(Event::ServerClaimed).by_themselves(),
-                    )?;
-                }
-                tx.mark_initialised();
-                Ok(establish(&live, tx, &account.uid, origin, &lifetimes, now)?)
-            })
-            .await
-    }
-
     async fn require_free(&self, name: &AccountName) -> Result<(), OfficeError> {
         let name = name.clone();
         let is_taken = self
@@ -422,13 +299,6 @@ impl Office {
             .find(|backend| backend.is_directory())
             .ok_or(OfficeError::NoDirectory)
     }
-}
-
-/// What lets somebody in who has no account yet.
-enum Admission {
-    First,
-    Open,
-    Invited(String),
 }
 
 fn key(backend: &Instance, change: &Change) -> IdentityKey {

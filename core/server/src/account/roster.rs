@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     ACCOUNTS, ADMINS, Account, AccountError, AccountName, IDENTITIES, IdentityKey, LinkedIdentity,
-    NAMES,
+    NAMES, mandate,
 };
 use crate::{
     audit::{Entry, Event},
@@ -109,6 +109,7 @@ pub fn set_admin(
     uid: &Uid,
     is_admin: bool,
 ) -> Result<Account, AccountError> {
+    mandate::forget(tx, uid)?;
     set_admin_because(live, tx, uid, is_admin, "asked")
 }
 
@@ -181,6 +182,7 @@ pub fn record_login(
     account.last_login_at = Some(now);
     if live.is_listed_admin(&account.name) && !account.is_admin {
         account.is_admin = true;
+        mandate::BY_LIST.put(tx, uid, &())?;
         live.note(tx, note(Event::AdminGranted, &account).reason("admin list"))?;
     }
     save(live, tx, &account)?;
@@ -208,6 +210,7 @@ pub fn delete(
     for identity in &account.identities {
         IDENTITIES.delete(tx, identity)?;
     }
+    mandate::forget(tx, uid)?;
     NAMES.delete(tx, account.name.as_str())?;
     ACCOUNTS.delete(tx, uid)?;
     live.note(tx, note(Event::AccountDeleted, &account))?;
@@ -277,7 +280,8 @@ pub(super) fn is_last_admin(from: &impl Read, uid: &Uid) -> Result<bool, StoreEr
     })
 }
 
-fn any_admin(from: &impl Read) -> Result<bool, StoreError> {
+/// Whether anybody may administer.
+pub(super) fn any_admin(from: &impl Read) -> Result<bool, StoreError> {
     Ok(ADMINS
         .scan(from, &[], None, Order::Ascending)
         .next()

@@ -19,11 +19,11 @@ use std::{
 use tokio::net::UnixListener;
 
 use crate::{
-    account::{Office, OfficeError},
+    account::{AccountError, Office, OfficeError, settle_admins},
     archive::Held,
     backend::{Backends, Hashing},
     clock::{Clock, Timestamp},
-    config::Config,
+    config::{Config, Origin},
     http::Settings,
     id::{AgentId, Uid},
     live::Live,
@@ -61,6 +61,9 @@ pub enum StartError {
     /// Required backends are not there.
     #[error("{}", .0.join("\n"))]
     Backends(Vec<String>),
+    /// What the configuration no longer gives cannot be taken back.
+    #[error("who is an admin by the configuration: {0}")]
+    Admins(#[from] AccountError),
     /// The initial admin cannot be made.
     #[error("the initial admin was not made: {0}")]
     InitialAdmin(OfficeError),
@@ -163,17 +166,8 @@ impl App {
         let mut app = Self::on(ground, config, backends, tracer)?;
         let now = app.started_at;
         parts::initial_admin(config, &app.office, now).await?;
-        let is_loopback_only = listening.ip().is_loopback()
-            && config
-                .server
-                .public_url
-                .as_ref()
-                .is_none_or(|url| url.is_loopback());
-        app.office.is_local = is_loopback_only;
-        if app.office.needs_setup() {
-            let code = parts::setup_code(&app.ground.setup_code_file)?;
-            app.office.setup_code = Some(code);
-        }
+        app.settle_admins().await?;
+        app.make_claimable()?;
         if !app.office.needs_setup() {
             app.setup_done();
         }
@@ -195,14 +189,36 @@ impl App {
             false => parts::tracer(config, &ground.meters)?,
         };
         let mut app = Self::on(ground, config, backends, tracer)?;
-        app.office.setup_code.clone_from(&self.office.setup_code);
-        app.office.is_local = self.office.is_local;
+        app.make_claimable()?;
+        if app.office.needs_setup() && !self.office.needs_setup() {
+            let file = app.ground.setup_code_file.display();
+            tracing::warn!("nobody has claimed this server yet: the setup code is in {file}");
+        }
         // Last, for it cannot be taken back.
         let (keys, now) = (Arc::clone(&app.keys), app.clock.now());
         let settings = parts::key_settings(config, app.ground.listening);
         let configured = tokio::task::spawn_blocking(move || keys.configure(settings, now)).await;
         configured.map_err(|_| StartError::Config("changing the keys panicked".into()))??;
         Ok(app)
+    }
+
+    /// Takes back what another configuration gave admins, and this one does not.
+    async fn settle_admins(&self) -> Result<(), AccountError> {
+        let (live, ungrouped) = (self.live.clone(), parts::ungrouped(&self.config));
+        let work = move |tx: &mut store::Tx<'_>| settle_admins(&live, tx, &ungrouped);
+        self.store.write(work).await
+    }
+
+    /// Sees to what claiming the server takes, as long as nobody has.
+    fn make_claimable(&mut self) -> Result<(), StartError> {
+        let server = &self.config.server;
+        let is_local = |url: &Origin| url.is_loopback();
+        self.office.is_local = self.ground.listening.ip().is_loopback()
+            && server.public_url.as_ref().is_none_or(is_local);
+        if self.office.needs_setup() {
+            self.office.setup_code = Some(parts::setup_code(&self.ground.setup_code_file)?);
+        }
+        Ok(())
     }
 
     fn on(

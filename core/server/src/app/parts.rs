@@ -135,6 +135,13 @@ pub(super) fn rules(backend: &crate::config::Backend) -> Rules {
     }
 }
 
+/// The backends in whose groups are no admins.
+pub(super) fn ungrouped(config: &Config) -> HashSet<String> {
+    let backends = config.auth.backends.iter();
+    let ungrouped = backends.filter(|backend| backend.admin_groups.is_empty());
+    ungrouped.map(|backend| backend.name.clone()).collect()
+}
+
 pub(super) fn check_backends(backends: &Backends) -> Result<(), StartError> {
     for failure in backends
         .failures()

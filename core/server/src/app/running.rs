@@ -19,12 +19,12 @@ use tokio::{
     sync::Mutex,
 };
 
-use super::{App, StartError};
+use super::{App, StartError, parts};
 use crate::{
+    account::{AccountError, settle_admins},
     audit::{Entry, Event, Keeper, Scene},
     config::{Change, Config, Problem},
     http::{self, Listeners, Tcp},
-    store::StoreError,
     token,
 };
 
@@ -232,11 +232,13 @@ impl Running {
     }
 }
 
-/// Notes the keys that change, before they do.
-async fn note_changes(new: &App, changes: &[Change], scene: Scene) -> Result<(), StoreError> {
+/// Notes the keys that change, and takes back what they gave, before they do.
+async fn note_changes(new: &App, changes: &[Change], scene: Scene) -> Result<(), AccountError> {
     let (live, changes) = (new.live.by(scene), changes.to_vec());
+    let ungrouped = parts::ungrouped(&new.config);
     new.store
         .write(move |tx| {
+            settle_admins(&live, tx, &ungrouped)?;
             for change in changes {
                 let entry = Entry::new(Event::ConfigChanged);
                 let entry = match change.needs_restart {

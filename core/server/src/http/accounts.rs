@@ -186,7 +186,7 @@ pub(super) async fn set_up(
     let claim = Claim { code, is_here };
     let report = |entry| app.live.audit.report(request.scene(), entry);
     // A code can be guessed no faster than a password.
-    let attempt = match app.office.needs_setup_code(claim.is_here) {
+    let attempt = match app.office.needs_setup_code(claim.is_here).await? {
         true => Some(
             app.desk
                 .guess_code("setup code", guest.address, now)

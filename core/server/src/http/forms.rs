@@ -181,7 +181,7 @@ fn enter(app: &App, login: &SignedIn, to: &str) -> super::Response {
     response
 }
 
-fn setup_page(
+async fn setup_page(
     app: &App,
     request: &Request,
     status: StatusCode,
@@ -191,11 +191,11 @@ fn setup_page(
     if !app.office.needs_setup() {
         return Ok(redirect("/login"));
     }
-    sign_in::set_up(app, request, status, problem, username)
+    sign_in::set_up(app, request, status, problem, username).await
 }
 
 async fn setup(app: Arc<App>, request: Request) -> Outcome {
-    setup_page(&app, &request, StatusCode::OK, None, String::new())
+    setup_page(&app, &request, StatusCode::OK, None, String::new()).await
 }
 
 async fn do_setup(app: Arc<App>, request: Request) -> Outcome {
@@ -205,7 +205,7 @@ async fn do_setup(app: Arc<App>, request: Request) -> Outcome {
         Ok(login) => Ok(enter(&app, &login, "/")),
         Err(error) => {
             let problem = Some(problem_of(&error));
-            setup_page(&app, &request, error.status(), problem, username)
+            setup_page(&app, &request, error.status(), problem, username).await
         }
     }
 }

@@ -249,7 +249,7 @@ struct SetUp {
 }
 
 /// Claiming the server.
-pub(in crate::http) fn set_up(
+pub(in crate::http) async fn set_up(
     app: &App,
     request: &Request,
     status: StatusCode,
@@ -257,7 +257,8 @@ pub(in crate::http) fn set_up(
     username: String,
 ) -> Outcome {
     let mut fields = Vec::from(name_and_password(username));
-    if app.office.needs_setup_code(request.head.is_from_here()) {
+    let is_here = request.head.is_from_here();
+    if app.office.needs_setup_code(is_here).await? {
         let hint = "It is in the file setup-code of the server's data directory; a server that others reach prints it when it starts.";
         fields.push(code("Setup code", "setup_code", String::new(), hint));
     }
