@@ -84,6 +84,9 @@ fn choose(
     names: &mut Vec<String>,
     defined: &mut BTreeMap<String, (Place, Backend)>,
 ) {
+    if matches!(env.wanted, Wanted::Unsaid | Wanted::On) {
+        add_keys(sheet, env, names, defined);
+    }
     let plugin = match env.wanted {
         Wanted::Unsaid => return,
         Wanted::Off if names.is_empty() => return,
@@ -94,6 +97,12 @@ fn choose(
         Wanted::On if !names.is_empty() => return,
         Wanted::On => "accounts",
         Wanted::Plugin(plugin) => plugin,
+    };
+    let keys = || {
+        env.keys
+            .get(plugin)
+            .map(|keys| keys.values.clone())
+            .unwrap_or_default()
     };
     let of_plugin = |name: &String| defined.get(name).is_some_and(|(_, b)| b.plugin == plugin);
     if names.iter().any(of_plugin) {
@@ -116,14 +125,54 @@ fn choose(
         };
         let section = Section::new(sheet, place.key_path.clone(), None);
         let mut synthetic = backend_of(section, plugin.to_owned(), Some(plugin.to_owned()));
-        adopt(sheet, &mut synthetic, env.plugin_keys.clone());
+        adopt(sheet, &mut synthetic, keys());
         defined.insert(plugin.to_owned(), (place, synthetic));
         names.push(plugin.to_owned());
         return;
     }
     for name in names {
         if let Some((_, backend)) = defined.get_mut(name) {
-            adopt(sheet, backend, env.plugin_keys.clone());
+            adopt(sheet, backend, keys());
+        }
+    }
+}
+
+/// Gives the keys of the environment to the file's backend of that plugin. A rule that somebody
+/// believes to be in force never is ignored without a word.
+fn add_keys(
+    sheet: &Sheet<'_>,
+    env: &FromEnv,
+    names: &[String],
+    defined: &mut BTreeMap<String, (Place, Backend)>,
+) {
+    for (plugin, keys) in &env.keys {
+        let is_of_plugin =
+            |name: &&String| defined.get(*name).is_some_and(|(_, b)| b.plugin == *plugin);
+        let of_plugin: Vec<&String> = names.iter().filter(is_of_plugin).collect();
+        let place = |name: &str| Place {
+            key_path: name.to_owned(),
+            line: None,
+        };
+        match of_plugin.as_slice() {
+            [] => {
+                let message = format!("has no effect: no backend is of the plugin {plugin}");
+                keys.names
+                    .iter()
+                    .for_each(|name| sheet.warn(&place(name), &message));
+            }
+            [one] => {
+                if let Some((_, backend)) = defined.get_mut(*one) {
+                    adopt(sheet, backend, keys.values.clone());
+                }
+            }
+            _ => {
+                let message = format!(
+                    "several backends are of the plugin {plugin}: say it in the table of the one that is meant"
+                );
+                keys.names
+                    .iter()
+                    .for_each(|name| sheet.fault(&place(name), &message));
+            }
         }
     }
 }

@@ -77,11 +77,19 @@ pub(super) enum Wanted {
 pub(super) struct FromEnv {
     pub(super) wanted: Wanted,
     pub(super) settings: BTreeMap<&'static str, Setting>,
-    /// The own keys of the plugin it names (`header`, `oidc`).
-    pub(super) plugin_keys: Map<String, Value>,
+    /// The own keys of the plugins `header` and `oidc`.
+    pub(super) keys: BTreeMap<&'static str, Keys>,
     pub(super) faults: Vec<Problem>,
     pub(super) warnings: Vec<Problem>,
     pub(super) initial_admin: Option<(String, Secret<String>)>,
+}
+
+/// A plugin's own keys.
+#[derive(Default)]
+pub(super) struct Keys {
+    pub(super) values: Map<String, Value>,
+    /// The variables they are from.
+    pub(super) names: Vec<&'static str>,
 }
 
 const PREFIX: &str = "OMNIGENT_";
@@ -153,8 +161,9 @@ const OTHERS: &[&str] = &[
     "OMNIGENT_AUTH_PROVIDER",
     "OMNIGENT_ACCOUNTS_INIT_ADMIN_PASSWORD",
     "OMNIGENT_ACCOUNTS_INIT_ADMIN_USERNAME",
-    "OMNIGENT_OIDC_REDIRECT_URI",
+    REDIRECT_URI,
 ];
+const REDIRECT_URI: &str = "OMNIGENT_OIDC_REDIRECT_URI";
 
 #[derive(Clone, Copy)]
 enum Shape {
@@ -169,7 +178,7 @@ pub(super) fn read(env: &Env) -> FromEnv {
     let mut found = FromEnv {
         wanted: Wanted::Unsaid,
         settings: BTreeMap::new(),
-        plugin_keys: Map::new(),
+        keys: BTreeMap::new(),
         faults: Vec::new(),
         warnings: Vec::new(),
         initial_admin: None,
@@ -182,13 +191,12 @@ pub(super) fn read(env: &Env) -> FromEnv {
     if found.wanted == Wanted::Plugin("oidc") {
         found.map(env, OIDC);
         found.redirect_uri(env);
-        found.keys(env, OIDC_KEYS);
     } else {
         found.map(env, ACCOUNTS);
+        found.warn_of_unused(env);
     }
-    if found.wanted == Wanted::Plugin("header") {
-        found.keys(env, HEADER_KEYS);
-    }
+    found.keys(env, "oidc", OIDC_KEYS);
+    found.keys(env, "header", HEADER_KEYS);
     found.initial_admin(env);
     found.strangers(env);
     found
@@ -241,7 +249,10 @@ impl FromEnv {
         }
     }
 
-    fn keys(&mut self, env: &Env, names: &[(&str, &str, Shape)]) {
+    fn keys(&mut self, env: &Env, plugin: &'static str, names: &[(&'static str, &str, Shape)]) {
+        if matches!(self.wanted, Wanted::Plugin(other) if other != plugin) {
+            return;
+        }
         for (name, key, shape) in names {
             let Some(text) = env.get(name) else { continue };
             let value = match shape {
@@ -258,13 +269,29 @@ impl FromEnv {
                     }
                 },
             };
-            self.plugin_keys.insert((*key).to_owned(), value);
+            let keys = self.keys.entry(plugin).or_default();
+            keys.values.insert((*key).to_owned(), value);
+            keys.names.push(name);
+        }
+    }
+
+    /// Of what is said about OpenID Connect without saying that it is meant.
+    fn warn_of_unused(&mut self, env: &Env) {
+        if matches!(self.wanted, Wanted::Plugin(_)) {
+            return;
+        }
+        let names = OIDC.iter().map(|row| row.0);
+        for name in names.chain([REDIRECT_URI]) {
+            if env.get(name).is_some() {
+                let message = "has no effect without OMNIGENT_AUTH_PROVIDER=oidc".to_owned();
+                self.warnings.push(problem(name, message, None));
+            }
         }
     }
 
     /// The original names the whole callback address; ours follows from the public URL.
     fn redirect_uri(&mut self, env: &Env) {
-        let name = "OMNIGENT_OIDC_REDIRECT_URI";
+        let name = REDIRECT_URI;
         let Some(uri) = env.get(name) else { return };
         match uri.trim().strip_suffix("/auth/callback") {
             Some(origin) => {

@@ -214,3 +214,63 @@ fn without_a_home_the_data_directory_must_be_named() {
     let faults = Config::load(None, &nothing, &Overrides::default()).unwrap_err();
     assert_eq!(faults[0].key_path, "server.data_dir");
 }
+
+const CORP: &str = "[auth]\nbackends = ['b', 'corp']\n[backend.b]\nplugin = 'other'\n\
+                    [backend.corp]\nplugin = 'oidc'\nissuer = 'https://id.example'\n";
+
+#[test]
+fn a_plugins_keys_win_over_the_table_of_its_one_backend() {
+    for switch in ["", "1"] {
+        let variables = [
+            ("OMNIGENT_AUTH_ENABLED", switch),
+            ("OMNIGENT_OIDC_ISSUER", "https://other.example"),
+            ("OMNIGENT_OIDC_ALLOWED_DOMAINS", "example.com"),
+        ];
+        let config = load_with(CORP, variables).unwrap();
+        let corp = &config.auth.backends[1];
+        assert_eq!(corp.allowed_domains, ["example.com"]);
+        assert_eq!(corp.config.expose()["issuer"], "https://other.example");
+        assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    }
+}
+
+#[test]
+fn a_plugins_keys_without_a_backend_that_is_meant_are_not_passed_over_in_silence() {
+    let domains = ("OMNIGENT_OIDC_ALLOWED_DOMAINS", "example.com");
+    for text in ["", ACCOUNTS] {
+        let config = load_with(text, [domains]).unwrap();
+        assert!(
+            config
+                .warnings
+                .iter()
+                .any(|warning| warning.key_path == domains.0),
+            "{text}"
+        );
+    }
+    let on = load_with("", [("OMNIGENT_AUTH_ENABLED", "1"), domains]).unwrap();
+    assert!(
+        on.warnings
+            .iter()
+            .any(|warning| warning.key_path == domains.0)
+    );
+    let two = CORP.replace("'other'", "'oidc'");
+    let faults = refused(&two, [domains]);
+    assert!(
+        faults.contains("several backends") && faults.contains(domains.0),
+        "{faults}"
+    );
+    let uri = (
+        "OMNIGENT_OIDC_REDIRECT_URI",
+        "https://auth.example/auth/callback",
+    );
+    let config = load_with(CORP, [uri]).unwrap();
+    assert!(
+        config
+            .warnings
+            .iter()
+            .any(|warning| warning.key_path == uri.0)
+    );
+    // Whoever says which provider is meant may have the other's variables ready.
+    let accounts = [("OMNIGENT_AUTH_PROVIDER", "accounts"), domains];
+    assert!(load_with("", accounts).unwrap().warnings.is_empty());
+}
