@@ -6,6 +6,9 @@
 //! both sides have from an issuer the operator calls authoritative for its domain; nothing is
 //! ever linked by an address that is not verified, and nobody is merged by having a name.
 
+#[cfg(test)]
+mod tests;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -23,7 +26,8 @@ use crate::{
 pub const EXPECTED: Table<Expected, Expectation> = Table::new(16, "expected-identities");
 /// The account each e-mail address belongs to, as an authoritative issuer or an admin said.
 pub const PROVEN: Table<str, Uid> = Table::new(17, "proven-addresses");
-/// Identities that came in by an invite: their backend's domain and group rules are waived.
+/// Identities that came in by an invite: their backend's domain and group rules are waived for as long
+/// as they lead to an account.
 pub(super) const WAIVED: Table<IdentityKey, ()> = Table::new(18, "waived-identities");
 /// Accounts that are admins because of a group, and cease to be when they leave it.
 pub(super) const BY_GROUP: Table<Uid, ()> = Table::new(19, "admins-by-group");
@@ -230,6 +234,8 @@ fn newcomer(
     invite: Option<&str>,
     now: Timestamp,
 ) -> Result<Account, AccountError> {
+    // Whoever leads nowhere has nothing waived: not even from a time when it did.
+    WAIVED.delete(tx, &asserted.key)?;
     if let Some(uid) = expected(tx, asserted)? {
         check(live, tx, rules, asserted, None)?;
         return join(live, tx, &uid, asserted, now);

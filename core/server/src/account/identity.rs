@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ACCOUNTS, Account, AccountError, IDENTITIES, roster};
+use super::{ACCOUNTS, Account, AccountError, IDENTITIES, admission, roster};
 use crate::{
     audit::{Entry, Event},
     clock::Timestamp,
@@ -86,7 +86,8 @@ fn note(event: Event, account: &Account, key: &IdentityKey) -> Entry {
         .detail(identity.trim())
 }
 
-/// Takes the identity away from the account it leads to. What its person signed in with ends.
+/// Takes the identity away from the account it leads to, and what it was waived. What its person
+/// signed in with ends.
 ///
 /// # Errors
 /// [`AccountError::NotFound`] when it does not lead to this account.
@@ -103,6 +104,7 @@ pub fn unlink(
     let mut account = ACCOUNTS.get(tx, uid)?.ok_or(AccountError::NotFound)?;
     account.identities.retain(|own| own != key);
     IDENTITIES.delete(tx, key)?;
+    admission::WAIVED.delete(tx, key)?;
     roster::save(live, tx, &account)?;
     live.note(tx, note(Event::IdentityUnlinked, &account, key))?;
     for (sid, login) in crate::login::list(tx, uid)? {

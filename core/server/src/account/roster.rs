@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     ACCOUNTS, ADMINS, Account, AccountError, AccountName, IDENTITIES, IdentityKey, LinkedIdentity,
-    NAMES, mandate,
+    NAMES, admission, mandate,
 };
 use crate::{
     audit::{Entry, Event},
@@ -189,8 +189,8 @@ pub fn record_login(
     Ok(account)
 }
 
-/// Removes the account and everything that acts for it: names, identities, logins, grants and
-/// API tokens. Its `uid` is never used again, so what it owned stays out of reach.
+/// Removes the account and everything that acts for it: names, identities and what they were waived,
+/// logins, grants and API tokens. Its `uid` is never used again, so what it owned stays out of reach.
 ///
 /// # Errors
 /// [`AccountError::LastAdmin`]; [`AccountError::NotFound`].
@@ -209,6 +209,7 @@ pub fn delete(
     crate::token::api::revoke_all(live, tx, uid)?;
     for identity in &account.identities {
         IDENTITIES.delete(tx, identity)?;
+        admission::WAIVED.delete(tx, identity)?;
     }
     mandate::forget(tx, uid)?;
     NAMES.delete(tx, account.name.as_str())?;

@@ -39,7 +39,7 @@ impl House {
     }
 }
 
-fn identity(subject: &str) -> IdentityKey {
+pub(super) fn identity(subject: &str) -> IdentityKey {
     IdentityKey {
         backend: "corp".into(),
         issuer: "https://id.example".into(),
@@ -47,7 +47,7 @@ fn identity(subject: &str) -> IdentityKey {
     }
 }
 
-fn rules(linking: Linking) -> Rules {
+pub(super) fn rules(linking: Linking) -> Rules {
     Rules {
         linking,
         ..Rules::default()
@@ -280,10 +280,10 @@ fn a_magic_link_works_once_and_in_time() {
     ));
 }
 
-const ADA: &str = "ada@example.com";
+pub(super) const ADA: &str = "ada@example.com";
 
 /// Ada as the company's identity provider asserts her.
-fn ada(email_verified: bool) -> Asserted {
+pub(super) fn ada(email_verified: bool) -> Asserted {
     Asserted {
         key: identity("ada-1"),
         name: ADA.into(),
@@ -294,7 +294,7 @@ fn ada(email_verified: bool) -> Asserted {
     }
 }
 
-fn linking() -> Rules {
+pub(super) fn linking() -> Rules {
     Rules {
         linking: Linking::Link,
         link_domains: vec!["example.com".into()],
@@ -303,11 +303,11 @@ fn linking() -> Rules {
 }
 
 impl House {
-    fn admit(&self, rules: Rules, asserted: Asserted) -> Result<Account, AccountError> {
+    pub(super) fn admit(&self, rules: Rules, asserted: Asserted) -> Result<Account, AccountError> {
         self.write(move |live, tx| admit(live, tx, &rules, &asserted, None, T0))
     }
 
-    fn expect(&self, uid: Uid, by: Mark) -> Result<(), AccountError> {
+    pub(super) fn expect(&self, uid: Uid, by: Mark) -> Result<(), AccountError> {
         let expected = Expected {
             backend: "corp".into(),
             by,
@@ -316,7 +316,7 @@ impl House {
     }
 
     /// An account that an admin made, whose name is an address.
-    fn vouched(&self, name: &str) -> Uid {
+    pub(super) fn vouched(&self, name: &str) -> Uid {
         let name = AccountName::parse(name).unwrap();
         self.write(move |live, tx| {
             let account = create(live, tx, name, false, None, T0)?;
