@@ -3,8 +3,9 @@
 //!
 //! **Invariants:** an identity that is linked leads to its account and to no other; an unknown one
 //! joins an existing account only on the operator's word ([`expect`]) or by an e-mail address that
-//! both sides have from an issuer the operator calls authoritative for its domain; nothing is
-//! ever linked by an address that is not verified, and nobody is merged by having a name.
+//! both sides have from an issuer the operator calls authoritative for its domain, and that issuer
+//! knows the account's person by no other subject; nothing is ever linked by an address that is not
+//! verified, and nobody is merged by having a name.
 
 #[cfg(test)]
 mod tests;
@@ -12,7 +13,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ACCOUNTS, Account, AccountError, AccountName, IDENTITIES, IdentityKey, link, mandate,
+    ACCOUNTS, Account, AccountError, AccountName, IDENTITIES, IdentityKey, PROVEN, address, link, mandate,
     redeem_invite, roster,
 };
 use crate::{
@@ -24,8 +25,6 @@ use crate::{
 
 /// Identities the operator expects: what `omnigent account migrate` prepares.
 pub const EXPECTED: Table<Expected, Expectation> = Table::new(16, "expected-identities");
-/// The account each e-mail address belongs to, as an authoritative issuer or an admin said.
-pub const PROVEN: Table<str, Uid> = Table::new(17, "proven-addresses");
 /// Identities that came in by an invite: their backend's domain and group rules are waived for as long
 /// as they lead to an account.
 pub(super) const WAIVED: Table<IdentityKey, ()> = Table::new(18, "waived-identities");
@@ -84,7 +83,7 @@ impl Asserted {
         address.rsplit_once('@').map(|(_, domain)| domain)
     }
 
-    fn verified_email(&self) -> Option<&str> {
+    pub(super) fn verified_email(&self) -> Option<&str> {
         self.email.as_deref().filter(|_| self.email_verified)
     }
 
@@ -198,7 +197,7 @@ pub fn expect(tx: &mut Tx<'_>, expected: &Expected, uid: &Uid) -> Result<(), Acc
 /// # Errors
 /// Why it leads to none: [`AccountError::Domain`], [`AccountError::Group`],
 /// [`AccountError::NotAdmitted`], [`AccountError::NameTaken`], [`AccountError::Name`],
-/// [`AccountError::Invite`].
+/// [`AccountError::AnotherSubject`], [`AccountError::Invite`].
 pub fn admit(
     live: &Live,
     tx: &mut Tx<'_>,
@@ -218,11 +217,7 @@ pub fn admit(
         }
         None => newcomer(live, tx, rules, asserted, invite, now)?,
     };
-    if let Some(email) = asserted.verified_email()
-        && is_authoritative(rules, asserted)
-    {
-        PROVEN.put(tx, email, &account.uid)?;
-    }
+    address::prove(tx, rules, asserted, &account)?;
     map_admin(live, tx, rules, asserted, account)
 }
 
@@ -244,9 +239,17 @@ fn newcomer(
         && is_authoritative(rules, asserted)
         && let Some(email) = asserted.verified_email()
         && let Some(uid) = PROVEN.get(tx, email)?
-        && ACCOUNTS.contains(tx, &uid)?
+        && let Some(account) = ACCOUNTS.get(tx, &uid)?
     {
         check(live, tx, rules, asserted, None)?;
+        // The address has another owner now: one person has one subject at an issuer.
+        if account
+            .identities
+            .iter()
+            .any(|own| asserted.key.is_another_of(own))
+        {
+            return Err(AccountError::AnotherSubject);
+        }
         return join(live, tx, &uid, asserted, now);
     }
     let name = AccountName::asserted(&asserted.name)?;
@@ -314,7 +317,7 @@ fn expected(tx: &mut Tx<'_>, asserted: &Asserted) -> Result<Option<Uid>, Account
 ///
 /// # Errors
 /// [`AccountError::Domain`], [`AccountError::Group`].
-pub fn check(
+fn check(
     live: &Live,
     from: &impl Read,
     rules: &Rules,
@@ -342,15 +345,32 @@ pub fn check(
 }
 
 /// Whether the operator lets this backend speak for the address's domain.
-fn is_authoritative(rules: &Rules, asserted: &Asserted) -> bool {
+pub(super) fn is_authoritative(rules: &Rules, asserted: &Asserted) -> bool {
     let domain = asserted
         .verified_email()
         .and_then(|email| email.rsplit_once('@'));
     domain.is_some_and(|(_, domain)| rules.link_domains.iter().any(|own| own == domain))
 }
 
+/// Holds new facts of an identity that is signed in to the account against the backend's rules, and
+/// takes them over.
+///
+/// # Errors
+/// [`AccountError::Domain`], [`AccountError::Group`].
+pub fn renew(
+    live: &Live,
+    tx: &mut Tx<'_>,
+    rules: &Rules,
+    asserted: &Asserted,
+    account: Account,
+) -> Result<Account, AccountError> {
+    check(live, tx, rules, asserted, Some(&account))?;
+    address::prove(tx, rules, asserted, &account)?;
+    map_admin(live, tx, rules, asserted, account)
+}
+
 /// Makes an admin of whoever is in an admin group, and takes back what a group gave.
-pub fn map_admin(
+fn map_admin(
     live: &Live,
     tx: &mut Tx<'_>,
     rules: &Rules,
@@ -375,12 +395,4 @@ pub fn map_admin(
         return roster::set_admin_because(live, tx, &uid, false, "group");
     }
     Ok(account)
-}
-
-/// Notes that the address, if the name is one, belongs to the account: an admin says so.
-pub(super) fn vouch(tx: &mut Tx<'_>, account: &Account) -> Result<(), StoreError> {
-    if account.name.as_str().contains('@') {
-        PROVEN.put(tx, account.name.as_str(), &account.uid)?;
-    }
-    Ok(())
 }

@@ -17,6 +17,12 @@ pub enum AccountError {
     /// Another account has the identity.
     #[error("this identity belongs to another account")]
     IdentityTaken,
+    /// The e-mail address leads to an account that another person of the same issuer has.
+    #[error(
+        "your e-mail address belongs to the account of somebody else at your identity provider; \
+         ask an administrator"
+    )]
+    AnotherSubject,
     /// No such account.
     #[error("not found")]
     NotFound,
@@ -68,6 +74,7 @@ impl AccountError {
             Self::Name(_) => "no name",
             Self::NameTaken => "name taken",
             Self::IdentityTaken => "identity taken",
+            Self::AnotherSubject => "another subject",
             Self::Disabled => "account disabled",
             Self::Invite => "invite",
             Self::NotAdmitted => "not admitted",

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ACCOUNTS, Account, AccountError, IDENTITIES, admission, roster};
+use super::{ACCOUNTS, Account, AccountError, IDENTITIES, address, admission, roster};
 use crate::{
     audit::{Entry, Event},
     clock::Timestamp,
@@ -23,6 +23,16 @@ pub struct IdentityKey {
     pub subject: String,
 }
 
+impl IdentityKey {
+    /// Whether the same issuer, behind the same backend, means somebody else by `other`.
+    pub(super) fn is_another_of(&self, other: &Self) -> bool {
+        let plain = |key: &Self| key.issuer.trim_end_matches('/').to_owned();
+        self.backend == other.backend
+            && plain(self) == plain(other)
+            && self.subject != other.subject
+    }
+}
+
 impl Key for IdentityKey {
     fn encode(&self, out: &mut Vec<u8>) {
         // Lengths first: no choice of texts can make two keys one.
@@ -40,10 +50,32 @@ pub struct LinkedIdentity {
     pub uid: Uid,
     /// Since when.
     pub linked_at: Timestamp,
+    /// The e-mail address it proved when it was last seen.
+    pub address: Option<String>,
+}
+
+impl LinkedIdentity {
+    /// One that is linked now, and has proven nothing.
+    pub(super) const fn new(uid: Uid, now: Timestamp) -> Self {
+        Self {
+            uid,
+            linked_at: now,
+            address: None,
+        }
+    }
 }
 
 impl Record for LinkedIdentity {
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
+
+    fn upgrade(version: u8, payload: &[u8]) -> Option<Self> {
+        // Before it was noted who proved an address.
+        if version != 1 {
+            return None;
+        }
+        let (uid, linked_at) = postcard::from_bytes(payload).ok()?;
+        Some(Self::new(uid, linked_at))
+    }
 }
 
 /// Lets the identity `key` lead to the account from now on.
@@ -63,14 +95,7 @@ pub fn link(
         None => {}
     }
     let mut account = ACCOUNTS.get(tx, uid)?.ok_or(AccountError::NotFound)?;
-    IDENTITIES.put(
-        tx,
-        &key,
-        &LinkedIdentity {
-            uid: *uid,
-            linked_at: now,
-        },
-    )?;
+    IDENTITIES.put(tx, &key, &LinkedIdentity::new(*uid, now))?;
     let linked = note(Event::IdentityLinked, &account, &key);
     account.identities.push(key);
     roster::save(live, tx, &account)?;
@@ -86,8 +111,8 @@ fn note(event: Event, account: &Account, key: &IdentityKey) -> Entry {
         .detail(identity.trim())
 }
 
-/// Takes the identity away from the account it leads to, and what it was waived. What its person
-/// signed in with ends.
+/// Takes the identity away from the account it leads to, with what it was waived and the address it
+/// proved. What its person signed in with ends.
 ///
 /// # Errors
 /// [`AccountError::NotFound`] when it does not lead to this account.
@@ -102,6 +127,7 @@ pub fn unlink(
         _ => return Err(AccountError::NotFound),
     }
     let mut account = ACCOUNTS.get(tx, uid)?.ok_or(AccountError::NotFound)?;
+    address::disprove(tx, &account, key)?;
     account.identities.retain(|own| own != key);
     IDENTITIES.delete(tx, key)?;
     admission::WAIVED.delete(tx, key)?;
@@ -116,4 +142,41 @@ pub fn unlink(
     }
     live.forget_identities(tx);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_link_of_before_addresses_were_noted_has_none() {
+        let first = (Uid::from_bytes([7; 16]), Timestamp::from_seconds(1));
+        let payload = postcard::to_extend(&first, Vec::new()).unwrap();
+        let linked = LinkedIdentity::upgrade(1, &payload).unwrap();
+        assert_eq!((linked.uid, linked.linked_at), first);
+        assert_eq!(linked.address, None);
+        assert!(LinkedIdentity::upgrade(3, &payload).is_none());
+    }
+
+    #[test]
+    fn another_subject_is_of_the_same_backend_and_issuer() {
+        let key = |backend: &str, issuer: &str, subject: &str| IdentityKey {
+            backend: backend.into(),
+            issuer: issuer.into(),
+            subject: subject.into(),
+        };
+        let ada = key("corp", "https://id.example", "1");
+        assert!(ada.is_another_of(&key("corp", "https://id.example", "2")));
+        assert!(ada.is_another_of(&key("corp", "https://id.example/", "2")));
+        for same_or_elsewhere in [
+            key("corp", "https://id.example", "1"),
+            key("corp", "https://id.example/", "1"),
+            key("corp2", "https://id.example", "2"),
+            key("corp", "https://id.example.org", "2"),
+        ] {
+            assert!(!ada.is_another_of(&same_or_elsewhere));
+        }
+    }
 }

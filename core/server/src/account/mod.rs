@@ -9,6 +9,7 @@
 //! at least one admin is enabled; the in-memory [`AccountIndex`](crate::token::AccountIndex) changes after the commit
 //! and before the caller hears of it.
 
+mod address;
 mod admission;
 mod claim;
 mod error;
@@ -32,9 +33,10 @@ use crate::{
     store::{KnownTable, Record, Table},
 };
 
+pub use address::PROVEN;
 pub use admission::{
-    Asserted, EXPECTED, Expectation, Expected, Linking, Mark, PROVEN, Rules, admit, check, expect,
-    expected_of, map_admin,
+    Asserted, EXPECTED, Expectation, Expected, Linking, Mark, Rules, admit, expect, expected_of,
+    renew,
 };
 pub use claim::Claim;
 pub use error::{AccountError, OfficeError};

@@ -90,7 +90,7 @@ impl Office {
                     }
                 };
                 let account = create(&live, tx, name, is_admin, key, now)?;
-                super::admission::vouch(tx, &account)?;
+                super::address::vouch(tx, &account)?;
                 Ok(account)
             })
             .await

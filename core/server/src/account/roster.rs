@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     ACCOUNTS, ADMINS, Account, AccountError, AccountName, IDENTITIES, IdentityKey, LinkedIdentity,
-    NAMES, admission, mandate,
+    NAMES, address, admission, mandate,
 };
 use crate::{
     audit::{Entry, Event},
@@ -35,14 +35,7 @@ pub fn create(
         if IDENTITIES.contains(tx, key)? {
             return Err(AccountError::IdentityTaken);
         }
-        IDENTITIES.put(
-            tx,
-            key,
-            &LinkedIdentity {
-                uid,
-                linked_at: now,
-            },
-        )?;
+        IDENTITIES.put(tx, key, &LinkedIdentity::new(uid, now))?;
     }
     let account = Account {
         uid,
@@ -189,8 +182,8 @@ pub fn record_login(
     Ok(account)
 }
 
-/// Removes the account and everything that acts for it: names, identities and what they were waived,
-/// logins, grants and API tokens. Its `uid` is never used again, so what it owned stays out of reach.
+/// Removes the account and everything that acts for it: names, identities, what they were waived and
+/// the addresses they proved, logins, grants and API tokens. Its `uid` is never used again, so what it owned stays out of reach.
 ///
 /// # Errors
 /// [`AccountError::LastAdmin`]; [`AccountError::NotFound`].
@@ -207,6 +200,7 @@ pub fn delete(
     tx.sign_off();
     crate::login::end_all(live, tx, uid, None, now)?;
     crate::token::api::revoke_all(live, tx, uid)?;
+    address::forget(tx, &account)?;
     for identity in &account.identities {
         IDENTITIES.delete(tx, identity)?;
         admission::WAIVED.delete(tx, identity)?;

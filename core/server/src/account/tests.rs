@@ -320,7 +320,7 @@ impl House {
         let name = AccountName::parse(name).unwrap();
         self.write(move |live, tx| {
             let account = create(live, tx, name, false, None, T0)?;
-            admission::vouch(tx, &account)?;
+            address::vouch(tx, &account)?;
             Ok(account.uid)
         })
         .unwrap()

@@ -291,6 +291,7 @@ impl From<AccountError> for ApiError {
             }
             AccountError::NameTaken
             | AccountError::IdentityTaken
+            | AccountError::AnotherSubject
             | AccountError::AlreadySetUp
             | AccountError::Collision => StatusCode::CONFLICT,
             AccountError::NotFound => StatusCode::NOT_FOUND,

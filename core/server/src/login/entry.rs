@@ -100,8 +100,7 @@ impl Desk {
             .store
             .write(move |tx| {
                 let account = ACCOUNTS.get(tx, &uid)?.ok_or(AccountError::NotFound)?;
-                account::check(&live, tx, &rules, &asserted, Some(&account))?;
-                account::map_admin(&live, tx, &rules, &asserted, account)
+                account::renew(&live, tx, &rules, &asserted, account)
             })
             .await;
         match renewed {

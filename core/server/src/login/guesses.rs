@@ -176,6 +176,7 @@ fn is_failure(error: &SignInError) -> bool {
                 | AccountError::Name(_)
                 | AccountError::NameTaken
                 | AccountError::IdentityTaken
+                | AccountError::AnotherSubject
                 | AccountError::Collision
         ),
         SignInError::Expired
@@ -215,6 +216,7 @@ mod tests {
             AccountError::Domain("x.org".into()),
             AccountError::Group,
             AccountError::NameTaken,
+            AccountError::AnotherSubject,
         ] {
             assert!(!is_failure(&error.into()));
         }

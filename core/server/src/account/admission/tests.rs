@@ -3,7 +3,7 @@
 use super::{
     super::{
         Invite, delete, issue_invite,
-        tests::{House, T0, ada, identity},
+        tests::{ADA, House, T0, ada, identity, linking},
         unlink,
     },
     *,
@@ -89,4 +89,131 @@ fn a_waiver_that_outlived_its_identity_lets_nobody_in() {
     house.expect(bob, Mark::Subject("ada-1".into())).unwrap();
     house.admit(Rules::default(), ada(true)).unwrap();
     house.is_not_let_in(ada(true));
+}
+
+/// Somebody whom `backend` vouches for by this address, which is not their name.
+fn bearer(backend: &str, subject: &str, email: &str) -> Asserted {
+    let mut asserted = ada(true);
+    asserted.key.backend = backend.into();
+    asserted.key.subject = subject.into();
+    asserted.name = format!("{subject}-at-{backend}");
+    asserted.email = Some(email.into());
+    asserted
+}
+
+impl House {
+    fn joins(&self, asserted: Asserted) -> Uid {
+        self.admit(linking(), asserted).unwrap().uid
+    }
+}
+
+#[test]
+fn who_was_given_the_address_of_another_does_not_join_their_account() {
+    for is_vouched in [false, true] {
+        let house = House::new();
+        let vouched = is_vouched.then(|| house.vouched(ADA));
+        let uid = house.joins(ada(true));
+        assert!(vouched.is_none_or(|vouched| vouched == uid));
+        let mut moved = bearer("corp", "bob-1", ADA);
+        for issuer in ["https://id.example", "https://id.example/"] {
+            moved.key.issuer = issuer.into();
+            let refused = house.admit(linking(), moved.clone());
+            assert!(
+                matches!(refused, Err(AccountError::AnotherSubject)),
+                "{refused:?}"
+            );
+        }
+        // On the operator's word they do, and the one who was there before goes on.
+        house.expect(uid, Mark::Subject("bob-1".into())).unwrap();
+        assert_eq!(house.joins(moved), uid);
+        assert_eq!(house.joins(ada(true)), uid);
+    }
+}
+
+#[test]
+fn another_backend_is_joined_by_the_same_address() {
+    let house = House::new();
+    let uid = house.joins(ada(true));
+    assert_eq!(house.joins(bearer("new", "2", ADA)), uid);
+}
+
+#[test]
+fn an_address_that_its_bearer_gave_up_leads_nowhere() {
+    let mut unverified = ada(false);
+    unverified.email = Some(ADA.into());
+    let mut without = ada(true);
+    without.email = None;
+    for given_up in [
+        bearer("corp", "ada-1", "ada.new@example.com"),
+        bearer("corp", "ada-1", "ada@elsewhere.example"),
+        unverified,
+        without,
+    ] {
+        for is_refreshed in [false, true] {
+            let house = House::new();
+            house.vouched(ADA);
+            let uid = house.joins(ada(true));
+            let asserted = given_up.clone();
+            if is_refreshed {
+                house
+                    .write(move |live, tx| {
+                        let account = ACCOUNTS.get(tx, &uid)?.unwrap();
+                        renew(live, tx, &linking(), &asserted, account)
+                    })
+                    .unwrap();
+            } else {
+                assert_eq!(house.joins(asserted), uid);
+            }
+            assert_ne!(house.joins(bearer("new", "2", ADA)), uid, "{given_up:?}");
+        }
+    }
+}
+
+#[test]
+fn an_address_that_is_proven_otherwise_too_goes_on_leading_there() {
+    let house = House::new();
+    let uid = house.joins(ada(true));
+    assert_eq!(house.joins(bearer("new", "2", ADA)), uid);
+    house.joins(bearer("corp", "ada-1", "ada.new@example.com"));
+    assert_eq!(house.joins(bearer("newer", "3", ADA)), uid);
+    // Nobody takes back what has become another's.
+    house.joins(bearer("other", "4", "eve@example.com"));
+    let eve = house.joins(bearer("other", "4", "ada.new@example.com"));
+    house.joins(bearer("corp", "ada-1", ADA));
+    assert_eq!(
+        house.joins(bearer("newer", "5", "ada.new@example.com")),
+        eve
+    );
+}
+
+#[test]
+fn an_address_ends_with_the_link_that_proved_it() {
+    for next in ["ada-1", "bob-1"] {
+        for is_vouched in [false, true] {
+            let house = House::new();
+            if is_vouched {
+                house.vouched(ADA);
+            }
+            let uid = house.joins(ada(true));
+            let key = ada(true).key;
+            house
+                .write(move |live, tx| unlink(live, tx, &uid, &key))
+                .unwrap();
+            assert_ne!(house.joins(bearer("corp", next, ADA)), uid, "{next}");
+        }
+    }
+}
+
+#[test]
+fn an_address_ends_with_its_account() {
+    let house = House::new();
+    house.account("root", true);
+    house.vouched(ADA);
+    let uid = house.joins(ada(true));
+    house.joins(bearer("new", "2", "ada.new@example.com"));
+    house
+        .write(move |live, tx| delete(live, tx, &uid, T0))
+        .unwrap();
+    let left = |tx: &mut Tx<'_>| Ok(PROVEN.get(tx, ADA)?);
+    assert_eq!(house.write(move |_, tx| left(tx)).unwrap(), None);
 }
