@@ -267,6 +267,100 @@ fn a_command_line_refreshes_until_the_person_leaves() {
     cli.get("/v1/sessions").expect(401);
 }
 
+#[track_caller]
+fn is_refused(server: &Server, login: &Value) {
+    let (status, refused) = refresh(server, login);
+    let said = (status, refused["error"].as_str());
+    assert_eq!(said, (400, Some("invalid_grant")));
+}
+
+#[test]
+fn who_left_at_the_provider_goes_on_by_no_login() {
+    let House { server, idp } = house("", "");
+    let (ada, bob, elsewhere) = (Browser::new(), Browser::new(), Browser::new());
+    for (browser, login) in [(&ada, "ada"), (&bob, "bob"), (&elsewhere, "bob")] {
+        sign_in(browser, &server, login);
+    }
+    let adas = command_line(&ada, &server);
+    let logins = [&bob, &bob, &elsewhere].map(|browser| command_line(browser, &server));
+    let bearer = |token: &str| server.client().bearer(token);
+    let clients: Vec<Client> = logins
+        .iter()
+        .map(|login| bearer(login["token"].as_str().expect("a token")))
+        .chain([&bob, &elsewhere].map(|browser| bearer(&token(browser, &server).expect("one"))))
+        .collect();
+    for client in &clients {
+        client.get("/v1/me").expect(200);
+    }
+    idp.remove("bob");
+    is_refused(&server, &logins[0]);
+    for client in &clients {
+        client.get("/v1/me").expect(401);
+    }
+    for login in &logins {
+        is_refused(&server, login);
+    }
+    assert_eq!(refresh(&server, &adas).0, 200);
+
+    // They are not forgotten to be gone: not by a sign-in link, and not by a restart.
+    let server = server.kill_and_restart();
+    let link = ["account", "reset-link", "bob@example.com"];
+    let (code, url, _) = server.operator(&link);
+    assert_eq!(code, 0);
+    let by_link = Browser::new();
+    by_link.open(url.trim());
+    let login = command_line(&by_link, &server);
+    let client = server
+        .client()
+        .bearer(login["token"].as_str().expect("a token"));
+    client.get("/v1/me").expect(200);
+    is_refused(&server, &login);
+    client.get("/v1/me").expect(401);
+}
+
+#[test]
+fn whoever_signs_in_anew_is_back() {
+    let House { server, idp } = house("", "");
+    let login = || {
+        let browser = Browser::new();
+        me(&sign_in(&browser, &server, "bob"));
+        command_line(&browser, &server)
+    };
+    let before = login();
+    idp.revoke("bob");
+    is_refused(&server, &before);
+    let again = login();
+    assert_eq!(refresh(&server, &again).0, 200);
+    is_refused(&server, &before);
+    // Without a refresh token, too: then there is nothing to ask by.
+    idp.revoke("bob");
+    is_refused(&server, &again);
+    idp.withhold();
+    let never_asked = login();
+    assert_eq!(refresh(&server, &never_asked).0, 200);
+}
+
+#[test]
+fn a_sign_in_during_a_refresh_that_fails_is_not_undone() {
+    let House { server, idp } = house("", "");
+    let login = || {
+        let browser = Browser::new();
+        me(&sign_in(&browser, &server, "bob"));
+        command_line(&browser, &server)
+    };
+    let before = login();
+    idp.revoke("bob");
+    idp.hold();
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| refresh(&server, &before).0);
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        let meanwhile = login();
+        assert!(!asking.is_finished(), "the provider holds its answer back");
+        assert_eq!(asking.join().expect("an answer"), 200);
+        assert_eq!(refresh(&server, &meanwhile).0, 200);
+    });
+}
+
 #[test]
 fn the_provider_ends_a_login_on_the_back_channel() {
     let House { server, idp } = house("", "");

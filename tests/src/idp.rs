@@ -78,6 +78,23 @@ impl Idp {
             .expect(200);
     }
 
+    /// The person refreshes nothing they have, and may sign in again.
+    pub fn revoke(&self, sub: &str) {
+        self.control
+            .send("POST", &format!("/revoke?sub={sub}"), None, "")
+            .expect(200);
+    }
+
+    /// From now on nobody is given a refresh token.
+    pub fn withhold(&self) {
+        self.control.send("POST", "/withhold", None, "").expect(200);
+    }
+
+    /// Holds the answer to the next request for tokens back, for two seconds.
+    pub fn hold(&self) {
+        self.control.send("POST", "/hold", None, "").expect(200);
+    }
+
     /// Ends the person's session, and says so on the back channel.
     pub fn end_session(&self, sub: &str) {
         self.control

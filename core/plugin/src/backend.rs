@@ -73,7 +73,8 @@ pub trait Identify: Backend {
     fn identify(&self, request: &RequestView<'_>) -> Result<Verdict, BackendError>;
 }
 
-/// Says whether an identity still holds. Asked when a grant is refreshed.
+/// Says whether an identity still holds. Asked when a grant is refreshed, and again for every other one:
+/// an identity that is gone stays so until its person has signed in anew.
 pub trait Revalidate: Backend {
     /// # Errors
     /// When the backend cannot tell. The refresh is refused for now.

@@ -56,7 +56,7 @@ pub enum Standing {
         #[serde(default)]
         identity: Option<Identity>,
     },
-    /// It does not: the grants that rest on it end.
+    /// It does not: every login that rests on it ends, whichever asked.
     Gone {
         /// Why, for the log.
         #[serde(default)]

@@ -3,7 +3,8 @@
 //!
 //! **Invariants:** at most one question per person at a time (a provider that rotates tokens takes a
 //! second use of one for theft); a rotated token is written even if nobody waits for the answer any
-//! more; a token written by a sign-in meanwhile is never overwritten.
+//! more; a token written by a sign-in meanwhile is never overwritten; who is gone stays so for
+//! every login that asks, until they sign in anew.
 
 use std::sync::Arc;
 
@@ -20,6 +21,9 @@ use crate::{
 
 /// Where a public client's key is kept.
 const KEY: &str = "refresh-key";
+/// Kept in place of the token of somebody who is gone: no sealed token begins so. In the clear, so that
+/// it outlives the client secret.
+const GONE: &[u8] = b"gone";
 /// The longest refresh token that is kept: the store takes records of 16 KiB.
 const LONGEST: usize = 12 * 1024;
 /// People share locks, not many at a time.
@@ -83,30 +87,38 @@ enum Outcome {
 }
 
 impl OpenId {
-    /// Keeps the refresh token of a sign-in, if there is one. A sign-in does not fail by it.
+    /// Notes that somebody signed in: keeps the refresh token, if there is one; in any case they are gone
+    /// no more. A sign-in does not fail by it.
     pub(crate) async fn keep(&self, subject: &str, tokens: &Tokens) {
-        let Some(token) = tokens
-            .refresh_token
-            .as_ref()
-            .filter(|_| self.party.revalidate)
-        else {
-            return;
-        };
-        if let Err(error) = self.try_keep(subject, token).await {
-            let text =
-                format!("a refresh token was not kept, so its owner is not asked for: {error}");
-            self.host.log(Level::Warn, &text);
+        let (place, _) = place(subject);
+        let token = tokens.refresh_token.as_ref();
+        if let Some(token) = token.filter(|_| self.party.revalidate) {
+            match self.try_keep(&place, token).await {
+                Ok(()) => return,
+                Err(error) => self.warn(&format!(
+                    "a refresh token was not kept, so its owner is not asked for: {error}"
+                )),
+            }
+        }
+        let kv = self.host.kv();
+        if let Err(error) = kv.compare_and_swap(&place, Some(GONE), None).await {
+            self.warn(&format!(
+                "who signed in anew stays gone until they do so again: {error}"
+            ));
         }
     }
 
-    async fn try_keep(&self, subject: &str, token: &str) -> Result<(), BackendError> {
+    async fn try_keep(&self, place: &str, token: &str) -> Result<(), BackendError> {
         if token.len() > LONGEST {
             return Err(BackendError::internal("it is too long"));
         }
-        let (place, _) = place(subject);
         let vault = self.keeper.vault(self).await?;
-        let sealed = vault.seal(&place, token).map_err(fault)?;
-        self.host.kv().put(&place, &sealed).await
+        let sealed = vault.seal(place, token).map_err(fault)?;
+        self.host.kv().put(place, &sealed).await
+    }
+
+    fn warn(&self, text: &str) {
+        self.host.log(Level::Warn, text);
     }
 
     async fn lock(&self, lock: usize) -> Option<tokio::sync::MutexGuard<'_, ()>> {
@@ -147,11 +159,14 @@ impl OpenId {
         let Some(sealed) = kv.get(&place).await? else {
             return Ok(Standing::holds());
         };
+        if sealed == GONE {
+            return Ok(Standing::gone("gone since an earlier refresh"));
+        }
         let vault = self.keeper.vault(self).await?;
         let Some(token) = vault.open(&place, &sealed) else {
-            let text =
-                "a kept refresh token does not open (has `client_secret` changed?): forgotten";
-            self.host.log(Level::Warn, text);
+            self.warn(
+                "a kept refresh token does not open (has `client_secret` changed?): forgotten",
+            );
             kv.compare_and_swap(&place, Some(&sealed), None).await?;
             return Ok(Standing::holds());
         };
@@ -161,13 +176,16 @@ impl OpenId {
         let tokens = match outcome(answer)? {
             Outcome::Tokens(tokens) => tokens,
             Outcome::Gone(why) => {
-                // Signed in anew meanwhile: that holds.
-                let ours = kv.compare_and_swap(&place, Some(&sealed), None).await?;
-                return Ok(if ours {
-                    Standing::gone(why)
-                } else {
-                    Standing::holds()
-                });
+                let ours = kv
+                    .compare_and_swap(&place, Some(&sealed), Some(GONE))
+                    .await?;
+                // Signed in anew meanwhile: that holds. Unless another instance heard the same.
+                return Ok(
+                    match ours || kv.get(&place).await?.as_deref() == Some(GONE) {
+                        true => Standing::gone(why),
+                        false => Standing::holds(),
+                    },
+                );
             }
         };
         if let Some(rotated) = tokens.refresh_token.as_ref().filter(|new| **new != token) {
@@ -232,6 +250,15 @@ mod tests {
         }
         let silent = outcome(Err(NoTokens::CannotTell(Failure("down".into()))));
         assert!(matches!(silent, Err(BackendError::Unavailable { .. })));
+    }
+
+    #[test]
+    fn no_sealed_token_is_taken_for_gone() -> Result<(), Fault> {
+        let vault = Vault::new(b"s", "https://id.example.com", "us")?;
+        let sealed = vault.seal("refresh/a", "gone")?;
+        assert_ne!(sealed.first(), GONE.first());
+        assert_eq!(vault.open("refresh/a", GONE), None);
+        Ok(())
     }
 
     #[test]

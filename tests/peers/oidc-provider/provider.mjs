@@ -4,6 +4,9 @@
 // people: {login: claims}}. Prints {"issuer", "control"} when it is ready. The control port:
 //   POST /rotate          new signing keys; the old ones are gone
 //   POST /remove?sub=     the person is no more, and refreshes nothing
+//   POST /revoke?sub=     the person refreshes nothing they have, and may sign in again
+//   POST /withhold        from now on nobody is given a refresh token
+//   POST /hold            holds the answer to the next request for tokens back, for two seconds
 //   POST /logout?sub=     ends the person's sessions, and tells the client on its back channel
 //   POST /down, /up       stops answering (connections are refused), and answers again
 //   GET  /requests        what was asked, in order
@@ -15,6 +18,8 @@ const config = JSON.parse(process.argv[2]);
 const people = new Map(Object.entries(config.people));
 const requests = [];
 const sids = new Map();
+let withholds = false;
+let holds = false;
 
 function keys() {
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
@@ -60,7 +65,7 @@ function provider(issuer, jwks, adapter) {
       return claims && { accountId: id, claims: () => ({ sub: id, ...claims }) };
     },
     interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
-    issueRefreshToken: () => true,
+    issueRefreshToken: () => !withholds,
     rotateRefreshToken: () => true,
     loadExistingGrant: async (ctx) => {
       const grant = new ctx.oidc.provider.Grant({
@@ -119,6 +124,11 @@ async function interaction(oidc, req, res) {
 let oidc;
 const server = createServer(async (req, res) => {
   requests.push(`${req.method} ${req.url.split('?')[0]}`);
+  if (holds && req.url.startsWith('/token')) {
+    holds = false;
+    const end = res.end.bind(res);
+    res.end = (...all) => { setTimeout(() => end(...all), 2000); return res; };
+  }
   try {
     if (req.url.startsWith('/interaction/')) await interaction(oidc, req, res);
     else oidc.callback()(req, res);
@@ -145,6 +155,13 @@ async function act(req, res) {
   switch (url.pathname) {
     case '/rotate': oidc = provider(issuer, keys(), Memory); break;
     case '/remove': people.delete(sub); break;
+    case '/revoke':
+      for (const [key, value] of stored) {
+        if (key.startsWith('RefreshToken:') && value.accountId === sub) stored.delete(key);
+      }
+      break;
+    case '/withhold': withholds = true; break;
+    case '/hold': holds = true; break;
     case '/logout': {
       const client = await oidc.Client.find('omnigent');
       await client.backchannelLogout(sub, sids.get(sub));

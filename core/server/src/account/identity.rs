@@ -133,13 +133,7 @@ pub fn unlink(
     admission::WAIVED.delete(tx, key)?;
     roster::save(live, tx, &account)?;
     live.note(tx, note(Event::IdentityUnlinked, &account, key))?;
-    for (sid, login) in crate::login::list(tx, uid)? {
-        if login.backend == key.backend
-            && login.identity == (key.issuer.clone(), key.subject.clone())
-        {
-            crate::login::end(live, tx, uid, &sid)?;
-        }
-    }
+    crate::login::end_resting_on(live, tx, uid, key)?;
     live.forget_identities(tx);
     Ok(())
 }

@@ -165,8 +165,8 @@ fn refreshed(app: &App, claims: &Claims<'_>, refresh_token: &str) -> Response {
     })))
 }
 
-/// Asks the backend whether the identity the grant rests on still holds. If it does not, the grant
-/// ends; if the backend cannot tell, the refresh is refused for now. A grant that rests on a sign-in
+/// Asks the backend whether the identity the grant rests on still holds. If it does not, all logins that
+/// rest on it end; if the backend cannot tell, the refresh is refused for now. A grant that rests on a sign-in
 /// link holds as long as one of the account's identities does.
 async fn still_there(app: &App, request: &Request, token: &str) -> Result<(), ApiError> {
     let (live, token) = (app.live.clone(), token.to_owned());
@@ -183,12 +183,7 @@ async fn still_there(app: &App, request: &Request, token: &str) -> Result<(), Ap
                 let account = ACCOUNTS.get(reader, &grant.uid)?;
                 account.map_or_else(Vec::new, |account| account.identities)
             } else {
-                let (issuer, subject) = login.identity;
-                vec![IdentityKey {
-                    backend: login.backend,
-                    issuer,
-                    subject,
-                }]
+                vec![login.key()]
             };
             Ok::<_, StoreError>(Some((grant, identities)))
         })
@@ -196,27 +191,33 @@ async fn still_there(app: &App, request: &Request, token: &str) -> Result<(), Ap
     let Some((grant, identities)) = found else {
         return Ok(());
     };
-    let mut gone = None;
+    let mut gone = Vec::new();
     for key in identities {
         let Some(backend) = app.backends.get(&key.backend) else {
             continue;
         };
-        match ask(app, request, backend, key, grant.uid).await? {
+        match ask(app, request, backend, key.clone(), grant.uid).await? {
             None => return Ok(()),
-            Some(reason) => gone = Some((backend.name().to_owned(), reason)),
+            Some(reason) => {
+                // What a plugin says is for the log alone.
+                tracing::info!(request_id = %request.head.id, backend = key.backend, reason, "an identity does not hold any more");
+                gone.push(key);
+            }
         }
     }
-    let Some((backend, reason)) = gone else {
+    if gone.is_empty() {
         return Ok(());
-    };
-    // What a plugin says is for the log alone.
-    tracing::info!(request_id = %request.head.id, backend, reason, "an identity does not hold any more");
-    let live = app.live.by(request.scene());
+    }
+    let (live, backends) = (app.live.by(request.scene()), Arc::clone(&app.backends));
     app.store
         .write(move |tx| {
-            let gone = Entry::new(Event::IdentityGone).backend(&backend);
-            live.note_of(tx, &grant.uid, gone.login(&grant.sid))?;
-            login::end(&live, tx, &grant.uid, &grant.sid)
+            for key in &gone {
+                let entry = Entry::new(Event::IdentityGone).backend(&key.backend);
+                live.note_of(tx, &grant.uid, entry.login(&grant.sid))?;
+            }
+            let is_in_force = |key: &IdentityKey| backends.get(&key.backend).is_some();
+            let found_by = (&grant.uid, &grant.sid);
+            login::end_gone(&live, tx, found_by, &gone, is_in_force)
         })
         .await?;
     Err(refused("invalid_grant"))

@@ -5,7 +5,7 @@
 
 use omnigent_plugin::Ended;
 
-use super::{LOGINS, Origin, end, list};
+use super::{LOGINS, Origin, end, gone::resting_on};
 use crate::{
     account::{IDENTITIES, IdentityKey},
     id::{LoginId, Uid},
@@ -87,12 +87,9 @@ pub fn end_by_issuer(
             found
         }
         (None, Some(uid)) => {
-            let subject = ended.subject.clone().unwrap_or_default();
-            let identity = (issuer.to_owned(), subject);
-            let all = list(tx, &uid)?.into_iter();
-            all.filter(|(_, login)| login.backend == backend && login.identity == identity)
-                .map(|(sid, _)| (uid, sid))
-                .collect()
+            let subject = ended.subject.as_deref().unwrap_or_default();
+            let all = resting_on(tx, &uid, &key(backend, issuer, subject))?;
+            all.into_iter().map(|sid| (uid, sid)).collect()
         }
         (None, None) => Vec::new(),
     };

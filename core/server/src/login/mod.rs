@@ -12,6 +12,7 @@ mod desk;
 pub mod device;
 mod ending;
 mod entry;
+mod gone;
 mod guesses;
 mod issuer;
 mod outcome;
@@ -42,6 +43,7 @@ pub use ending::{EndedAll, end_everything};
 pub(crate) use entry::origin;
 #[cfg(any(test, fuzzing))]
 pub(crate) use entry::taken_over;
+pub use gone::{end_gone, end_resting_on};
 pub(crate) use issuer::has_login;
 pub use issuer::{ISSUER_SESSIONS, end_by_issuer};
 pub use outcome::{Guest, Progress, ReturnError, SignInError, SignedIn, Visit};

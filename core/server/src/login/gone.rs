@@ -1,0 +1,236 @@
+//! What ends with an identity: when its backend says that it holds no more, or it is unlinked.
+//!
+//! Owns: which logins rest on it. Does not: ask the backend (`http/oauth.rs`), end API tokens: those are
+//! the account's, and a provider says "gone" of who only took back a consent.
+//!
+//! **Invariant:** what ends, ends in the transaction in which it is found out: no login of the identity
+//! waits for a refresh of its own to be told.
+
+use super::{Login, MAGIC_LINK, end, list, pending};
+use crate::{
+    account::{ACCOUNTS, IdentityKey},
+    id::{LoginId, Uid},
+    live::Live,
+    store::{Read, StoreError, Tx},
+};
+
+impl Login {
+    /// The identity it was vouched for with. Nobody's, of a sign-in link.
+    pub(crate) fn key(&self) -> IdentityKey {
+        let (issuer, subject) = self.identity.clone();
+        IdentityKey {
+            backend: self.backend.clone(),
+            issuer,
+            subject,
+        }
+    }
+}
+
+/// The logins of the account that rest on the identity.
+pub(super) fn resting_on(
+    from: &impl Read,
+    uid: &Uid,
+    key: &IdentityKey,
+) -> Result<Vec<LoginId>, StoreError> {
+    let mut found = list(from, uid)?;
+    found.retain(|(_, login)| login.key() == *key);
+    Ok(found.into_iter().map(|(sid, _)| sid).collect())
+}
+
+/// Ends all logins that rest on the identity, and what the account has left to begin others with. Says
+/// how many logins.
+///
+/// # Errors
+/// Only of the store.
+pub fn end_resting_on(
+    live: &Live,
+    tx: &mut Tx<'_>,
+    uid: &Uid,
+    key: &IdentityKey,
+) -> Result<usize, StoreError> {
+    pending::void(tx, uid)?;
+    let mut ended = 0;
+    for sid in resting_on(tx, uid, key)? {
+        ended += usize::from(end(live, tx, uid, &sid)?);
+    }
+    Ok(ended)
+}
+
+/// Ends the login by which it was found out that these identities of the account are gone, and all that
+/// rest on them; those by a sign-in link as well, once no identity is left that `may_hold`. Says how many.
+///
+/// # Errors
+/// Only of the store.
+pub fn end_gone(
+    live: &Live,
+    tx: &mut Tx<'_>,
+    (uid, sid): (&Uid, &LoginId),
+    gone: &[IdentityKey],
+    may_hold: impl Fn(&IdentityKey) -> bool,
+) -> Result<usize, StoreError> {
+    let mut ended = usize::from(end(live, tx, uid, sid)?);
+    for key in gone {
+        ended += end_resting_on(live, tx, uid, key)?;
+    }
+    let account = ACCOUNTS.get(tx, uid)?;
+    let mut others = account.iter().flat_map(|account| &account.identities);
+    if others.any(|key| !gone.contains(key) && may_hold(key)) {
+        return Ok(ended);
+    }
+    for (sid, login) in list(tx, uid)? {
+        if login.backend == MAGIC_LINK {
+            ended += usize::from(end(live, tx, uid, &sid)?);
+        }
+    }
+    Ok(ended)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::{
+        account::{self, AccountError, AccountName, MagicLink, issue_magic, redeem_magic},
+        clock::Timestamp,
+        login::{LOGINS, Lifetimes, Origin, establish},
+        store::{Options, Store},
+        token::hash::Hasher,
+    };
+
+    const T0: Timestamp = Timestamp::from_seconds(1_700_000_000);
+
+    /// An account with an identity at each of two backends.
+    struct House {
+        store: Store,
+        live: Live,
+        uid: Uid,
+        _dir: tempfile::TempDir,
+    }
+
+    fn key(backend: &str) -> IdentityKey {
+        IdentityKey {
+            backend: backend.into(),
+            issuer: "https://id.example".into(),
+            subject: "ada-1".into(),
+        }
+    }
+
+    impl House {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let store = Store::open(dir.path(), &Options::default()).unwrap();
+            let live = Live::load(&store, Hasher::new(&[7; 32]), T0).unwrap();
+            let (made, name) = (live.clone(), AccountName::parse("ada").unwrap());
+            let account = store.write_blocking(move |tx| {
+                let account = account::create(&made, tx, name, false, Some(key("corp")), T0)?;
+                account::link(&made, tx, &account.uid, key("local"), T0)?;
+                Ok::<_, AccountError>(account)
+            });
+            let uid = account.unwrap().uid;
+            Self {
+                store,
+                live,
+                uid,
+                _dir: dir,
+            }
+        }
+
+        fn write<T: Send + 'static>(
+            &self,
+            work: impl FnOnce(&Live, &mut Tx<'_>, &Uid) -> Result<T, AccountError> + Send + 'static,
+        ) -> Result<T, AccountError> {
+            let (live, uid) = (self.live.clone(), self.uid);
+            self.store.write_blocking(move |tx| work(&live, tx, &uid))
+        }
+
+        fn login(&self, backend: &str) -> LoginId {
+            let IdentityKey {
+                backend,
+                issuer,
+                subject,
+            } = key(backend);
+            let is_link = backend == MAGIC_LINK;
+            let identity = (!is_link).then_some((issuer, subject));
+            let origin = Origin {
+                backend,
+                provider: "test".into(),
+                identity: identity.unwrap_or_default(),
+                session: None,
+                address: "192.0.2.1".into(),
+                user_agent: "test".into(),
+                client_id: Some("test".into()),
+                turn: u64::MAX,
+            };
+            let lifetimes = Lifetimes {
+                access: 60,
+                refreshed: 60,
+                grant: 3600,
+                issuer: "i".into(),
+                audience: "a".into(),
+            };
+            let begun =
+                self.write(move |live, tx, uid| establish(live, tx, uid, origin, &lifetimes, T0));
+            begun.unwrap().claims.sid
+        }
+
+        /// Corp's word on ada, heard by this login, while these backends are in force.
+        fn gone(&self, sid: LoginId, in_force: &'static [&'static str]) -> usize {
+            let may_hold = |key: &IdentityKey| in_force.contains(&key.backend.as_str());
+            let ended = self.write(move |live, tx, uid| {
+                Ok(end_gone(live, tx, (uid, &sid), &[key("corp")], may_hold)?)
+            });
+            ended.unwrap()
+        }
+
+        fn is_there(&self, sid: LoginId) -> bool {
+            let is_revoked = self.live.revocations.contains(sid.as_bytes());
+            let is_there = LOGINS.contains(&self.store.reader(), &(self.uid, sid));
+            assert_ne!(is_revoked, is_there.unwrap());
+            !is_revoked
+        }
+    }
+
+    #[test]
+    fn all_logins_of_an_identity_that_is_gone_end_at_once() {
+        let house = House::new();
+        let [asked, other, local, link] =
+            ["corp", "corp", "local", MAGIC_LINK].map(|backend| house.login(backend));
+        assert_eq!(house.gone(asked, &["corp", "local"]), 2);
+        assert!(!house.is_there(asked) && !house.is_there(other));
+        assert!(house.is_there(local) && house.is_there(link));
+    }
+
+    #[test]
+    fn logins_by_a_link_end_with_the_last_identity_that_may_hold() {
+        let house = House::new();
+        let [asked, local, link] =
+            ["corp", "local", MAGIC_LINK].map(|backend| house.login(backend));
+        assert_eq!(house.gone(asked, &["corp"]), 2);
+        assert!(!house.is_there(asked) && !house.is_there(link));
+        assert!(house.is_there(local), "nobody was asked about it");
+    }
+
+    #[test]
+    fn a_link_that_was_not_used_yet_ends_with_them() {
+        for is_unlinked in [false, true] {
+            let house = House::new();
+            let (asked, uid) = (house.login("corp"), house.uid);
+            let link = house.write(move |live, tx, _| {
+                let expires_at = T0.plus_seconds(60);
+                issue_magic(live, tx, &MagicLink { uid, expires_at })
+            });
+            let link = link.unwrap().expose().clone();
+            if is_unlinked {
+                let unlinked =
+                    house.write(|live, tx, uid| account::unlink(live, tx, uid, &key("corp")));
+                unlinked.unwrap();
+            } else {
+                house.gone(asked, &["corp", "local"]);
+            }
+            assert!(!house.is_there(asked));
+            let redeemed = house.write(move |live, tx, _| redeem_magic(live, tx, &link, T0));
+            assert!(matches!(redeemed, Err(AccountError::Magic)));
+        }
+    }
+}
