@@ -138,12 +138,42 @@ fn who_leaves_or_is_locked_refreshes_nothing() {
     let slapd = Slapd::start(&people());
     let server = started(&slapd, "");
     let (ada, bob) = (kept(&server, "ada"), kept(&server, "bob"));
+    let elsewhere = server.login("bob", "bob-pass-77");
+    elsewhere.get("/v1/me").expect(200);
     assert_eq!((refresh(&server, &ada), refresh(&server, &bob)), (200, 200));
     slapd.modify(&format!(
         "dn: uid=bob,ou=people,{BASE}\nchangetype: delete\n"
     ));
     assert_eq!((refresh(&server, &ada), refresh(&server, &bob)), (200, 400));
+    elsewhere.get("/v1/me").expect(401);
     assert_eq!(sign_in(&server, "bob", "bob-pass-77"), 401);
+}
+
+#[test]
+fn people_whose_subject_is_of_bytes_refresh_until_they_leave() {
+    // No text, a text with control characters, bytes that have a meaning in filters, and a plain text.
+    let mut ldif = people();
+    for (uid, base64) in [
+        ("ada", "/w8qKACrzQEjRWeJq83v/g=="),
+        ("bob", "AQIDBAUGBwgJCgsMDQ4PEA=="),
+        ("eve", "KikoXAD/KikoXCopKFwqKQ=="),
+        ("dan", "YSpiKQ=="),
+    ] {
+        let class = "objectClass: inetOrgPerson\n";
+        let guided = format!("{class}objectClass: guided\nobjectGUID:: {base64}\n");
+        ldif = ldif.replace(&person(uid, ""), "") + &person(uid, "").replace(class, &guided);
+    }
+    let slapd = Slapd::start(&ldif);
+    let server = started(&slapd, "subject_attribute = \"objectGUID\"");
+    let logins = ["ada", "bob", "eve", "dan"].map(|uid| (uid, kept(&server, uid)));
+    for (uid, login) in &logins {
+        assert_eq!(refresh(&server, login), 200, "{uid}");
+    }
+    for (uid, login) in &logins {
+        let gone = format!("dn: uid={uid},ou=people,{BASE}\nchangetype: delete\n");
+        slapd.modify(&gone);
+        assert_eq!(refresh(&server, login), 400, "{uid}");
+    }
 }
 
 #[test]

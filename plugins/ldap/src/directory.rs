@@ -154,10 +154,14 @@ impl Directory {
         };
         let mut searcher = self.searcher().await?;
         let attribute = &self.config.subject_attribute;
-        let filter = format!("({attribute}={})", ldap_escape(subject));
-        let found = self
+        let filter = subject_filter(attribute, subject);
+        let mut found = self
             .read(&mut searcher, base, Scope::Subtree, &filter)
             .await?;
+        if bytes_of(subject).is_some() {
+            // A matching rule for texts overlooks control characters.
+            found.retain(|entry| self::subject(entry, attribute).as_deref() == Some(subject));
+        }
         if found.is_empty() {
             return Ok(Verdict::Unknown);
         }
@@ -299,14 +303,48 @@ fn first(entry: &SearchEntry, attribute: &str) -> Option<String> {
     values.first().filter(|value| !value.is_empty()).cloned()
 }
 
-/// The subject: text, or bytes (Active Directory's objectGUID) in hexadecimal.
+/// The subject: text, or bytes that are none (Active Directory's objectGUID) in hexadecimal.
 fn subject(entry: &SearchEntry, attribute: &str) -> Option<String> {
-    first(entry, attribute).or_else(|| {
-        let mut named = entry.bin_attrs.iter();
-        let (_, values) = named.find(|(name, _)| name.eq_ignore_ascii_case(attribute))?;
-        let bytes = values.first()?;
-        Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-    })
+    let text = first(entry, attribute);
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    match text {
+        // Sixteen bytes may happen to be a text.
+        Some(text) if text.chars().any(char::is_control) => Some(hex(text.as_bytes())),
+        Some(text) => Some(text),
+        None => {
+            let mut named = entry.bin_attrs.iter();
+            let (_, values) = named.find(|(name, _)| name.eq_ignore_ascii_case(attribute))?;
+            values.first().map(|bytes| hex(bytes))
+        }
+    }
+}
+
+/// The bytes that a subject stands for, if it may be one of bytes: lower-case hexadecimal of what is no
+/// text.
+fn bytes_of(subject: &str) -> Option<Vec<u8>> {
+    let is_hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+    if subject.is_empty() || !subject.len().is_multiple_of(2) || !subject.chars().all(is_hex) {
+        return None;
+    }
+    let bytes: Vec<u8> = (0..subject.len())
+        .step_by(2)
+        .filter_map(|at| u8::from_str_radix(subject.get(at..at + 2)?, 16).ok())
+        .collect();
+    let is_text = std::str::from_utf8(&bytes).is_ok_and(|text| !text.chars().any(char::is_control));
+    (!is_text).then_some(bytes)
+}
+
+/// What finds the entry of a subject. Bytes are searched as bytes, each escaped (RFC 4515 section 3); a
+/// text may look like their hexadecimal.
+fn subject_filter(attribute: &str, subject: &str) -> String {
+    let text = format!("({attribute}={})", ldap_escape(subject));
+    match bytes_of(subject) {
+        None => text,
+        Some(bytes) => {
+            let bytes: String = bytes.iter().map(|byte| format!("\\{byte:02x}")).collect();
+            format!("(|{text}({attribute}={bytes}))")
+        }
+    }
 }
 
 /// Why the entry may not sign in, if it may not.
@@ -374,6 +412,51 @@ mod tests {
                 dn_escape(typed).eq_ignore_ascii_case(dn),
                 "{typed}: {}",
                 dn_escape(typed)
+            );
+        }
+    }
+
+    #[test]
+    fn a_subject_of_bytes_is_searched_as_bytes() {
+        for (subject, filter) in [
+            ("ada", "(id=ada)"),
+            ("*)(id=*", "(id=\\2a\\29\\28id=\\2a)"),
+            ("0fff2a29", "(|(id=0fff2a29)(id=\\0f\\ff\\2a\\29))"),
+            ("410041", "(|(id=410041)(id=\\41\\00\\41))"),
+            // Bytes that are a text are one; so is what is no hexadecimal of ours.
+            ("4142", "(id=4142)"),
+            ("FF00", "(id=FF00)"),
+            ("ff0", "(id=ff0)"),
+            ("+f-f", "(id=+f-f)"),
+            ("", "(id=)"),
+            (
+                "5a6e8c3e-2f0b-103f-9a5d-7f5c1d7e9f10",
+                "(id=5a6e8c3e-2f0b-103f-9a5d-7f5c1d7e9f10)",
+            ),
+        ] {
+            assert_eq!(subject_filter("id", subject), filter);
+        }
+    }
+
+    #[test]
+    fn a_subject_and_its_bytes_are_one() {
+        for bytes in [&b"\xff\xfe\x00\x2a"[..], b"A\x01B", b"\x00", b"\x7f\x7f"] {
+            let entry = |value: &[u8]| {
+                let mut entry = SearchEntry {
+                    dn: String::new(),
+                    attrs: Default::default(),
+                    bin_attrs: Default::default(),
+                };
+                match std::str::from_utf8(value) {
+                    Ok(text) => drop(entry.attrs.insert("ID".into(), vec![text.into()])),
+                    Err(_) => drop(entry.bin_attrs.insert("ID".into(), vec![value.into()])),
+                }
+                entry
+            };
+            let subject = subject(&entry(bytes), "id");
+            assert_eq!(
+                subject.as_deref().and_then(bytes_of).as_deref(),
+                Some(bytes)
             );
         }
     }
