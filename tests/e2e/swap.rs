@@ -114,6 +114,51 @@ fn a_swap_keeps_accounts_sessions_and_tokens() {
 }
 
 #[test]
+fn who_is_deleted_during_a_swap_leaves_no_password_behind() {
+    for by_restart in [false, true] {
+        let server = local();
+        let admin = server.claim();
+        let change = |server: Server, backends: &str| {
+            if by_restart {
+                return server.kill().config(&config(backends, "")).start();
+            }
+            server.reconfigure(&config(backends, ""));
+            assert_eq!(server.operator(&["config", "reload"]).0, 0);
+            server
+        };
+        let people = |name: &str| json!({"id": name, "password": PASSWORD});
+        for name in ["bob", "eve"] {
+            admin.post("/auth/users", people(name)).expect(201);
+        }
+        let carry = |server: &Server, from: &str, to: &str| {
+            let ends = ["account", "migrate", "--from", from, "--to", to];
+            let all = [&ends[..], &["--match", "username"]].concat();
+            assert_eq!(server.operator(&all).0, 0);
+        };
+        carry(&server, "local", "theirs");
+        let server = change(server, "[\"theirs\"]");
+        let admin = server.login("admin", "from-outside-77");
+        for name in ["bob", "eve"] {
+            let path = format!("/auth/users/{name}");
+            admin.send("DELETE", &path, None, "").expect(204);
+        }
+        // Another bob, who is to have the same name where the first one had a password.
+        server.login("bob", "from-outside-88");
+        carry(&server, "theirs", "local");
+        let server = change(server, "[\"local\"]");
+        for name in ["bob", "eve"] {
+            let body = json!({"username": name, "password": PASSWORD});
+            server.client().post("/auth/login", body).expect(401);
+        }
+        // The name is free again.
+        let admin = server.login("admin", PASSWORD);
+        admin.post("/auth/users", people("bob")).expect(409);
+        admin.post("/auth/users", people("eve")).expect(201);
+        server.login("eve", PASSWORD);
+    }
+}
+
+#[test]
 fn an_identity_nobody_expects_never_takes_an_account_over() {
     let server = local();
     server.claim();

@@ -91,7 +91,8 @@ async fn note(live: &Live, store: &Store, entry: Entry) {
     }
 }
 
-/// Asks the backends how they are, and opens what did not open before. On its own: a backend may
+/// Asks the backends how they are, opens what did not open before, and has them remove what is left of
+/// people who were deleted. On its own: a backend may
 /// take its time.
 fn look_after_backends(running: Arc<Running>) {
     tokio::spawn(async move {
@@ -106,6 +107,7 @@ fn look_after_backends(running: Arc<Running>) {
             let _ = check.await;
         }
         running.heal().await;
+        running.current().office.settle().await;
     });
 }
 

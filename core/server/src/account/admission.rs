@@ -13,8 +13,8 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ACCOUNTS, Account, AccountError, AccountName, IDENTITIES, IdentityKey, PROVEN, address, link, mandate,
-    redeem_invite, roster,
+    ACCOUNTS, Account, AccountError, AccountName, IDENTITIES, IdentityKey, PROVEN, REMNANTS,
+    address, link, mandate, redeem_invite, roster,
 };
 use crate::{
     clock::Timestamp,
@@ -206,6 +206,10 @@ pub fn admit(
     invite: Option<&str>,
     now: Timestamp,
 ) -> Result<Account, AccountError> {
+    // Somebody who was deleted: what their backend still keeps has not been removed yet.
+    if REMNANTS.contains(tx, &asserted.key)? {
+        return Err(AccountError::NotAdmitted);
+    }
     let known = match IDENTITIES.get(tx, &asserted.key)? {
         Some(linked) => ACCOUNTS.get(tx, &linked.uid)?,
         None => None,

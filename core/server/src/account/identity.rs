@@ -24,6 +24,13 @@ pub struct IdentityKey {
 }
 
 impl IdentityKey {
+    /// What the encoded keys of a backend begin with.
+    pub(super) fn prefix(backend: &str) -> Vec<u8> {
+        let mut out = Vec::new();
+        encode_part(backend, &mut out);
+        out
+    }
+
     /// Whether the same issuer, behind the same backend, means somebody else by `other`.
     pub(super) fn is_another_of(&self, other: &Self) -> bool {
         let plain = |key: &Self| key.issuer.trim_end_matches('/').to_owned();
@@ -35,12 +42,16 @@ impl IdentityKey {
 
 impl Key for IdentityKey {
     fn encode(&self, out: &mut Vec<u8>) {
-        // Lengths first: no choice of texts can make two keys one.
         for part in [&self.backend, &self.issuer, &self.subject] {
-            out.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
-            out.extend_from_slice(part.as_bytes());
+            encode_part(part, out);
         }
     }
+}
+
+/// Its length first: no choice of texts can make two keys one.
+fn encode_part(part: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
+    out.extend_from_slice(part.as_bytes());
 }
 
 /// The account an identity leads to.

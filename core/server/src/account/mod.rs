@@ -19,6 +19,7 @@ mod magic;
 mod mandate;
 mod name;
 mod office;
+mod removal;
 mod roster;
 mod standing;
 pub mod swap;
@@ -46,6 +47,7 @@ pub use magic::{MAGIC_LINKS, MagicLink, issue_magic, redeem_magic};
 pub use mandate::settle as settle_admins;
 pub use name::{AccountName, InvalidName, MAX_LENGTH, is_reserved};
 pub use office::{Chosen, Office};
+pub use removal::{REMNANTS, Remnant};
 pub use roster::{
     by_name, create, delete, list, load_index, record_login, set_admin, set_disabled,
 };
@@ -71,6 +73,7 @@ pub(crate) fn tables() -> Vec<KnownTable> {
         ADMINS.known(),
         EXPECTED.known(),
         PROVEN.known(),
+        REMNANTS.known(),
         admission::WAIVED.known(),
         admission::BY_GROUP.known(),
         mandate::BY_LIST.known(),

@@ -1,8 +1,8 @@
 //! The office where accounts with a password are made and changed: brings the backend that keeps
 //! the passwords and our own records together in one transaction.
 //!
-//! Owns: adding, password changes and resets, removal; setup and registration in `joining`. Does
-//! not: hash passwords (the backend does).
+//! Owns: adding, password changes and resets; setup and registration in `joining`. Does not: hash
+//! passwords (the backend does); remove anybody (`removal`).
 //!
 //! **Invariant:** an account and its password change together or not at all.
 
@@ -13,8 +13,8 @@ use std::sync::Arc;
 use omnigent_plugin::{Change, Password};
 
 use super::{
-    ACCOUNTS, Account, AccountError, AccountName, IdentityKey, NAMES, OfficeError, by_name, create,
-    still_acts, still_admin,
+    ACCOUNTS, Account, AccountError, AccountName, IdentityKey, NAMES, OfficeError, REMNANTS,
+    by_name, create, still_acts, still_admin,
 };
 use crate::{
     audit::{Entry, Event, Scene},
@@ -24,7 +24,7 @@ use crate::{
     live::Live,
     login::{self, Lifetimes},
     secret::Secret,
-    store::Store,
+    store::{Store, Tx},
     token::{self, hash},
 };
 
@@ -84,6 +84,7 @@ impl Office {
                 let key = match prepared {
                     None => None,
                     Some((backend, key, change)) => {
+                        require_no_remnant(tx, &key)?;
                         backend::apply_change(tx, &backend, &change).map_err(name_taken)?;
                         tx.mark_initialised();
                         Some(key)
@@ -170,43 +171,6 @@ impl Office {
                 live.accounts.password_changes(&uid);
                 login::end_all(&live, tx, &uid, None, now)?;
                 token::api::revoke_all(&live, tx, &uid)?;
-                Ok(())
-            })
-            .await
-    }
-
-    /// Removes the account, its password and everything that acts for it.
-    ///
-    /// # Errors
-    /// [`AccountError::NotFound`]; [`AccountError::LastAdmin`]; [`AccountError::NotAdmin`].
-    pub async fn remove(&self, scene: Scene, name: &str) -> Result<(), OfficeError> {
-        let wanted = name.to_owned();
-        let account = self
-            .store
-            .read(move |reader| by_name(reader, &wanted))
-            .await?;
-        let mut changes: Vec<(String, Change)> = Vec::new();
-        for identity in &account.identities {
-            if let Some(backend) = self
-                .backends
-                .get(&identity.backend)
-                .filter(|backend| backend.is_directory())
-            {
-                changes.push((
-                    identity.backend.clone(),
-                    backend.directory_remove(&identity.subject).await?,
-                ));
-            }
-        }
-        let (now, uid) = (scene.at, account.uid);
-        let live = self.live.by(scene);
-        self.store
-            .write(move |tx| {
-                still_admin(&live, tx)?;
-                for (backend, change) in &changes {
-                    backend::apply_change(tx, backend, change).map_err(collision)?;
-                }
-                super::delete(&live, tx, &uid, now)?;
                 Ok(())
             })
             .await
@@ -309,6 +273,14 @@ fn key(backend: &Instance, change: &Change) -> IdentityKey {
     }
 }
 
+/// What is new must not go with what is left of somebody who was deleted.
+fn require_no_remnant(tx: &Tx<'_>, key: &IdentityKey) -> Result<(), AccountError> {
+    match REMNANTS.contains(tx, key)? {
+        true => Err(AccountError::NameTaken),
+        false => Ok(()),
+    }
+}
+
 /// Two who register the same name at once: the second finds the first's password in its place.
 fn name_taken(error: backend::ApplyError) -> AccountError {
     match collision(error) {
@@ -317,7 +289,7 @@ fn name_taken(error: backend::ApplyError) -> AccountError {
     }
 }
 
-fn collision(error: backend::ApplyError) -> AccountError {
+pub(super) fn collision(error: backend::ApplyError) -> AccountError {
     match error {
         backend::ApplyError::Conflict => AccountError::Collision,
         backend::ApplyError::Refused(_) => AccountError::Collision,

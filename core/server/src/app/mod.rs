@@ -164,6 +164,7 @@ impl App {
         let backends = Backends::open(wanted, &ground.services, &url).await;
         let tracer = parts::tracer(config, &ground.meters)?;
         let mut app = Self::on(ground, config, backends, tracer)?;
+        app.office.settle().await;
         let now = app.started_at;
         parts::initial_admin(config, &app.office, now).await?;
         app.settle_admins().await?;
@@ -194,6 +195,7 @@ impl App {
             let file = app.ground.setup_code_file.display();
             tracing::warn!("nobody has claimed this server yet: the setup code is in {file}");
         }
+        app.office.settle().await;
         // Last, for it cannot be taken back.
         let (keys, now) = (Arc::clone(&app.keys), app.clock.now());
         let settings = parts::key_settings(config, app.ground.listening);

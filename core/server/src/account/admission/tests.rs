@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        Invite, delete, issue_invite,
+        Invite, REMNANTS, Remnant, delete, issue_invite,
         tests::{ADA, House, T0, ada, identity, linking},
         unlink,
     },
@@ -216,4 +216,33 @@ fn an_address_ends_with_its_account() {
         .unwrap();
     let left = |tx: &mut Tx<'_>| Ok(PROVEN.get(tx, ADA)?);
     assert_eq!(house.write(move |_, tx| left(tx)).unwrap(), None);
+}
+
+#[test]
+fn what_is_left_of_the_deleted_lets_nobody_in() {
+    let house = House::new();
+    let bob = house.account("bob", false);
+    house.expect(bob, Mark::Username("ada".into())).unwrap();
+    let invited = house.write(|live, tx| {
+        let key = identity("ada-1");
+        REMNANTS.put(tx, &key, &Remnant { key: key.clone() })?;
+        let invite = Invite {
+            is_admin: false,
+            invited_by: None,
+            expires_at: T0.plus_seconds(60),
+        };
+        issue_invite(live, tx, &invite)
+    });
+    let token = invited.unwrap().expose().clone();
+    for invite in [None, Some(token)] {
+        let refused = house
+            .write(move |live, tx| admit(live, tx, &linking(), &ada(true), invite.as_deref(), T0));
+        assert!(
+            matches!(refused, Err(AccountError::NotAdmitted)),
+            "{refused:?}"
+        );
+    }
+    let mut other = ada(true);
+    other.key = identity("ada-2");
+    assert_eq!(house.joins(other), bob, "others of the backend are let in");
 }

@@ -4,7 +4,7 @@
 //! together or not at all; an invite is checked before a name, so that names do not leak; nobody
 //! becomes an admin by the name they choose.
 
-use super::{Chosen, Office, key, name_taken};
+use super::{Chosen, Office, key, name_taken, require_no_remnant};
 use crate::{
     account::{
         AccountError, Claim, OfficeError, create, redeem_invite, roster::any_admin, verify_invite,
@@ -137,6 +137,7 @@ impl Office {
                 if !is_admin && live.is_listed_admin(&chosen.name) {
                     return Err(AccountError::NameTaken.into());
                 }
+                require_no_remnant(tx, &key)?;
                 backend::apply_change(tx, &key.backend, &change).map_err(name_taken)?;
                 let account = create(&live, tx, chosen.name, is_admin, Some(key), now)?;
                 if is_first {
