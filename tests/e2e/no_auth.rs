@@ -22,6 +22,25 @@ fn without_a_configuration_everybody_is_local_on_loopback() {
 }
 
 #[test]
+fn the_one_there_is_neither_shares_with_itself_nor_loses_what_is_its_own() {
+    let agent = "[[agent]]\nname = \"reviewer\"\ndescription = \"Reads\"";
+    let server = ServerBuilder::no_auth().also(agent).start();
+    let client = server.client();
+    let agents = client.get("/v1/agents").expect(200).json();
+    let body = json!({"agent_id": agents["data"][0]["id"]});
+    let made = client.post("/v1/sessions", body).expect(201).json();
+    let id = made["id"].as_str().unwrap_or_default();
+    let permissions = format!("/v1/sessions/{id}/permissions");
+    let share = |user: &str| client.put(&permissions, json!({"user_id": user, "level": 1}));
+    for name in ["local", "LOCAL"] {
+        share(name).expect(403);
+        client.delete(&format!("{permissions}/{name}")).expect(403);
+    }
+    share("nobody").expect(400);
+    client.delete(&format!("{permissions}/nobody")).expect(204);
+}
+
+#[test]
 fn a_page_on_another_name_or_origin_gets_nothing() {
     let server = ServerBuilder::no_auth().start();
     for host in ["evil.example", "evil.example:80", "127.0.0.1.evil.example"] {

@@ -317,6 +317,34 @@ fn sharing_gives_what_its_level_says_and_no_more() {
 }
 
 #[test]
+fn who_cannot_manage_learns_no_names() {
+    let house = house();
+    let id = house.session(&house.bob, json!({}));
+    let permissions = format!("/v1/sessions/{id}/permissions");
+    for level in [1, 2] {
+        let share = json!({"user_id": "carol", "level": level});
+        house.bob.put(&permissions, share).expect(200);
+        let refused = |name: &str| {
+            let delete = house.carol.delete(&format!("{permissions}/{name}"));
+            let put = json!({"user_id": name, "level": 1});
+            let put = house.carol.put(&permissions, put);
+            (delete.expect(403).json(), put.expect(403).json())
+        };
+        assert_eq!(refused("admin"), refused("nobody"), "level {level}");
+    }
+    let gone = |who: &Client, status| {
+        let answer = who.delete(&format!("{permissions}/nobody"));
+        answer.expect(status);
+    };
+    house
+        .carol
+        .delete(&format!("{permissions}/carol"))
+        .expect(204);
+    gone(&house.carol, 404);
+    gone(&house.bob, 204);
+}
+
+#[test]
 fn public_means_reading_and_nothing_else() {
     let house = house();
     let id = house.session(&house.bob, json!({}));

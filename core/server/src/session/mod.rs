@@ -27,7 +27,7 @@ use crate::{
 };
 
 pub use list::{Direction, Filter, Page, Query, SortBy, list};
-pub use share::{Grantee, level, permissions, share, unshare};
+pub use share::{Grantee, level, manage, permissions, share, unshare};
 
 /// Records, clustered by owner and creation time.
 pub const SESSIONS: Table<(Uid, Timestamp, SessionId), Session> = Table::new(20, "sessions");

@@ -61,6 +61,16 @@ pub fn level(
     Ok((is_public || viewer.is_admin).then_some(Level::Read))
 }
 
+/// Whether the viewer may say who else sees a session.
+///
+/// # Errors
+/// [`SessionError::NotFound`] for whoever has no right to it, [`SessionError::Forbidden`] below
+/// [`Level::Manage`].
+pub fn manage(from: &impl Read, viewer: &Viewer, id: &SessionId) -> Result<(), SessionError> {
+    let (_, own) = get(from, viewer, id)?;
+    require(own, Level::Manage)
+}
+
 /// Shares a session at a level, or changes the level.
 ///
 /// # Errors

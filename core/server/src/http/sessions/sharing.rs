@@ -12,8 +12,13 @@ use crate::{
         ApiError, BodyRule, Fields, Outcome, Request, Shape,
         response::{no_content, no_store, ok},
     },
+    id::Uid,
     session::{self, Grantee, Level, SessionError},
+    store::{Read, StoreError},
 };
+
+/// What everybody is called.
+const PUBLIC: &str = "__public__";
 
 pub(super) async fn permissions(app: Arc<App>, request: Request) -> Outcome {
     let (viewer, id) = (viewer(&app, &request)?, id_of(&request)?);
@@ -23,7 +28,7 @@ pub(super) async fn permissions(app: Arc<App>, request: Request) -> Outcome {
         .await?;
     let rows = grants.into_iter().filter_map(|(grantee, level)| {
         let user = match grantee {
-            Grantee::Public => "__public__".to_owned(),
+            Grantee::Public => PUBLIC.to_owned(),
             // Grants to accounts that are gone are not shown.
             Grantee::Account(uid) => app.live.accounts.get(&uid)?.id.to_string(),
         };
@@ -32,6 +37,22 @@ pub(super) async fn permissions(app: Arc<App>, request: Request) -> Outcome {
     Ok(no_store(ok(
         &json!({"permissions": rows.collect::<Vec<_>>(), "next_cursor": null}),
     )))
+}
+
+/// Whoever asks, by name: in no-auth mode no account has it.
+type Own = (String, Uid);
+
+fn own(request: &Request) -> Result<Own, ApiError> {
+    let account = request.user()?.account();
+    Ok((account.id.to_string(), account.uid))
+}
+
+fn grantee(from: &impl Read, own: &Own, user: &str) -> Result<Option<Grantee>, StoreError> {
+    Ok(match user {
+        PUBLIC => Some(Grantee::Public),
+        user if user == own.0 => Some(Grantee::Account(own.1)),
+        user => NAMES.get(from, user)?.map(Grantee::Account),
+    })
 }
 
 pub(super) struct ShareBody {
@@ -59,28 +80,19 @@ pub(super) async fn share(app: Arc<App>, request: Request, body: ShareBody) -> O
     }
     let level = Level::from_number(body.level)
         .ok_or_else(|| ApiError::invalid_input("level is 1, 2 or 3"))?;
-    let is_public = body.user == "__public__";
-    if is_public && !app.settings.public_sharing {
+    let user = body.user.to_lowercase();
+    if user == PUBLIC && !app.settings.public_sharing {
         return Err(ApiError::forbidden(
             "Public sharing is disabled on this server",
         ));
     }
-    let user = body.user.clone();
+    let own = own(&request)?;
     app.store
         .write(move |tx| {
             // First whether one may share at all, then with whom: names do not leak.
-            let grantee = if is_public {
-                Grantee::Public
-            } else {
-                let (_, own) = session::get(tx, &viewer, &id)?;
-                match NAMES.get(tx, &user.to_lowercase())? {
-                    Some(uid) => Grantee::Account(uid),
-                    None if own < Level::Manage => {
-                        return Err(SessionError::Forbidden("Manage access is needed"));
-                    }
-                    None => return Err(SessionError::Invalid("no such user")),
-                }
-            };
+            session::manage(tx, &viewer, &id)?;
+            let grantee = grantee(tx, &own, &user)?;
+            let grantee = grantee.ok_or(SessionError::Invalid("no such user"))?;
             session::share(tx, &viewer, &id, grantee, level)
         })
         .await?;
@@ -91,18 +103,12 @@ pub(super) async fn share(app: Arc<App>, request: Request, body: ShareBody) -> O
 
 pub(super) async fn unshare(app: Arc<App>, request: Request) -> Outcome {
     let (viewer, id) = (viewer(&app, &request)?, id_of(&request)?);
-    let user = request.param("user").to_lowercase();
+    let (own, user) = (own(&request)?, request.param("user").to_lowercase());
     app.store
-        .write(move |tx| {
-            let grantee = match user.as_str() {
-                "__public__" => Some(Grantee::Public),
-                user => NAMES.get(tx, user)?.map(Grantee::Account),
-            };
-            match grantee {
-                Some(grantee) => session::unshare(tx, &viewer, &id, grantee),
-                // Not shared with nobody: as it should be, for whoever may know.
-                None => session::get(tx, &viewer, &id).map(drop),
-            }
+        .write(move |tx| match grantee(tx, &own, &user)? {
+            Some(grantee) => session::unshare(tx, &viewer, &id, grantee),
+            // Not shared with nobody: as it should be, for whoever could have shared it.
+            None => session::manage(tx, &viewer, &id),
         })
         .await?;
     Ok(no_content())
