@@ -1,6 +1,6 @@
 //! CONTRACT section 4: API tokens.
 
-use omnigent_tests::ServerBuilder;
+use omnigent_tests::{Client, ServerBuilder};
 use serde_json::{Value, json};
 
 fn text(value: &Value) -> &str {
@@ -98,6 +98,37 @@ fn a_scope_is_a_fence() {
     admin
         .post("/auth/tokens", json!({"name": "x", "scope": "everything"}))
         .expect(422);
+}
+
+#[test]
+fn the_audit_trail_is_read_by_tokens_for_that_alone() {
+    let server = ServerBuilder::accounts().start();
+    let admin = server.claim();
+    let bob = server.join(&admin, "bob");
+    let token = |owner: &Client, scope: Value| {
+        let made = owner.post("/auth/tokens", json!({"name": "x", "scope": scope}));
+        server
+            .client()
+            .bearer(text(&made.expect(201).json()["token"]))
+    };
+    let auditor = token(&admin, json!("admin"));
+    assert!(auditor.get("/auth/audit").expect(200).json()["entries"].is_array());
+    auditor.post("/auth/audit", json!({})).expect(405);
+    token(&admin, json!("sessions account"))
+        .get("/auth/audit")
+        .expect(401);
+    token(&admin, Value::Null).get("/auth/audit").expect(403);
+    token(&bob, json!("account")).get("/auth/audit").expect(401);
+    admin
+        .patch("/auth/users/bob", json!({"is_admin": true}))
+        .expect(200);
+    let his = token(&bob, json!("admin"));
+    his.get("/auth/audit").expect(200);
+    admin
+        .patch("/auth/users/bob", json!({"is_admin": false}))
+        .expect(200);
+    let refused = his.get("/auth/audit").status;
+    assert!([401, 403].contains(&refused), "{refused}");
 }
 
 #[test]

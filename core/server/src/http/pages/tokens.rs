@@ -157,7 +157,7 @@ const SCOPES: [(&str, Scope, &str); 4] = [
     (
         "scope_admin",
         Scope::Admin,
-        "Invite people and change their accounts.",
+        "Invite people, change their accounts, and read the audit trail.",
     ),
 ];
 

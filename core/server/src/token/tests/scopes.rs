@@ -64,6 +64,7 @@ fn each_scope_reaches_its_own_paths() {
         "/auth/users/bob",
         "/auth/users/bob/reset",
         "/auth/invite",
+        "/auth/audit",
     ] {
         METHODS
             .iter()
@@ -84,6 +85,8 @@ fn no_scope_reaches_the_rest() {
         "/auth/magic",
         "/auth/setup",
         "/auth/register",
+        "/auth/auditx",
+        "/auth/operator/audit/verify",
         "/auth/users/me",
         "/auth/users/me/password",
         "/oauth",
