@@ -204,6 +204,91 @@ fn introspection_tells_the_truth_to_those_who_may_ask() {
 }
 
 #[test]
+fn introspection_knows_refresh_tokens_and_ends_none() {
+    let server = ServerBuilder::accounts().start();
+    let admin = server.claim();
+    let ask = |token: &Value| {
+        let fields = [("token", token.as_str().unwrap_or_default())];
+        admin.form("/oauth/introspect", &fields).expect(200).json()
+    };
+    let login = grant(&server, "my-app");
+    let first = &login["refresh_token"];
+    let said = ask(first);
+    let expected = [("active", json!(true)), ("sub", json!("admin"))];
+    let more = [
+        ("client_id", json!("my-app")),
+        ("token_use", json!("refresh")),
+    ];
+    for (member, value) in expected.into_iter().chain(more) {
+        assert_eq!(said[member], value, "{said}");
+    }
+    assert!(said["exp"].is_u64(), "{said}");
+    for absent in ["token_type", "scope", "aud", "jti"] {
+        assert!(said.get(absent).is_none(), "{absent}: {said}");
+    }
+    let (_, second) = refresh(&server.client(), first);
+    let second = &second["refresh_token"];
+    refresh(&server.client(), second);
+    let inactive = json!({"active": false});
+    assert_eq!(ask(first), inactive, "two generations old");
+    let (status, third) = refresh(&server.client(), second);
+    assert_eq!(status, 200, "the question ended nothing");
+    let third = &third["refresh_token"];
+    assert_eq!(ask(third)["active"], true);
+    let body = json!({"refresh_token": third});
+    let fields = [("token", body["refresh_token"].as_str().unwrap_or_default())];
+    server.client().form("/oauth/revoke", &fields).expect(200);
+    for token in [third, &login["token"], &json!("x"), &json!("A".repeat(70))] {
+        assert_eq!(ask(token), inactive, "{token}");
+    }
+}
+
+#[test]
+fn introspection_leaves_out_what_there_is_not() {
+    let server = ServerBuilder::accounts()
+        .also("[tokens]\napi_allow_unlimited = true")
+        .start();
+    let admin = server.claim();
+    let body = json!({"name": "ci", "expires_in_days": null});
+    let made = admin.post("/auth/tokens", body).expect(201).json();
+    let fields = [("token", made["token"].as_str().unwrap_or_default())];
+    let said = admin.form("/oauth/introspect", &fields).expect(200).json();
+    assert_eq!(
+        (&said["token_use"], &said["token_type"]),
+        (&json!("api"), &json!("Bearer"))
+    );
+    for absent in ["exp", "scope", "client_id"] {
+        assert!(said.get(absent).is_none(), "{absent}: {said}");
+    }
+}
+
+#[test]
+fn a_program_introspects_with_a_token_for_that_alone() {
+    let server = ServerBuilder::accounts().start();
+    let admin = server.claim();
+    let bob = server.join(&admin, "bob");
+    let token = |owner: &Client, scope: Value| {
+        let made = owner.post("/auth/tokens", json!({"name": "x", "scope": scope}));
+        let made = made.expect(201).json();
+        made["token"].as_str().unwrap_or_default().to_owned()
+    };
+    let theirs = token(&bob, json!("sessions"));
+    let ask = |by: &str| {
+        let client = server.client().bearer(by);
+        client.form("/oauth/introspect", &[("token", &theirs)])
+    };
+    let said = ask(&token(&admin, json!("admin"))).expect(200).json();
+    assert_eq!(
+        (&said["active"], &said["sub"]),
+        (&json!(true), &json!("bob"))
+    );
+    ask(&token(&admin, json!("sessions account"))).expect(401);
+    ask(&token(&admin, Value::Null)).expect(403);
+    ask(&token(&bob, json!("account"))).expect(401);
+    ask(&theirs).expect(401);
+}
+
+#[test]
 fn what_ends_a_login_ends_its_renewals_at_once() {
     type End = fn(&Server, &Client, &Client);
     let ends: [(&str, End); 4] = [

@@ -28,6 +28,7 @@ pub(crate) mod fuzz;
 mod http2;
 mod incoming;
 mod info;
+mod introspect;
 mod json;
 mod keys;
 mod logins;
@@ -143,6 +144,7 @@ pub fn routes() -> Vec<Route> {
         logins::routes(),
         magic::routes(),
         oauth::routes(),
+        introspect::routes(),
         device::routes(),
         operator::routes(),
         throttle::routes(),

@@ -1,4 +1,4 @@
-//! OAuth: refresh, revoke, introspect (CONTRACT section 5; RFC 6749, 7009, 7662).
+//! OAuth: refresh and revoke (CONTRACT section 5; RFC 6749, 7009).
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -31,8 +31,6 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::new(Method::POST, "/oauth/token", Access::Public, token).body(BodyRule::Form),
         Route::new(Method::POST, "/oauth/revoke", Access::Public, revoke).body(BodyRule::Form),
-        Route::new(Method::POST, "/oauth/introspect", Access::Admin, introspect)
-            .body(BodyRule::Form),
     ]
 }
 
@@ -290,26 +288,4 @@ async fn revoke(app: Arc<App>, request: Request) -> Outcome {
         })
         .await?;
     Ok(ok(&json!({"revoked": true})))
-}
-
-async fn introspect(app: Arc<App>, request: Request) -> Outcome {
-    let token = field(&request, "token").ok_or_else(|| refused("invalid_request"))?;
-    let Ok(token) = app.verifier.verify(token.as_bytes(), request.now) else {
-        return Ok(no_store(ok(&json!({"active": false}))));
-    };
-    let claims = app.verifier.claims(&token);
-    Ok(no_store(ok(&json!({
-        "active": true,
-        "iss": claims.issuer,
-        "aud": claims.audience,
-        "sub": claims.subject,
-        "username": claims.subject,
-        "jti": claims.jti,
-        "iat": claims.issued_at.seconds(),
-        "nbf": claims.not_before.seconds(),
-        "exp": claims.expires_at.map(|at| at.seconds()),
-        "scope": claims.scope.map(|scope| scope.to_string()),
-        "client_id": claims.client_id,
-        "token_type": "Bearer",
-    }))))
 }

@@ -93,6 +93,12 @@ impl Grant {
             .as_ref()
             .map(|text| text.parse().unwrap_or_default())
     }
+
+    /// Whether this generation is the last one, and replaced so lately that it is answered again.
+    fn is_repeat(&self, generation: u32, now: Timestamp) -> bool {
+        generation.checked_add(1) == Some(self.generation)
+            && now.millis_since(self.rotated_at) < REPEAT_MILLIS
+    }
 }
 
 /// What a new grant is for.
@@ -173,6 +179,27 @@ pub fn find(
     Ok(GRANTS.get(from, &id)?.map(|grant| (id, grant)))
 }
 
+/// As [`find`], if the token would be redeemed at `now`. Changes nothing, whatever is asked about.
+///
+/// # Errors
+/// Only of the store.
+pub fn find_current(
+    live: &Live,
+    from: &impl Read,
+    token: &str,
+    now: Timestamp,
+) -> Result<Option<(GrantId, Grant)>, StoreError> {
+    let Some((id, generation)) = parse(&live.hasher, token) else {
+        return Ok(None);
+    };
+    let counts = |grant: &Grant| {
+        let is_current = generation == grant.generation;
+        now < grant.expires_at && (is_current || grant.is_repeat(generation, now))
+    };
+    let grant = GRANTS.get(from, &id)?.filter(counts);
+    Ok(grant.map(|grant| (id, grant)))
+}
+
 /// Redeems a refresh token: the grant, and the refresh token that counts from now on.
 ///
 /// A refusal is a value and not an error, because ending a reused family must be committed.
@@ -194,15 +221,13 @@ pub fn redeem(
     if grant.expires_at <= now {
         return Ok(Err(Refused::Expired));
     }
-    let is_repeat = generation.checked_add(1) == Some(grant.generation)
-        && now.millis_since(grant.rotated_at) < REPEAT_MILLIS;
     if generation == grant.generation {
         if grant.client_id != CLI_CLIENT {
             grant.generation = grant.generation.saturating_add(1);
             grant.rotated_at = now;
             GRANTS.put(tx, &id, &grant)?;
         }
-    } else if !is_repeat {
+    } else if !grant.is_repeat(generation, now) {
         let reused = Entry::new(Event::GrantReused).login(&grant.sid);
         live.note_of(tx, &grant.uid, reused)?;
         login::end(live, tx, &grant.uid, &grant.sid)?;
@@ -303,6 +328,24 @@ mod tests {
                 .contains(&house.store.reader(), &(house.uid, sid))
                 .unwrap()
         );
+    }
+
+    #[test]
+    fn what_is_current_is_what_would_be_redeemed_and_asking_ends_nothing() {
+        let house = House::new();
+        let (_, first) = house.grant("app");
+        let is_current = |token: &str, now| {
+            let found = find_current(&house.live, &house.store.reader(), token, now);
+            found.unwrap().is_some()
+        };
+        assert!(is_current(&first, T0));
+        let second = house.redeem(&first, T0).unwrap();
+        assert!(is_current(&first, T0.plus_seconds(29)), "it is repeated");
+        assert!(!is_current(&first, T0.plus_seconds(30)));
+        assert!(!is_current("guess", T0));
+        assert!(!is_current(&second, T0.plus_seconds(3600)), "its life ends");
+        assert!(is_current(&second, T0.plus_seconds(30)));
+        assert!(house.redeem(&second, T0.plus_seconds(30)).is_ok());
     }
 
     #[test]

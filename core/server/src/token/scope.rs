@@ -14,7 +14,8 @@ pub enum Scope {
     SessionsRead,
     /// `account`: the account's own data, API tokens and logins; never its password.
     Account,
-    /// `admin`: other people's accounts and invites and the audit trail, if the account is an admin.
+    /// `admin`: other people's accounts and invites, the audit trail and what a token is, if the
+    /// account is an admin.
     Admin,
 }
 
@@ -69,7 +70,12 @@ impl Scope {
             ],
             // A token never changes a password, its own account's included (THREATS A1).
             Self::Admin if is_within(path, "/auth/users/me") => &[],
-            Self::Admin => &["/auth/users", "/auth/invite", "/auth/audit"],
+            Self::Admin => &[
+                "/auth/users",
+                "/auth/invite",
+                "/auth/audit",
+                "/oauth/introspect",
+            ],
         };
         paths.iter().any(|prefix| is_within(path, prefix))
     }

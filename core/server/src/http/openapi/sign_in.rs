@@ -215,10 +215,11 @@ fn oauth() -> Vec<Operation> {
             ("jti", code()),
             ("iat", json!({"type": "integer"})),
             ("nbf", json!({"type": "integer"})),
-            ("exp", json!({"type": ["integer", "null"]})),
-            ("scope", json!({"type": ["string", "null"]})),
-            ("client_id", json!({"type": ["string", "null"]})),
+            ("exp", json!({"type": "integer"})),
+            ("scope", code()),
+            ("client_id", code()),
             ("token_type", json!({"const": "Bearer"})),
+            ("token_use", json!({"enum": ["access", "api", "refresh"]})),
         ],
     );
     vec![

@@ -157,7 +157,7 @@ const SCOPES: [(&str, Scope, &str); 4] = [
     (
         "scope_admin",
         Scope::Admin,
-        "Invite people, change their accounts, and read the audit trail.",
+        "Invite people, change their accounts, read the audit trail, and look up tokens.",
     ),
 ];
 
