@@ -65,38 +65,24 @@ async fn open(app: Arc<App>, request: Request) -> Outcome {
 async fn poll(app: Arc<App>, request: Request) -> Outcome {
     let secret = query(&request, "ticket").unwrap_or_default();
     let gone = |text: &str| ApiError::auth(StatusCode::GONE, text);
-    let (live, now) = (app.live.clone(), request.now);
-    let pending = || {
-        Ok(no_store(json_response(
-            StatusCode::ACCEPTED,
-            &json!({"status": "pending"}),
-        )))
-    };
-    let (asked, turn) = (secret.clone(), live.accounts.turn());
+    let (live, now, asked) = (app.live.clone(), request.now, secret.clone());
     let seen = app
         .store
-        .read(move |reader| ticket::look(&live, reader, &asked, now))
+        .read(move |reader| ticket::poll(&live, reader, &asked, now))
         .await?;
-    let live = app.live.clone();
-    let polled = match seen {
-        Some(seen) => seen,
-        None => {
-            app.store
-                .write(move |tx| ticket::poll(&live, tx, &secret, now))
-                .await?
+    let redeemed = match seen {
+        Polled::Approved => app.desk.redeem_ticket(secret, request.scene()).await?,
+        seen => Err(seen),
+    };
+    let login = match redeemed {
+        Ok(login) => login,
+        Err(Polled::Pending | Polled::Approved) => {
+            let pending = json!({"status": "pending"});
+            return Ok(no_store(json_response(StatusCode::ACCEPTED, &pending)));
         }
+        Err(Polled::Unknown) => return Err(gone("Ticket not found or expired")),
+        Err(Polled::Expired) => return Err(gone("Ticket expired")),
     };
-    let (ticket, approval) = match polled {
-        Polled::Pending => return pending(),
-        Polled::Unknown => return Err(gone("Ticket not found or expired")),
-        Polled::Expired => return Err(gone("Ticket expired")),
-        Polled::Approved(both) => *both,
-    };
-    let uid = approval.uid;
-    let login = app
-        .desk
-        .sign_in_as(uid, ticket.origin(approval, turn), request.scene())
-        .await?;
     let mut body = json!({
         "token": login.token.expose(),
         "user_id": login.user_id,

@@ -112,30 +112,6 @@ impl Desk {
         }
     }
 
-    /// Begins a login for somebody who acts already: what a command line gets after its person
-    /// approved.
-    ///
-    /// # Errors
-    /// Why the account may not act.
-    pub async fn sign_in_as(
-        &self,
-        uid: Uid,
-        origin: Origin,
-        scene: Scene,
-    ) -> Result<SignedIn, SignInError> {
-        let now = scene.at;
-        let live = self.live.by(scene);
-        let lifetimes = match self.backends.get(&origin.backend) {
-            Some(backend) => self.lifetimes.of(backend),
-            None => self.lifetimes.clone(),
-        };
-        let established = self
-            .store
-            .write(move |tx| establish(&live, tx, &uid, origin, &lifetimes, now))
-            .await?;
-        Ok(self.hand_out(established))
-    }
-
     /// Signs the access token of a login that began.
     pub fn hand_out(&self, established: Established) -> SignedIn {
         let Established {

@@ -9,19 +9,23 @@
 //! once; it outlives a restart and nothing else; their number is bounded, and a flood from one
 //! network stops only that network.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Origin, throttle::network};
+use super::{Desk, Established, Lifetimes, Origin, SignedIn, establish, throttle::network};
 use crate::{
-    audit::{Entry, Event},
+    account::AccountError,
+    audit::{Entry, Event, Scene},
     clock::Timestamp,
     id::Uid,
     live::Live,
     secret::Secret,
     store::{KnownTable, Order, Read, Record, StoreError, Table, Tx},
-    token::hash::{self, Kind},
+    token::{
+        grant::CLI_CLIENT,
+        hash::{self, Kind},
+    },
 };
 
 /// Seconds a ticket lasts.
@@ -91,7 +95,7 @@ impl Ticket {
     }
 
     /// Where a login by it comes from.
-    pub fn origin(self, approval: Approval, turn: u64) -> Origin {
+    fn origin(self, approval: Approval) -> Origin {
         Origin {
             backend: approval.backend,
             provider: approval.provider,
@@ -99,8 +103,9 @@ impl Ticket {
             session: None,
             address: self.address,
             user_agent: self.user_agent,
-            client_id: Some(crate::token::grant::CLI_CLIENT.to_owned()),
-            turn,
+            client_id: Some(CLI_CLIENT.to_owned()),
+            // An approval that was ended is no approval any more: see `pending`.
+            turn: u64::MAX,
         }
     }
 }
@@ -241,91 +246,102 @@ pub(crate) fn forget_code(tx: &mut Tx<'_>, ticket: &Ticket) -> Result<(), StoreE
 }
 
 /// What a poll finds.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Polled {
     /// Nobody has decided yet.
     Pending,
-    /// Approved: the ticket is used up.
-    Approved(Box<(Ticket, Approval)>),
+    /// Approved: to be redeemed.
+    Approved,
     /// Past its time.
     Expired,
-    /// Unknown, refused or used up.
+    /// Unknown, refused, taken back or used up.
     Unknown,
 }
 
-/// What a poll finds, if that changes nothing: looked up without writing, so that a flood of polls
-/// holds no writer up.
-///
-/// # Errors
-/// Only of the store.
-pub fn look(
-    live: &Live,
-    from: &impl Read,
-    secret: &str,
-    now: Timestamp,
-) -> Result<Option<Polled>, StoreError> {
-    let key = live.hasher.hash(Kind::Ticket, secret.as_bytes());
-    Ok(match TICKETS.get(from, &key)? {
-        None => Some(Polled::Unknown),
-        Some(ticket) if ticket.approved.is_none() && !ticket.is_over(now) => Some(Polled::Pending),
-        Some(_) => None,
-    })
-}
-
-/// Redeems a ticket if it was approved.
+/// Where the ticket of a polling secret stands. Changes nothing, so that a flood of polls holds no
+/// writer up.
 ///
 /// # Errors
 /// Only of the store.
 pub fn poll(
     live: &Live,
-    tx: &mut Tx<'_>,
+    from: &impl Read,
     secret: &str,
     now: Timestamp,
 ) -> Result<Polled, StoreError> {
-    let key = live.hasher.hash(Kind::Ticket, secret.as_bytes());
-    let Some(mut ticket) = TICKETS.get(tx, &key)? else {
-        return Ok(Polled::Unknown);
-    };
-    if ticket.is_over(now) {
-        TICKETS.delete(tx, &key)?;
-        CODES.delete(tx, &ticket.code)?;
-        return Ok(Polled::Expired);
+    let ticket = TICKETS.get(from, &key(live, secret))?;
+    Ok(ticket.map_or(Polled::Unknown, |ticket| standing(&ticket, now)))
+}
+
+fn key(live: &Live, secret: &str) -> [u8; 32] {
+    live.hasher.hash(Kind::Ticket, secret.as_bytes())
+}
+
+fn standing(ticket: &Ticket, now: Timestamp) -> Polled {
+    match ticket.approved {
+        _ if ticket.is_over(now) => Polled::Expired,
+        None => Polled::Pending,
+        Some(_) => Polled::Approved,
     }
-    match ticket.approved.take() {
-        None => Ok(Polled::Pending),
-        Some(approval) => {
-            TICKETS.delete(tx, &key)?;
-            Ok(Polled::Approved(Box::new((ticket, approval))))
-        }
+}
+
+/// Redeems an approved ticket for a login: the ticket goes in the transaction that begins the login,
+/// so of any number of polls at once one is answered, and a failure loses neither. `lasting` says how
+/// long a login by a backend lasts.
+///
+/// # Errors
+/// Only of the store; where the ticket stands otherwise is a value.
+fn redeem(
+    live: &Live,
+    tx: &mut Tx<'_>,
+    secret: &str,
+    lasting: impl FnOnce(&str) -> Lifetimes,
+    now: Timestamp,
+) -> Result<Result<Established, Polled>, StoreError> {
+    let key = key(live, secret);
+    let Some(mut ticket) = TICKETS.get(tx, &key)? else {
+        return Ok(Err(Polled::Unknown));
+    };
+    let standing = standing(&ticket, now);
+    let Some(approval) = ticket.approved.take() else {
+        return Ok(Err(standing));
+    };
+    if standing != Polled::Approved {
+        return Ok(Err(standing));
+    }
+    TICKETS.delete(tx, &key)?;
+    let (uid, lifetimes) = (approval.uid, lasting(&approval.backend));
+    match establish(live, tx, &uid, ticket.origin(approval), &lifetimes, now) {
+        Ok(established) => Ok(Ok(established)),
+        Err(AccountError::Store(error)) => Err(error),
+        // Whoever approved may not act any more.
+        Err(_) => Ok(Err(Polled::Unknown)),
+    }
+}
+
+impl Desk {
+    /// Redeems an approved ticket, once.
+    ///
+    /// # Errors
+    /// Only of the store; where the ticket stands otherwise is a value.
+    pub async fn redeem_ticket(
+        &self,
+        secret: String,
+        scene: Scene,
+    ) -> Result<Result<SignedIn, Polled>, StoreError> {
+        let (now, live) = (scene.at, self.live.by(scene));
+        let (backends, lifetimes) = (Arc::clone(&self.backends), self.lifetimes.clone());
+        let lasting = move |name: &str| match backends.get(name) {
+            Some(backend) => lifetimes.of(backend),
+            None => lifetimes,
+        };
+        let redeemed = self
+            .store
+            .write(move |tx| redeem(&live, tx, &secret, lasting, now))
+            .await?;
+        Ok(redeemed.map(|established| self.hand_out(established)))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use crate::{
-        store::{Options, Store},
-        token::hash::Hasher,
-    };
-
-    const T0: Timestamp = Timestamp::from_seconds(1_700_000_000);
-
-    #[test]
-    fn a_poll_that_changes_nothing_needs_no_writer() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path(), &Options::default()).unwrap();
-        let live = Live::load(&store, Hasher::new(&[7; 32]), T0).unwrap();
-        let looked = |secret: &str, now| look(&live, &store.reader(), secret, now).unwrap();
-        assert!(matches!(looked("guess", T0), Some(Polled::Unknown)));
-        let to_issue = live.clone();
-        let issued = store
-            .write_blocking(move |tx| issue(&to_issue, tx, [192, 0, 2, 1].into(), "cli", T0))
-            .unwrap()
-            .unwrap();
-        let secret = issued.secret.expose();
-        assert!(matches!(looked(secret, T0), Some(Polled::Pending)));
-        let late = T0.plus_seconds(LIFETIME);
-        assert!(looked(secret, late).is_none(), "it is taken away");
-    }
-}
+mod tests;
