@@ -152,7 +152,21 @@ fn a_delegated_token_stays_within_its_scope_also_after_a_refresh() {
         second["refresh_token"], tokens["refresh_token"],
         "it rotates"
     );
-    assert_eq!(second["expires_in"], 3600);
+    assert_eq!(
+        (&second["expires_in"], &second["scope"]),
+        (&json!(3600), &json!("sessions"))
+    );
+    for scope in ["admin", "sessions account"] {
+        let answer = server.client().form(
+            "/oauth/token",
+            &[
+                ("grant_type", "refresh_token"),
+                ("refresh_token", text(&second["refresh_token"])),
+                ("scope", scope),
+            ],
+        );
+        refused(answer, "invalid_scope");
+    }
     for token in [&tokens["access_token"], &second["access_token"]] {
         let device = server.client().bearer(text(token));
         device.get("/v1/sessions").expect(200);

@@ -122,6 +122,90 @@ fn what_is_no_grant_is_refused_by_name() {
 }
 
 #[test]
+fn a_refresh_may_ask_for_less_and_not_for_more() {
+    let server = ServerBuilder::accounts().start();
+    server.claim();
+    for client_id in ["omnigent-cli", "my-app"] {
+        let mut login = grant(&server, client_id);
+        // The second time the command line's is remembered.
+        for _ in 0..2 {
+            let mut ask = |scope: &str| {
+                let token = login["refresh_token"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned();
+                let answer = server.client().form(
+                    "/oauth/token",
+                    &[
+                        ("grant_type", "refresh_token"),
+                        ("refresh_token", &token),
+                        ("scope", scope),
+                    ],
+                );
+                let said = answer.json();
+                if answer.status == 200 {
+                    login["refresh_token"] = said["refresh_token"].clone();
+                }
+                (answer.status, said)
+            };
+            for unknown in [
+                "everything",
+                "sessions everything",
+                "sessions  account",
+                " ",
+            ] {
+                assert_eq!(ask(unknown), (400, json!({"error": "invalid_scope"})));
+            }
+            let (status, said) = ask("sessions:read account");
+            assert_eq!(
+                (status, &said["scope"]),
+                (200, &json!("sessions:read account"))
+            );
+            let narrow = said["access_token"].as_str().unwrap_or_default();
+            let narrow = server.client().bearer(narrow);
+            narrow.get("/v1/sessions").expect(200);
+            narrow.get("/auth/tokens").expect(200);
+            narrow.get("/auth/users").expect(401);
+            let body = json!({"name": "x", "scope": "sessions"});
+            narrow.post("/auth/tokens", body).expect(403);
+            let body = json!({"agent_id": "x"});
+            narrow.post("/v1/sessions", body).expect(401);
+            let (status, said) = ask("");
+            assert_eq!((status, said.get("scope")), (200, None), "it asks for all");
+            let whole = said["access_token"].as_str().unwrap_or_default();
+            server.client().bearer(whole).get("/auth/users").expect(200);
+        }
+    }
+}
+
+#[test]
+fn a_grant_is_no_other_clients() {
+    let server = ServerBuilder::accounts().start();
+    server.claim();
+    for own in ["omnigent-cli", "my-app"] {
+        let login = grant(&server, own);
+        let ask = |token: &Value, client_id: &str| {
+            let fields = [
+                ("grant_type", "refresh_token"),
+                ("refresh_token", token.as_str().unwrap_or_default()),
+                ("client_id", client_id),
+            ];
+            let answer = server.client().form("/oauth/token", &fields);
+            (answer.status, answer.json())
+        };
+        let token = &login["refresh_token"];
+        let refused = (400, json!({"error": "invalid_grant"}));
+        for other in ["other", "MY-APP", "omnigent-clj"] {
+            assert_eq!(ask(token, other), refused, "{own}: {other}");
+        }
+        let (status, said) = ask(token, own);
+        assert_eq!(status, 200, "those changed nothing: {said}");
+        assert_eq!(ask(&said["refresh_token"], "other"), refused);
+        assert_eq!(refresh(&server.client(), &said["refresh_token"]).0, 200);
+    }
+}
+
+#[test]
 fn revoking_ends_refresh_and_access_tokens_at_once() {
     let server = ServerBuilder::accounts().start();
     server.claim();

@@ -22,8 +22,8 @@ use crate::{
     login::{self, LOGINS, MAGIC_LINK},
     store::StoreError,
     token::{
-        Claims, Steady, TokenUse,
-        grant::{self, Grant, Refused},
+        Claims, Scopes, Steady, TokenUse,
+        grant::{self, Grant, Refused, Said},
     },
 };
 
@@ -68,13 +68,19 @@ async fn token(app: Arc<App>, request: Request) -> Outcome {
         _ => return Err(refused("unsupported_grant_type")),
     }
     let token = field(&request, "refresh_token").ok_or_else(|| refused("invalid_request"))?;
+    let scope = field(&request, "scope").map(|text| text.parse());
+    let said = Said {
+        client_id: field(&request, "client_id"),
+        scope: scope.transpose().map_err(|_| refuse(Refused::Scope))?,
+    };
     if let Some((id, steady)) = app.steady.get(&app.live, &token, request.now) {
         let Steady {
             grant,
             account,
             provider,
         } = &*steady;
-        let claims = claims(&app, id, grant, &account.id, provider, request.now);
+        let scope = grant.narrowed(&said).map_err(refuse)?;
+        let claims = claims(&app, id, grant, scope, &account.id, provider, request.now);
         return Ok(refreshed(&app, &claims, &token));
     }
     still_there(&app, &request, &token).await?;
@@ -82,7 +88,7 @@ async fn token(app: Arc<App>, request: Request) -> Outcome {
     let redeemed = app
         .store
         .write(move |tx| {
-            let (id, grant, refresh) = match grant::redeem(&live, tx, &token, now)? {
+            let (id, grant, scope, refresh) = match grant::redeem(&live, tx, &token, &said, now)? {
                 Ok(redeemed) => redeemed,
                 Err(refused) => return Ok(Err(refused)),
             };
@@ -91,20 +97,18 @@ async fn token(app: Arc<App>, request: Request) -> Outcome {
                 .filter(|account| !account.disabled);
             let login = LOGINS.get(tx, &(grant.uid, grant.sid))?;
             let found = account.zip(login).ok_or(Refused::Invalid);
-            Ok::<_, StoreError>(found.map(|(account, login)| (id, grant, refresh, account, login)))
+            Ok::<_, StoreError>(found.map(|found| (id, grant, scope, refresh, found)))
         })
         .await?;
-    let (id, grant, refresh, account, login) = redeemed.map_err(|why| match why {
-        Refused::Expired => refused("expired_token"),
-        Refused::Invalid | Refused::Reused => refused("invalid_grant"),
-    })?;
+    let (id, grant, scope, refresh, (account, login)) = redeemed.map_err(refuse)?;
     let backend = app.backends.get(&login.backend);
     let provider = match backend {
         Some(backend) => backend.plugin(),
         None if login.backend == MAGIC_LINK => app.mode(),
         None => login.backend.as_str(),
     };
-    let claims = claims(&app, id, &grant, account.name.as_str(), provider, now);
+    let name = account.name.as_str();
+    let claims = claims(&app, id, &grant, scope, name, provider, now);
     let answer = refreshed(&app, &claims, refresh.expose());
     let is_asked = login.backend == MAGIC_LINK || backend.is_some_and(Instance::revalidates);
     if !is_asked && let Some(account) = app.live.accounts.get(&grant.uid) {
@@ -121,11 +125,20 @@ async fn token(app: Arc<App>, request: Request) -> Outcome {
     Ok(answer)
 }
 
+fn refuse(why: Refused) -> ApiError {
+    refused(match why {
+        Refused::Expired => "expired_token",
+        Refused::Scope => "invalid_scope",
+        Refused::Invalid | Refused::Reused => "invalid_grant",
+    })
+}
+
 /// What a refreshed access token says.
 fn claims<'a>(
     app: &'a App,
     id: GrantId,
     grant: &'a Grant,
+    scope: Option<Scopes>,
     subject: &'a str,
     provider: &'a str,
     now: Timestamp,
@@ -145,7 +158,7 @@ fn claims<'a>(
         expires_at: Some(expires_at),
         provider: provider.into(),
         token_use: TokenUse::Access,
-        scope: grant.scopes(),
+        scope,
         grant: Some(id),
         client_id: Some(grant.client_id.as_str().into()),
     }
@@ -155,12 +168,16 @@ fn refreshed(app: &App, claims: &Claims<'_>, refresh_token: &str) -> Response {
     let lasts = claims.expires_at.map_or(0, |at| {
         at.seconds().saturating_sub(claims.issued_at.seconds())
     });
-    no_store(ok(&json!({
+    let mut body = json!({
         "access_token": app.verifier.sign(claims).expose(),
         "refresh_token": refresh_token,
         "token_type": "Bearer",
         "expires_in": lasts,
-    })))
+    });
+    if let Some(scope) = claims.scope {
+        body["scope"] = scope.to_string().into();
+    }
+    no_store(ok(&body))
 }
 
 /// Asks the backend whether the identity the grant rests on still holds. If it does not, all logins that

@@ -20,7 +20,7 @@ use crate::{
     clock::Timestamp,
     id::{GrantId, LoginId, Uid},
     live::Live,
-    login,
+    login::{self, device::UNNAMED_CLIENT},
     secret::Secret,
     store::{Read, Record, StoreError, Table, Tx},
 };
@@ -94,6 +94,22 @@ impl Grant {
             .map(|text| text.parse().unwrap_or_default())
     }
 
+    /// What a token is restricted to that this client asks for: all that was granted, or less of it.
+    /// A grant whose client never had a name is any client's.
+    ///
+    /// # Errors
+    /// [`Refused::Invalid`] for another client, [`Refused::Scope`].
+    pub fn narrowed(&self, said: &Said) -> Result<Option<Scopes>, Refused> {
+        let is_own = |id: &String| *id == self.client_id || self.client_id == UNNAMED_CLIENT;
+        if !said.client_id.iter().all(is_own) {
+            return Err(Refused::Invalid);
+        }
+        match (said.scope, self.scopes()) {
+            (Some(asked), Some(granted)) if !asked.is_within(granted) => Err(Refused::Scope),
+            (asked, granted) => Ok(asked.or(granted)),
+        }
+    }
+
     /// Whether this generation is the last one, and replaced so lately that it is answered again.
     fn is_repeat(&self, generation: u32, now: Timestamp) -> bool {
         generation.checked_add(1) == Some(self.generation)
@@ -116,19 +132,31 @@ pub struct NewGrant {
     pub expires_at: Timestamp,
 }
 
+/// What a client may say besides its refresh token (RFC 6749 section 6).
+#[derive(Clone, Debug, Default)]
+pub struct Said {
+    /// Which client it is.
+    pub client_id: Option<String>,
+    /// What the access token is to be restricted to.
+    pub scope: Option<Scopes>,
+}
+
 /// Why no token comes of a refresh.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// Not a token of ours, or of a grant that ended (`invalid_grant`).
+    /// Not a token of ours, or of a grant that ended, or another client's (`invalid_grant`).
     Invalid,
+    /// More was asked for than was granted (`invalid_scope`).
+    Scope,
     /// Rotated away before: the family has been ended (`invalid_grant`).
     Reused,
     /// Past the grant's absolute life (`expired_token`).
     Expired,
 }
 
-/// A redeemed grant, and the refresh token that counts from now on.
-pub type Redeemed = (GrantId, Grant, Secret<String>);
+/// A redeemed grant, what the access token is restricted to, and the refresh token that counts from
+/// now on.
+pub type Redeemed = (GrantId, Grant, Option<Scopes>, Secret<String>);
 
 /// Begins a grant and returns its first refresh token.
 ///
@@ -200,7 +228,8 @@ pub fn find_current(
     Ok(grant.map(|grant| (id, grant)))
 }
 
-/// Redeems a refresh token: the grant, and the refresh token that counts from now on.
+/// Redeems a refresh token: the grant, and the refresh token that counts from now on. What a client
+/// may not have changes nothing.
 ///
 /// A refusal is a value and not an error, because ending a reused family must be committed.
 ///
@@ -210,6 +239,7 @@ pub fn redeem(
     live: &Live,
     tx: &mut Tx<'_>,
     token: &str,
+    said: &Said,
     now: Timestamp,
 ) -> Result<Result<Redeemed, Refused>, StoreError> {
     let Some((id, generation)) = parse(&live.hasher, token) else {
@@ -221,20 +251,24 @@ pub fn redeem(
     if grant.expires_at <= now {
         return Ok(Err(Refused::Expired));
     }
-    if generation == grant.generation {
-        if grant.client_id != CLI_CLIENT {
-            grant.generation = grant.generation.saturating_add(1);
-            grant.rotated_at = now;
-            GRANTS.put(tx, &id, &grant)?;
-        }
-    } else if !grant.is_repeat(generation, now) {
+    let is_current = generation == grant.generation;
+    if !is_current && !grant.is_repeat(generation, now) {
         let reused = Entry::new(Event::GrantReused).login(&grant.sid);
         live.note_of(tx, &grant.uid, reused)?;
         login::end(live, tx, &grant.uid, &grant.sid)?;
         return Ok(Err(Refused::Reused));
     }
+    let scope = match grant.narrowed(said) {
+        Ok(scope) => scope,
+        Err(refused) => return Ok(Err(refused)),
+    };
+    if is_current && grant.client_id != CLI_CLIENT {
+        grant.generation = grant.generation.saturating_add(1);
+        grant.rotated_at = now;
+        GRANTS.put(tx, &id, &grant)?;
+    }
     let token = render(&live.hasher, &id, grant.generation);
-    Ok(Ok((id, grant, token)))
+    Ok(Ok((id, grant, scope, token)))
 }
 
 /// Drops the grant. Whoever does so also ends its login, which is what tokens are checked against.
@@ -279,12 +313,16 @@ mod tests {
 
     impl House {
         fn redeem(&self, token: &str, now: Timestamp) -> Result<String, Refused> {
+            self.redeem_as(token, Said::default(), now)
+        }
+
+        fn redeem_as(&self, token: &str, said: Said, now: Timestamp) -> Result<String, Refused> {
             let (live, token) = (self.live.clone(), token.to_owned());
             let redeemed = self
                 .store
-                .write_blocking(move |tx| redeem(&live, tx, &token, now))
+                .write_blocking(move |tx| redeem(&live, tx, &token, &said, now))
                 .unwrap();
-            redeemed.map(|(_, _, token)| token.expose().clone())
+            redeemed.map(|(_, _, _, token)| token.expose().clone())
         }
     }
 
@@ -307,6 +345,73 @@ mod tests {
         assert_ne!(first, second);
         assert_eq!(house.redeem(&first, T0.plus_seconds(29)).unwrap(), second);
         assert!(house.redeem(&second, T0.plus_seconds(31)).is_ok());
+    }
+
+    fn said(client_id: Option<&str>, scope: Option<&str>) -> Said {
+        Said {
+            client_id: client_id.map(str::to_owned),
+            scope: scope.map(|scope| scope.parse().unwrap()),
+        }
+    }
+
+    #[test]
+    fn a_grant_is_narrowed_and_never_widened() {
+        let house = House::new();
+        let (_, token) = house.grant("tv");
+        let (_, mut grant) = find(&house.live, &house.store.reader(), &token)
+            .unwrap()
+            .unwrap();
+        grant.scope = Some("sessions".into());
+        let sessions: Scopes = "sessions".parse().unwrap();
+        let read: Scopes = "sessions:read".parse().unwrap();
+        for (asked, given) in [
+            (None, Ok(Some(sessions))),
+            (Some("sessions"), Ok(Some(sessions))),
+            (Some("sessions:read"), Ok(Some(read))),
+            (Some("admin"), Err(Refused::Scope)),
+            (Some("sessions account"), Err(Refused::Scope)),
+        ] {
+            assert_eq!(grant.narrowed(&said(None, asked)), given, "{asked:?}");
+        }
+        // What this server does not know any more permits nothing.
+        grant.scope = Some("everything".into());
+        let none = Ok(Some(Scopes::default()));
+        assert_eq!(grant.narrowed(&said(None, None)), none);
+        assert_eq!(
+            grant.narrowed(&said(None, Some("sessions"))),
+            Err(Refused::Scope)
+        );
+        grant.scope = None;
+        assert_eq!(grant.narrowed(&said(None, None)), Ok(None));
+        let narrow = grant.narrowed(&said(None, Some("sessions:read")));
+        assert_eq!(narrow, Ok(Some(read)));
+        for (own, said_id, is_own) in [
+            ("tv", "tv", true),
+            ("tv", "TV", false),
+            ("tv", "fridge", false),
+            (UNNAMED_CLIENT, "fridge", true),
+        ] {
+            grant.client_id = own.into();
+            let narrowed = grant.narrowed(&said(Some(said_id), None));
+            assert_eq!(narrowed.is_ok(), is_own, "{own} {said_id}");
+        }
+    }
+
+    #[test]
+    fn what_another_client_asks_changes_nothing() {
+        let house = House::new();
+        let (_, first) = house.grant("app");
+        let other = said(Some("other"), None);
+        let refused = house.redeem_as(&first, other.clone(), T0);
+        assert_eq!(refused, Err(Refused::Invalid));
+        let second = house.redeem(&first, T0).unwrap();
+        assert_eq!(
+            house.redeem_as(&first, other.clone(), T0),
+            Err(Refused::Invalid)
+        );
+        assert_eq!(house.redeem(&first, T0).unwrap(), second, "it is repeated");
+        let late = T0.plus_seconds(30);
+        assert_eq!(house.redeem_as(&first, other, late), Err(Refused::Reused));
     }
 
     #[test]

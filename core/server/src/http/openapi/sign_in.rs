@@ -203,6 +203,7 @@ fn oauth() -> Vec<Operation> {
             ("refresh_token", code()),
             ("device_code", code()),
             ("client_id", code()),
+            ("scope", code()),
         ],
     );
     let introspection = object(

@@ -12,7 +12,7 @@ use crate::{
     sweep::Sweeper,
     token::{
         api::{self, ApiToken},
-        grant::{self, Grant},
+        grant::{self, Grant, Said},
     },
 };
 
@@ -150,8 +150,8 @@ impl Server {
         }
         let token = token.to_owned();
         let redeemed = self.write(move |live, tx| {
-            let redeemed = grant::redeem(live, tx, &token, now)?;
-            let Ok((id, grant, refresh)) = redeemed else {
+            let redeemed = grant::redeem(live, tx, &token, &Said::default(), now)?;
+            let Ok((id, grant, _, refresh)) = redeemed else {
                 return Ok(None);
             };
             let account = ACCOUNTS.get(tx, &grant.uid)?;
