@@ -206,6 +206,36 @@ fn a_grant_is_no_other_clients() {
 }
 
 #[test]
+fn a_parameter_that_is_there_twice_is_refused_everywhere() {
+    let server = ServerBuilder::accounts().start();
+    let admin = server.claim();
+    let login = grant(&server, "my-app");
+    let token = login["refresh_token"].as_str().unwrap_or_default();
+    let twice = |path: &str, fields: &[(&str, &str)]| {
+        let said = admin.form(path, fields).expect(400).json();
+        assert_eq!(said["error"], "invalid_request", "{path}");
+    };
+    let refresh_twice = [("refresh_token", token), ("refresh_token", token)];
+    twice("/oauth/revoke", &refresh_twice);
+    twice("/oauth/revoke", &[("token", token), ("token", "x")]);
+    twice("/oauth/revoke", &[("x", ""), ("x", "")]);
+    twice("/oauth/introspect", &[("token", token), ("token", token)]);
+    twice(
+        "/oauth/device/authorize",
+        &[("client_id", "tv"), ("client_id", "tv")],
+    );
+    twice("/oauth/device/authorize", &[("scope", "a"), ("scope", "b")]);
+    let grant_type = ("grant_type", "refresh_token");
+    let [first, second] = refresh_twice;
+    twice("/oauth/token", &[grant_type, first, second]);
+    assert_eq!(
+        refresh(&server.client(), &login["refresh_token"]).0,
+        200,
+        "nothing ended"
+    );
+}
+
+#[test]
 fn revoking_ends_refresh_and_access_tokens_at_once() {
     let server = ServerBuilder::accounts().start();
     server.claim();

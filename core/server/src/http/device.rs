@@ -108,6 +108,7 @@ impl Shape for Authorize {
 
 async fn authorize(app: Arc<App>, request: Request, body: Authorize) -> Outcome {
     has_page(&app)?;
+    oauth::no_repeats(&request)?;
     check_client(&app, &request)?;
     let is_acceptable = |id: &String| {
         // The command line's grants never rotate: its name is not to be had by asking.

@@ -28,6 +28,7 @@ pub(super) fn routes() -> Vec<Route> {
 /// Looks among access tokens, then among refresh tokens: a `token_type_hint` would only say where to
 /// begin (RFC 7662 section 2.1).
 async fn introspect(app: Arc<App>, request: Request) -> Outcome {
+    oauth::no_repeats(&request)?;
     let token = oauth::field(&request, "token");
     let token = token.ok_or_else(|| oauth::refused("invalid_request"))?;
     let mut said = match app.verifier.verify(token.as_bytes(), request.now) {

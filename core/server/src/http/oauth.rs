@@ -46,20 +46,24 @@ pub(super) fn field(request: &Request, name: &'static str) -> Option<String> {
         .filter(|value| !value.is_empty())
 }
 
-/// Whether a parameter is there twice (RFC 6749 section 3.2).
-fn has_repeats(request: &Request) -> bool {
+/// Refuses a form that has a parameter twice (RFC 6749 section 3.2): which one is meant?
+///
+/// # Errors
+/// 400 `invalid_request`.
+pub(super) fn no_repeats(request: &Request) -> Result<(), ApiError> {
     let Content::Form(pairs) = &request.content else {
-        return false;
+        return Ok(());
     };
     let mut names: Vec<&str> = pairs.iter().map(|(name, _)| name.as_str()).collect();
     names.sort_unstable();
-    names.windows(2).any(|pair| pair[0] == pair[1])
+    match names.windows(2).any(|pair| pair[0] == pair[1]) {
+        true => Err(refused("invalid_request")),
+        false => Ok(()),
+    }
 }
 
 async fn token(app: Arc<App>, request: Request) -> Outcome {
-    if has_repeats(&request) {
-        return Err(refused("invalid_request"));
-    }
+    no_repeats(&request)?;
     match field(&request, "grant_type").as_deref() {
         Some("refresh_token") => {}
         Some(device::GRANT_TYPE) if app.login_url().is_some() => {
@@ -274,8 +278,10 @@ async fn ask(
     }
 }
 
-/// Always 200: a client learns nothing about tokens of others (RFC 7009 section 2.2).
+/// Always 200 for what is a request: a client learns nothing about tokens of others (RFC 7009
+/// section 2.2).
 async fn revoke(app: Arc<App>, request: Request) -> Outcome {
+    no_repeats(&request)?;
     let said = field(&request, "refresh_token").or_else(|| field(&request, "token"));
     let bearer = request
         .principal()
