@@ -398,6 +398,9 @@ fn a_program_introspects_with_a_token_for_that_alone() {
     );
     ask(&token(&admin, json!("sessions account"))).expect(401);
     ask(&token(&admin, Value::Null)).expect(403);
+    let said = bob.form("/oauth/introspect", &[("token", &theirs)]);
+    let refused = json!({"error": "access_denied", "error_description": "admin only"});
+    assert_eq!(said.expect(403).json(), refused);
     ask(&token(&bob, json!("account"))).expect(401);
     ask(&theirs).expect(401);
 }

@@ -238,7 +238,7 @@ fn a_network_begins_and_registers_only_so_much() {
     assert_eq!([begin(), ticket(), begin()], [201, 200, 201]);
     device().expect(200);
     let refused = device().expect(429);
-    assert_eq!(refused.json(), json!({"error": "slow_down"}));
+    assert_eq!(refused.json()["error"], "slow_down");
     assert!(wait(&refused).is_some_and(|wait| (1..=15).contains(&wait)));
     assert_eq!([begin(), ticket()], [429, 429]);
     let polled = client.get("/auth/cli-poll?ticket=unknown");
@@ -271,7 +271,7 @@ fn whoever_has_no_credential_writes_only_so_much_and_others_go_on() {
     let answers: Vec<_> = (0..24).map(|_| refresh()).collect();
     let refused = answers.iter().find(|answer| answer.status == 429);
     let refused = refused.expect("a limit");
-    assert_eq!(refused.json(), json!({"error": "slow_down"}));
+    assert_eq!(refused.json()["error"], "slow_down");
     client.get("/auth/cli-poll?ticket=unknown").expect(410);
     admin.post("/auth/magic", json!({})).expect(200);
     sign_in(&from(&server, "203.0.114.9"), "admin", PASSWORD).expect(200);

@@ -121,9 +121,7 @@ async fn authorize(app: Arc<App>, request: Request, body: Authorize) -> Outcome 
     }
     let (now, guest) = (request.now, request.guest(None));
     let address = guest.address;
-    app.desk
-        .charge(Rate::Begin, address, now)
-        .map_err(|error| ApiError::from(error).of_oauth())?;
+    app.desk.charge(Rate::Begin, address, now)?;
     let too_many = |device::TooMany| ApiError::slow_down(60);
     app.store
         .read(move |reader| device::has_room(reader, address, now))

@@ -131,15 +131,6 @@ impl ApiError {
         error
     }
 
-    /// The same, with the code OAuth has for it.
-    #[must_use]
-    pub fn of_oauth(self) -> Self {
-        match (self.status, self.retry_after) {
-            (StatusCode::TOO_MANY_REQUESTS, Some(seconds)) => Self::slow_down(seconds),
-            _ => self,
-        }
-    }
-
     /// 503: something the answer depends on cannot tell.
     pub fn unavailable(text: &str, cause: impl ToString) -> Self {
         let mut error = Self::auth(StatusCode::SERVICE_UNAVAILABLE, text);
@@ -205,17 +196,22 @@ impl ApiError {
             .unwrap_or("the form is not filled in correctly")
     }
 
-    /// The same error in the shape of `path`: what the domain refuses is told alike, but `/v1/*`
-    /// has a code beside the text.
+    /// The same error in the shape of `path`: what the domain refuses is told alike, but `/v1/*` and
+    /// `/oauth/*` have a code beside the text.
     #[must_use]
     pub fn shaped_for(mut self, path: &str) -> Self {
         let is_v1 = path.starts_with("/v1/");
-        self.body = match &self.body["error"] {
-            Value::String(text) if is_v1 => {
-                json!({"error": {"code": code(self.status), "message": text}})
-            }
-            Value::Object(error) if !is_v1 => json!({"error": error["message"]}),
+        let text = match &self.body["error"] {
+            Value::String(text) => text,
+            Value::Object(error) if !is_v1 => error["message"].as_str().unwrap_or_default(),
             _ => return self,
+        };
+        self.body = if is_v1 {
+            json!({"error": {"code": code(self.status), "message": text}})
+        } else if path.starts_with("/oauth/") && !is_code(text) {
+            json!({"error": oauth_code(self.status), "error_description": described(text)})
+        } else {
+            json!({"error": text})
         };
         self
     }
@@ -256,6 +252,29 @@ const fn code(status: StatusCode) -> &'static str {
         StatusCode::INTERNAL_SERVER_ERROR => "internal_error",
         _ => "invalid_input",
     }
+}
+
+/// The code OAuth endpoints have for a status (RFC 6749 sections 4.1.2.1 and 5.2, RFC 8628 section
+/// 3.5).
+const fn oauth_code(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED => "unauthorized",
+        StatusCode::FORBIDDEN => "access_denied",
+        StatusCode::TOO_MANY_REQUESTS => "slow_down",
+        StatusCode::SERVICE_UNAVAILABLE => "temporarily_unavailable",
+        StatusCode::INTERNAL_SERVER_ERROR => "server_error",
+        _ => "invalid_request",
+    }
+}
+
+fn is_code(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+}
+
+/// A text as `error_description` may have it (RFC 6749 section 5.2).
+fn described(text: &str) -> String {
+    let may_stand = |c: &char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\');
+    text.chars().filter(may_stand).collect()
 }
 
 impl From<StoreError> for ApiError {
@@ -354,5 +373,74 @@ impl From<SignInError> for ApiError {
             SignInError::NoBackend => StatusCode::NOT_FOUND,
         };
         Self::auth(status, &error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(error: ApiError, path: &str) -> Value {
+        error.shaped_for(path).body
+    }
+
+    #[test]
+    fn an_oauth_endpoint_tells_codes_and_describes_them() {
+        for (error, code, text) in [
+            (
+                ApiError::busy(1),
+                "temporarily_unavailable",
+                "the server is busy; try again in a moment",
+            ),
+            (
+                ApiError::unavailable("a \"text\"\\ of\u{e9}\n", "cause"),
+                "temporarily_unavailable",
+                "a text of",
+            ),
+            (
+                ApiError::internal("cause"),
+                "server_error",
+                "Internal server error",
+            ),
+            (
+                ApiError::throttled(9),
+                "slow_down",
+                "too many attempts; try again later",
+            ),
+            (
+                ApiError::auth(StatusCode::FORBIDDEN, "admin only"),
+                "access_denied",
+                "admin only",
+            ),
+            (
+                ApiError::auth(StatusCode::BAD_REQUEST, "not like that"),
+                "invalid_request",
+                "not like that",
+            ),
+        ] {
+            let expected = json!({"error": code, "error_description": text});
+            assert_eq!(told(error, "/oauth/token"), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_a_code_already_or_about_the_request_itself_stays() {
+        for code in ["invalid_grant", "slow_down", "unauthorized"] {
+            let error = ApiError::auth(StatusCode::BAD_REQUEST, code);
+            assert_eq!(told(error, "/oauth/token"), json!({"error": code}));
+        }
+        let error = ApiError::detail(StatusCode::NOT_FOUND, "Not Found");
+        assert_eq!(told(error, "/oauth/device"), json!({"detail": "Not Found"}));
+    }
+
+    #[test]
+    fn elsewhere_the_text_is_the_error() {
+        for path in ["/auth/login", "/oauthx", "/auth/oauth/token"] {
+            let error = ApiError::internal("cause");
+            assert_eq!(told(error, path), json!({"error": "Internal server error"}));
+        }
+        let error = ApiError::auth(StatusCode::FORBIDDEN, "admin only");
+        let expected = json!({"error": {"code": "forbidden", "message": "admin only"}});
+        assert_eq!(told(error, "/v1/sessions"), expected);
     }
 }

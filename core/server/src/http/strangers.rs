@@ -8,7 +8,7 @@ use crate::{app::App, clock::Timestamp, login::throttle::Rate};
 /// Counts a request that writes and has no credential, before anything is done for it.
 ///
 /// # Errors
-/// 429, in the words of the path.
+/// 429.
 pub(super) fn count(
     app: &App,
     head: &Head,
@@ -20,9 +20,5 @@ pub(super) fn count(
     if !is_open || matches!(credential, Credential::Good(_)) {
         return Ok(());
     }
-    let taken = app.desk.charge(Rate::Write, head.client, now);
-    taken.map_err(|error| match head.uri.path().starts_with("/oauth/") {
-        true => ApiError::from(error).of_oauth(),
-        false => error.into(),
-    })
+    Ok(app.desk.charge(Rate::Write, head.client, now)?)
 }

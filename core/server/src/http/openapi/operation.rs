@@ -272,6 +272,8 @@ fn refusal(path: &str, status: u16) -> Value {
     };
     let own = if path.starts_with("/v1/") {
         "ApiError"
+    } else if path.starts_with("/oauth/") {
+        "OAuthError"
     } else {
         "AuthError"
     };

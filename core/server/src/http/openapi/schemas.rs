@@ -57,6 +57,13 @@ fn errors() -> Vec<(&'static str, Value)> {
     vec![
         ("ApiError", object(&[("error", error)], &[])),
         ("AuthError", object(&[("error", string())], &[])),
+        (
+            "OAuthError",
+            object(
+                &[("error", json!({"type": "string", "pattern": "^[a-z_]+$"}))],
+                &[("error_description", string())],
+            ),
+        ),
         ("Detail", object(&[("detail", string())], &[])),
         (
             "ShapeError",
