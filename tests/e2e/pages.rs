@@ -71,6 +71,79 @@ fn a_server_is_claimed_signed_in_to_and_joined_by_forms_alone() {
 }
 
 #[test]
+fn a_page_that_refuses_says_what_its_status_promises() {
+    let server = ServerBuilder::accounts()
+        .also("[server]\npublic_url = \"https://auth.example.com\"")
+        .also("[throttle]\nregistered_per_hour = 1")
+        .start();
+    let browser = server.client().with("origin", "https://auth.example.com");
+    let claim = |code: &str| {
+        let fields = [
+            ("username", "admin"),
+            ("password", PASSWORD),
+            ("setup_code", code),
+        ];
+        browser.form("/setup", &fields)
+    };
+    let waits = |answer: &Answer| {
+        let wait = answer.header("retry-after");
+        assert!(answer.text.contains("<form"), "{answer:?}");
+        assert!(
+            wait.is_some_and(|wait| wait.parse::<u64>().is_ok()),
+            "{answer:?}"
+        );
+    };
+    let file = server.dir.path().join("data/setup-code");
+    let code = std::fs::read_to_string(file).expect("a code");
+    assert_eq!(claim("wrong").header("retry-after"), None);
+    claim(&code).expect(302);
+
+    let page = server.client().get("/login").expect(200).text;
+    let conversation = hidden(&page, "conversation");
+    let fields = [
+        ("conversation", conversation.as_str()),
+        ("username", "admin"),
+        ("password", "wrong-password"),
+    ];
+    let wrong = browser.form("/login", &fields).expect(401);
+    let challenge = wrong.header("www-authenticate").unwrap_or_default();
+    assert!(challenge.starts_with("Bearer "), "{wrong:?}");
+
+    let admin = server.login("admin", PASSWORD);
+    let register = |name: &str| {
+        let invite = admin.post("/auth/invite", json!({})).expect(200).json();
+        let fields = [
+            ("invite", invite["token"].as_str().unwrap_or_default()),
+            ("username", name),
+            ("password", PASSWORD),
+        ];
+        browser.form("/register", &fields)
+    };
+    register("bob").expect(302);
+    waits(&register("carol").expect(429));
+}
+
+#[test]
+fn guessing_the_setup_code_on_its_page_says_when_to_come_back() {
+    let server = ServerBuilder::accounts()
+        .also("[server]\npublic_url = \"https://auth.example.com\"")
+        .start();
+    let browser = server.client().with("origin", "https://auth.example.com");
+    let guess = |i: usize| {
+        let code = format!("guess-{i}");
+        let fields = [
+            ("username", "admin"),
+            ("password", PASSWORD),
+            ("setup_code", &code),
+        ];
+        browser.form("/setup", &fields)
+    };
+    let refused = (0..30).map(guess).find(|answer| answer.status == 429);
+    let refused = refused.expect("a limit");
+    assert!(refused.header("retry-after").is_some(), "{refused:?}");
+}
+
+#[test]
 fn a_foreign_page_cannot_sign_anybody_in() {
     let server = ServerBuilder::accounts().start();
     let foreign = server.client().with("origin", "https://evil.example");

@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 use omnigent_plugin::Answer;
 
 use super::{
-    Access, BodyRule, Fields, Outcome, Request, Route,
+    Access, ApiError, BodyRule, Fields, Outcome, Request, Route,
     accounts::{join, set_up},
     body::Content,
     cookies,
@@ -129,11 +129,13 @@ async fn answer(app: Arc<App>, request: Request) -> Outcome {
             step.show(&app, &request).await
         }
         Err(error) => {
-            let error = super::ApiError::from(error);
+            let error = ApiError::from(error);
             let problem = Some(error.text().to_owned());
             match error.status() {
                 status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::GONE) => {
-                    redirects::begin(&app, &request, backend, &visit, problem, status).await
+                    let page =
+                        redirects::begin(&app, &request, backend, &visit, problem, status).await;
+                    refusing(page, &error)
                 }
                 _ => Err(error),
             }
@@ -205,7 +207,8 @@ async fn do_setup(app: Arc<App>, request: Request) -> Outcome {
         Ok(login) => Ok(enter(&app, &login, "/")),
         Err(error) => {
             let problem = Some(problem_of(&error));
-            setup_page(&app, &request, error.status(), problem, username).await
+            let page = setup_page(&app, &request, error.status(), problem, username).await;
+            refusing(page, &error)
         }
     }
 }
@@ -229,13 +232,23 @@ async fn do_register(app: Arc<App>, request: Request) -> Outcome {
         Ok(login) => Ok(enter(&app, &login, "/")),
         Err(error) => {
             let (status, problem) = (error.status(), Some(problem_of(&error)));
-            sign_in::register(&app, &request, status, problem, invite, username)
+            let page = sign_in::register(&app, &request, status, problem, invite, username);
+            refusing(page, &error)
         }
     }
 }
 
+/// The page that tells of an error, with what its headers say: how to sign in, when to come back.
+fn refusing(page: Outcome, error: &ApiError) -> Outcome {
+    let mut page = page?;
+    if page.status() == error.status() {
+        error.copy_headers(&mut page);
+    }
+    Ok(page)
+}
+
 /// What to tell the person. The one fault of a form here is its name's.
-fn problem_of(error: &super::ApiError) -> String {
+fn problem_of(error: &ApiError) -> String {
     if error.status() == StatusCode::UNPROCESSABLE_ENTITY {
         return crate::account::InvalidName::Grammar.to_string();
     }
