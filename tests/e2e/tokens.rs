@@ -1,6 +1,6 @@
 //! CONTRACT section 4: API tokens.
 
-use omnigent_tests::{Client, ServerBuilder};
+use omnigent_tests::{Answer, Client, ServerBuilder};
 use serde_json::{Value, json};
 
 fn text(value: &Value) -> &str {
@@ -98,6 +98,51 @@ fn a_scope_is_a_fence() {
     admin
         .post("/auth/tokens", json!({"name": "x", "scope": "everything"}))
         .expect(422);
+}
+
+#[test]
+fn a_token_that_reaches_less_far_is_not_told_to_be_bad() {
+    let server = ServerBuilder::accounts().start();
+    let admin = server.claim();
+    let make = |scope: Value| {
+        let made = admin.post("/auth/tokens", json!({"name": "x", "scope": scope}));
+        let made = made.expect(201).json();
+        (server.client().bearer(text(&made["token"])), made)
+    };
+    let (ci, made) = make(json!("sessions"));
+    let (whole, _) = make(Value::Null);
+    let challenge = |answer: &Answer| {
+        let said = answer.header("www-authenticate").unwrap_or_default();
+        assert!(said.starts_with("Bearer "), "{answer:?}");
+        let error = said.split("error=\"").nth(1).unwrap_or_default();
+        error.trim_end_matches('"').to_owned()
+    };
+    for path in [
+        "/v1/me",
+        "/v1/projects",
+        "/auth/me",
+        "/auth/users",
+        "/auth/tokens",
+    ] {
+        let refused = ci.get(path).expect(401);
+        assert_eq!(challenge(&refused), "insufficient_scope", "{path}");
+    }
+    for path in ["/auth/users", "/auth/tokens"] {
+        let refused = whole.get(path).expect(403);
+        assert_eq!(challenge(&refused), "insufficient_scope", "{path}");
+    }
+    let refused = whole.form("/oauth/introspect", &[("token", "x")]);
+    assert_eq!(refused.expect(403).json()["error"], "insufficient_scope");
+    // Somebody who is no admin has no token that would do.
+    let bob = server.join(&admin, "bob");
+    let refused = bob.get("/auth/users").expect(403);
+    assert_eq!(refused.header("www-authenticate"), None);
+    let token = format!("/auth/tokens/{}", text(&made["id"]));
+    admin.delete(&token).expect(204);
+    for path in ["/v1/sessions", "/v1/me", "/auth/users"] {
+        let refused = ci.get(path).expect(401);
+        assert_eq!(challenge(&refused), "invalid_token", "{path}");
+    }
 }
 
 #[test]

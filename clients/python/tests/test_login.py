@@ -95,14 +95,14 @@ def test_a_token_refused_for_good_says_so(server: Server, monkeypatch: pytest.Mo
 
 def test_a_refusal_is_tried_again_once_and_only_for_its_token(tmp_path: Path) -> None:
     asked: list[str] = []
-    refusal = {"www-authenticate": 'Bearer realm="omnigent", error="invalid_token"'}
 
     class Transport(httpx.BaseTransport):
         def handle_request(self, request: httpx.Request) -> httpx.Response:
             asked.append(request.url.path)
             if request.url.path == "/oauth/token":
                 return httpx.Response(200, json={"access_token": "fresh", "expires_in": 3600})
-            headers = refusal if request.url.path == "/refused" else {"www-authenticate": "Bearer"}
+            error = {"/refused": "invalid_token", "/scope": "insufficient_scope"}.get(request.url.path)
+            headers = {"www-authenticate": f'Bearer realm="omnigent", error="{error}"' if error else "Bearer"}
             return httpx.Response(401, headers=headers)
 
     auth = plant("https://h.example", tmp_path, refresh_token="r")
@@ -111,8 +111,9 @@ def test_a_refusal_is_tried_again_once_and_only_for_its_token(tmp_path: Path) ->
         assert asked == ["/refused", "/oauth/token", "/refused"]
         asked.clear()
         assert client.get("https://h.example/other").status_code == 401
+        assert client.get("https://h.example/scope").status_code == 401
         assert client.post("https://h.example/refused", content=iter([b"x"])).status_code == 401
-        assert asked == ["/other", "/refused"]
+        assert asked == ["/other", "/scope", "/refused"]
 
 
 def test_under_asyncio_too(server: Server) -> None:

@@ -25,6 +25,9 @@ use crate::{
     trace::Trace,
 };
 
+/// Why a good token is none for this request.
+pub(super) const OUTSIDE: &str = "outside its scope";
+
 /// What a request presented.
 #[derive(Clone, Debug)]
 pub(super) enum Credential {
@@ -277,7 +280,7 @@ fn verify(app: &App, head: &Head, token: &[u8], is_ambient: bool, now: Timestamp
     if let Some(scopes) = token.scope
         && !scopes.permits(head.method.as_str(), head.uri.path())
     {
-        return Credential::Bad("outside its scope");
+        return Credential::Bad(OUTSIDE);
     }
     if token.token_use == TokenUse::Api {
         // An API token is for programs: it does not become a browser's (THREATS A1).

@@ -24,6 +24,8 @@ pub struct ApiError {
     is_for_people: bool,
 }
 
+const INSUFFICIENT_SCOPE: &str = "Bearer realm=\"omnigent\", error=\"insufficient_scope\"";
+
 /// One fault of a body or query.
 #[derive(Clone, Debug)]
 pub struct Fault {
@@ -157,6 +159,13 @@ impl ApiError {
         self
     }
 
+    /// The same, saying that the credential is good and reaches less far (RFC 6750 section 3.1).
+    #[must_use]
+    pub fn insufficient_scope(mut self) -> Self {
+        self.challenge = Some(INSUFFICIENT_SCOPE);
+        self
+    }
+
     /// The same, of a page: whoever asked sees a page, whatever they say they accept.
     #[must_use]
     pub const fn for_people(mut self) -> Self {
@@ -209,7 +218,11 @@ impl ApiError {
         self.body = if is_v1 {
             json!({"error": {"code": code(self.status), "message": text}})
         } else if path.starts_with("/oauth/") && !is_code(text) {
-            json!({"error": oauth_code(self.status), "error_description": described(text)})
+            let code = match self.challenge {
+                Some(INSUFFICIENT_SCOPE) => "insufficient_scope",
+                _ => oauth_code(self.status),
+            };
+            json!({"error": code, "error_description": described(text)})
         } else {
             json!({"error": text})
         };
@@ -411,6 +424,11 @@ mod tests {
                 ApiError::auth(StatusCode::FORBIDDEN, "admin only"),
                 "access_denied",
                 "admin only",
+            ),
+            (
+                ApiError::auth(StatusCode::FORBIDDEN, "too little").insufficient_scope(),
+                "insufficient_scope",
+                "too little",
             ),
             (
                 ApiError::auth(StatusCode::BAD_REQUEST, "not like that"),

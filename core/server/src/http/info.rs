@@ -122,26 +122,17 @@ fn me(app: &App, request: &Request) -> Outcome {
     if let Credential::Refused(status, text) = &request.credential {
         return Err(ApiError::auth(*status, text));
     }
-    let is_bad = matches!(request.credential, Credential::Bad(_));
     match app.login_url() {
-        None if !is_bad => Ok(ok(&json!({"user_id": null, "is_admin": false}))),
+        None if matches!(request.credential, Credential::None) => {
+            Ok(ok(&json!({"user_id": null, "is_admin": false})))
+        }
         login_url => {
-            let mut error = ApiError::unauthorized();
-            if is_bad {
-                error = error.bad_credential();
-            }
             let mut response = json_response(
                 StatusCode::UNAUTHORIZED,
                 &json!({"user_id": null, "login_url": login_url}),
             );
-            let challenge = error
-                .into_response()
-                .headers_mut()
-                .remove(http::header::WWW_AUTHENTICATE);
-            if let Some(challenge) = challenge {
-                response
-                    .headers_mut()
-                    .insert(http::header::WWW_AUTHENTICATE, challenge);
+            if let Err(error) = request.user() {
+                error.copy_headers(&mut response);
             }
             Ok(response)
         }

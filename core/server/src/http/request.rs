@@ -14,7 +14,12 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Uri, Version};
 
 use super::{
-    Access, ApiError, authenticate::Credential, body::Content, cookies, door::Door, peer::Peer,
+    Access, ApiError,
+    authenticate::{Credential, OUTSIDE},
+    body::Content,
+    cookies,
+    door::Door,
+    peer::Peer,
 };
 use crate::{
     account::IdentityKey,
@@ -229,6 +234,7 @@ impl Request {
         match &self.credential {
             Credential::Good(principal) => Ok(principal),
             Credential::None => Err(self.unauthenticated()),
+            Credential::Bad(OUTSIDE) => Err(self.unauthenticated().insufficient_scope()),
             Credential::Bad(_) => Err(self.unauthenticated().bad_credential()),
             Credential::Refused(status, text) => Err(ApiError::auth(*status, text)),
         }
@@ -303,7 +309,7 @@ impl Request {
         if user.has(scope) {
             Ok(())
         } else {
-            Err(too_little("this token lacks the scope for it"))
+            Err(too_little("this token lacks the scope for it").insufficient_scope())
         }
     }
 
