@@ -427,6 +427,55 @@ fn signing_out_leads_past_the_provider() {
 }
 
 #[test]
+fn who_signs_out_too_late_leaves_the_provider_too() {
+    let House { server, idp } = house("", "");
+    let url = format!("{}/auth/logout?return_to=https://evil.example", server.url);
+    let to = |browser: &Browser, site: &str| {
+        let page = browser.step("GET", &url, None, site);
+        assert_eq!(page.status, 302, "{page:?}");
+        page.headers["location"].to_str().expect("a URL").to_owned()
+    };
+    let stranger = Browser::new();
+    for site in ["same-origin", "none"] {
+        let to = to(&stranger, site);
+        let end = format!("{}/session/end?", idp.issuer);
+        assert!(
+            to.starts_with(&end) && !to.contains("id_token_hint"),
+            "{to}"
+        );
+        assert!(!to.contains("evil"), "{to}");
+    }
+    assert_eq!(
+        to(&stranger, "cross-site"),
+        "/",
+        "another site sends nobody"
+    );
+    let browser = Browser::new();
+    sign_in(&browser, &server, "ada");
+    let bearer = token(&browser, &server).expect("a cookie");
+    let ended = server.client().bearer(&bearer);
+    ended.post("/auth/logout", json!({})).expect(204);
+    assert!(to(&browser, "same-origin").starts_with(&idp.issuer));
+    assert!(
+        token(&browser, &server).is_none(),
+        "the dead cookie is cleared"
+    );
+}
+
+#[test]
+fn where_there_are_several_ways_in_nobody_knows_which_way_is_out() {
+    let port = free_port();
+    let idp = Idp::start(&format!("http://127.0.0.1:{port}"), people());
+    let local =
+        "[backend.local]\nplugin = \"accounts\"\n[passwords]\nmemory = \"7MiB\"\niterations = 1\n";
+    let builder = relying_on(&idp.issuer, port, "", local);
+    let builder = builder.replacing("[\"corp\"]", "[\"corp\", \"local\"]");
+    let server = builder.start();
+    let out = server.client().get("/auth/logout").expect(302);
+    assert_eq!(out.header("location"), Some("/"));
+}
+
+#[test]
 fn a_provider_that_is_down_costs_only_its_own_sign_ins() {
     let port = free_port();
     let url = format!("http://127.0.0.1:{port}");

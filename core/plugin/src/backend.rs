@@ -135,7 +135,8 @@ pub trait Directory: Backend {
 
 /// Knows where people who sign out should go, and hears when an issuer signs them out.
 pub trait Logout: Backend {
-    /// Where to send this person, who has just signed out here.
+    /// Where to send this person, who has just signed out here. The subject is empty for somebody
+    /// whose login here is over already: nobody knows who it was.
     ///
     /// # Errors
     /// When the backend cannot tell. The person is signed out all the same.

@@ -21,7 +21,8 @@ use super::{
 use crate::{
     app::App,
     audit::{Entry, Event, Who},
-    login::{self, LOGINS, Progress, ReturnError, SignInError, SignedIn, Visit},
+    backend::Instance,
+    login::{self, LOGINS, Progress, ReturnError, SignInError, SignedIn, Visit, throttle::Rate},
     token::hash,
 };
 
@@ -246,7 +247,10 @@ async fn logout(app: Arc<App>, request: Request) -> Outcome {
         };
         return page(StatusCode::OK, &shown);
     }
-    let to = farewell(&app, &request).await;
+    let to = match request.principal() {
+        Some(_) => farewell(&app, &request).await,
+        None => late_farewell(&app, &request).await,
+    };
     end_login(&app, &request).await?;
     let mut response = no_store(redirect(to.as_deref().unwrap_or("/")));
     cookies::clear(&mut response, &app.settings);
@@ -268,7 +272,25 @@ pub(super) async fn farewell(app: &App, request: &Request) -> Option<String> {
         issuer: Some(issuer).filter(|issuer| !issuer.is_empty()),
         ..Identity::new(subject)
     };
-    let url = backend.logout(&identity).await.ok()?.url?;
+    goodbye(backend, &identity).await
+}
+
+/// Where people go whose login here is over already: where the one backend there is for them to have
+/// signed in by sends them, who may be signed in there still.
+async fn late_farewell(app: &App, request: &Request) -> Option<String> {
+    let mut interactive = app.backends.interactive();
+    let backend = interactive.next()?;
+    if interactive.next().is_some() {
+        return None;
+    }
+    // A stranger's: a backend is asked for it no oftener than to sign somebody in.
+    let (address, now) = (request.head.address(), request.now);
+    app.desk.charge(Rate::Begin, address, now).ok()?;
+    goodbye(backend, &Identity::default()).await
+}
+
+async fn goodbye(backend: &Instance, identity: &Identity) -> Option<String> {
+    let url = backend.logout(identity).await.ok()?.url?;
     let is_web = url.starts_with("https://") || url.starts_with("http://") || url.starts_with('/');
     is_web.then_some(url)
 }
