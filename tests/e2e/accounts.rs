@@ -30,6 +30,30 @@ fn a_new_server_is_claimed_once() {
     assert_eq!(server.client().get("/v1/info").json()["needs_setup"], false);
     let again = server.client().post("/auth/setup", body).expect(409);
     assert_eq!(again.json(), json!({"error": "setup already completed"}));
+    // What is of the wrong shape is told first, claimed or not.
+    for (username, status) in [("Not a name", 422), ("", 422), ("local", 409), ("bob", 409)] {
+        let body = json!({"username": username, "password": PASSWORD});
+        server.client().post("/auth/setup", body).expect(status);
+    }
+}
+
+#[test]
+fn a_name_that_is_none_is_a_fault_of_its_own_member() {
+    let server = ServerBuilder::accounts().start();
+    let admin = server.claim();
+    for id in ["Not a name", "-x", "a@b", "\u{e9}"] {
+        let said = admin.post("/auth/users", json!({"id": id}));
+        let fault = &said.expect(422).json()["detail"][0];
+        assert_eq!(fault["loc"], json!(["body", "id"]), "{id}");
+        assert_eq!(fault["type"], "string_pattern_mismatch", "{id}");
+    }
+    let said = admin.post("/auth/users", json!({"id": "local"}));
+    let reserved = json!({"error": "username 'local' is reserved"});
+    assert_eq!(said.expect(400).json(), reserved);
+    let invite = admin.post("/auth/invite", json!({})).expect(200).json();
+    let body = json!({"invite": invite["token"], "username": "-x", "password": PASSWORD});
+    let said = server.client().post("/auth/register", body).expect(422);
+    assert_eq!(said.json()["detail"][0]["loc"], json!(["body", "username"]));
 }
 
 #[test]

@@ -34,6 +34,22 @@ fn logout_ends_the_login_at_once_and_for_good() {
 }
 
 #[test]
+fn an_api_token_does_not_sign_itself_out() {
+    let server = ServerBuilder::accounts().start();
+    let admin = server.claim();
+    for scope in [json!(null), json!("account")] {
+        let body = json!({"name": "ci", "scope": scope});
+        let made = admin.post("/auth/tokens", body).expect(201).json();
+        let ci = server
+            .client()
+            .bearer(made["token"].as_str().unwrap_or_default());
+        ci.post("/auth/logout", json!({})).expect(204);
+        ci.get("/v1/me").expect(200);
+    }
+    admin.get("/v1/me").expect(200);
+}
+
+#[test]
 fn a_login_can_be_ended_from_another_one() {
     let server = ServerBuilder::accounts().start();
     let admin = server.claim();

@@ -176,6 +176,10 @@ fn a_sign_in_ends_only_in_the_browser_it_began_in_and_once() {
         &format!("{callback}?state=x"),
         "Missing code or state parameter",
     );
+    for empty in ["code=x&state=", "code=&state=x", "error=x&state="] {
+        let url = format!("{callback}?{empty}");
+        refused(&browser, &url, "Missing code or state parameter");
+    }
     refused(
         &browser,
         &format!("{callback}?code=x&state=y"),

@@ -11,7 +11,7 @@ use super::{
     response::{no_content, no_store, ok},
 };
 use crate::{
-    account::{ACCOUNTS, AccountError, AccountName, Chosen, Claim, OfficeError},
+    account::{ACCOUNTS, AccountError, AccountName, Chosen, Claim, InvalidName, OfficeError},
     app::App,
     audit::{Entry, Event},
     clock::Timestamp,
@@ -95,7 +95,8 @@ async fn logout(app: Arc<App>, request: Request) -> Outcome {
     Ok(response)
 }
 
-/// Revokes the login or API token the request acts by, if any.
+/// Ends the login the request acts by, if any. An API token goes on: it is nobody's stay, and ended
+/// where tokens are.
 pub(super) async fn end_login(app: &App, request: &Request) -> Result<(), ApiError> {
     let Some(token) = request.principal().and_then(|principal| principal.token()) else {
         return Ok(());
@@ -174,11 +175,13 @@ pub(super) async fn set_up(
     password: &str,
     code: Option<&str>,
 ) -> Result<SignedIn, ApiError> {
-    if app.store.initialised() {
+    let name = AccountName::parse(username);
+    // What is of the wrong shape is told first (CONTRACT section 1).
+    if app.store.initialised() && name != Err(InvalidName::Grammar) {
         return Err(AccountError::AlreadySetUp.into());
     }
     let chosen = Chosen {
-        name: AccountName::parse(username).map_err(AccountError::from)?,
+        name: name.map_err(AccountError::from)?,
         password: Password::new(password),
     };
     let (guest, now) = (request.guest_of(app, None), request.now);

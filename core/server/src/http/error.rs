@@ -99,6 +99,15 @@ impl ApiError {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, json!({"detail": faults}))
     }
 
+    /// 422: what is in this member cannot be the name of an account.
+    pub fn no_name(member: &str) -> Self {
+        Self::shape(&[Fault {
+            kind: "string_pattern_mismatch",
+            loc: vec!["body".into(), member.into()],
+            msg: InvalidName::Grammar.to_string(),
+        }])
+    }
+
     /// 405, with what is allowed.
     pub fn method_not_allowed(allow: String) -> Self {
         let mut error = Self::detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
@@ -314,13 +323,7 @@ impl From<AccountError> for ApiError {
                 };
                 return error.into();
             }
-            AccountError::Name(InvalidName::Grammar) => {
-                return Self::shape(&[Fault {
-                    kind: "string_pattern_mismatch",
-                    loc: vec!["body".into(), "username".into()],
-                    msg: InvalidName::Grammar.to_string(),
-                }]);
-            }
+            AccountError::Name(InvalidName::Grammar) => return Self::no_name("username"),
             AccountError::NameTaken
             | AccountError::IdentityTaken
             | AccountError::AnotherSubject

@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     account::{
-        self, Account, AccountError, AccountName, Invite, OfficeError, by_name, issue_invite,
-        set_admin, set_disabled, still_admin,
+        self, Account, AccountError, AccountName, InvalidName, Invite, OfficeError, by_name,
+        issue_invite, set_admin, set_disabled, still_admin,
     },
     app::App,
     clock::Timestamp,
@@ -196,7 +196,10 @@ impl Shape for AddBody {
 }
 
 async fn add(app: Arc<App>, request: Request, body: AddBody) -> Outcome {
-    let name = AccountName::parse(&body.id).map_err(AccountError::from)?;
+    let name = AccountName::parse(&body.id).map_err(|why| match why {
+        InvalidName::Grammar => ApiError::no_name("id"),
+        why @ InvalidName::Reserved(_) => AccountError::from(why).into(),
+    })?;
     let account = app
         .office
         .add(

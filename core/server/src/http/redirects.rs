@@ -161,7 +161,8 @@ async fn callback(app: Arc<App>, request: Request) -> Outcome {
     let denied = Event::LoginDenied;
     let said = pairs(&request).unwrap_or_default();
     let given = |name: &str| said.get(name).is_some_and(|value| !value.is_empty());
-    let (true, Some(state)) = (given("code") || given("error"), said.get("state")) else {
+    let state = said.get("state").filter(|state| !state.is_empty());
+    let (true, Some(state)) = (given("code") || given("error"), state) else {
         return bad(denied, "no state", "Missing code or state parameter");
     };
     let Some(browser) = cookies::browser(&request.head.headers, &app.settings) else {
