@@ -121,7 +121,7 @@ async fn me(app: Arc<App>, request: Request) -> Outcome {
         .read(move |reader| ACCOUNTS.get(reader, &uid))
         .await?;
     let row = account.map_or_else(
-        || json!({"id": id, "is_admin": is_admin, "created_at": null, "last_login_at": null}),
+        || json!({"id": id.as_str(), "is_admin": is_admin, "created_at": null, "last_login_at": null}),
         |account| {
             json!({
                 "id": account.name,

@@ -218,7 +218,7 @@ fn signed(app: &App, keys: &Keyring, principal: &Principal, id: LoginId, token: 
     let claims = Claims {
         issuer: Cow::Borrowed(&app.lifetimes.issuer),
         audience: Cow::Borrowed(&app.lifetimes.audience),
-        subject: principal.account().id.as_ref().into(),
+        subject: principal.account().id.as_str().into(),
         uid: principal.account().uid,
         sid: id,
         jti: TokenId::random(),

@@ -18,6 +18,7 @@ use std::{
 };
 
 use parking_lot::RwLock;
+use smol_str::SmolStr;
 
 use crate::id::{IdHash, Uid};
 
@@ -29,8 +30,8 @@ const DELETED: u8 = 4;
 pub struct AccountState {
     /// The account's immutable id.
     pub uid: Uid,
-    /// The account id people see: the `sub` claim.
-    pub id: Box<str>,
+    /// The account id people see: the `sub` claim. Here and not elsewhere in memory, where it is short.
+    pub id: SmolStr,
     flags: AtomicU8,
     /// The turn at which its password was last changed; see [`AccountIndex::turn`].
     turned_at: AtomicU64,
