@@ -227,8 +227,19 @@ fn whoever_the_list_names_no_more_is_an_admin_no_more() {
     assert!(server.says("admin.revoked"));
     server.reconfigure(&listing);
     assert_eq!(server.operator(&["config", "reload"]).0, 0);
-    let bob = server.login("bob", "from-outside-88");
-    assert!(is_admin(&bob));
+    assert!(is_admin(&bob), "as soon as it does again");
+    // A command on the data directory knows nothing of the list.
+    let (_, stopped) = server.stop();
+    let data = stopped.dir().join("data").display().to_string();
+    let listed = std::process::Command::new(omnigent_tests::binary())
+        .args(["account", "list", "--data-dir", &data])
+        .env_clear()
+        .output()
+        .expect("it runs");
+    assert!(listed.status.success(), "{listed:?}");
+    let server = stopped.start();
+    assert!(is_admin(&server.login("bob", "from-outside-88")));
+    assert!(!server.log().contains("admin.revoked"), "{}", server.log());
     let server = server.kill().config(&both).start();
     assert!(!is_admin(&server.login("bob", "from-outside-88")));
 }

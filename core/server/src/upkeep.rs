@@ -22,7 +22,7 @@ const TURN: usize = 2000;
 const KEYS_ALONE: u64 = 30_000;
 
 /// Goes on until it is aborted.
-pub(crate) async fn run(running: Arc<Running>) {
+pub(crate) async fn run(running: Arc<Running>, is_serving: bool) {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut sweeper = Sweeper::default();
@@ -47,6 +47,13 @@ pub(crate) async fn run(running: Arc<Running>) {
             }
             if second % 60 == 29 {
                 retire_keys(&app, &mut overlap).await?;
+            }
+            // Who signed in by the configuration before may have been let in as what it said.
+            if second % 60 == 45
+                && is_serving
+                && let Err(error) = app.settle_admins().await
+            {
+                tracing::warn!(%error, "who is an admin by the configuration is settled later");
             }
             if second % 600 == 30 {
                 shorten_trail(&app).await?;

@@ -388,6 +388,11 @@ fn map_admin(
         return roster::set_admin_because(live, tx, &uid, true, "group");
     }
     if !is_in && !rules.admin_groups.is_empty() && BY_GROUP.contains(tx, &uid)? {
+        if live.is_listed_admin(&account.name) {
+            BY_GROUP.delete(tx, &uid)?;
+            mandate::BY_LIST.put(tx, &uid, &())?;
+            return Ok(account);
+        }
         if roster::is_last_admin(tx, &uid)? {
             tracing::warn!(
                 account = account.name.as_str(),

@@ -1,23 +1,29 @@
 //! Admins whom nobody but the configuration made so: what it gave, it takes back.
 //!
-//! **Invariant:** whoever an admin or the operator made an admin stays one, whatever the
-//! configuration says or ceases to say; the last admin stays one.
+//! **Invariants:** whoever the list names is an admin; whoever another admin or the operator made one
+//! stays one, whatever the configuration ceases to say; nobody makes permanent what it gave them;
+//! the last admin stays one. Only a server that serves settles this: a command on the data directory
+//! may have been given another configuration.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
-use super::{ACCOUNTS, Account, AccountError, admission::BY_GROUP, roster};
+use super::{ACCOUNTS, AccountError, IdentityKey, NAMES, admission::BY_GROUP, roster};
 use crate::{
     id::Uid,
     live::Live,
-    store::{Order, Table, Tx},
+    store::{Order, StoreError, Table, Tx},
 };
+
+/// Why, in the trail.
+pub(super) const LIST: &str = "admin list";
 
 /// Accounts that are admins because the operator's list names them, and cease to be with that.
 pub(super) const BY_LIST: Table<Uid, ()> = Table::new(28, "admins-by-list");
 
-/// Takes back what this configuration no longer gives: from whoever its list no longer names, and
-/// from whoever was in a group and has identities only of `ungrouped`, the backends in force that
-/// have no `admin_groups`. A backend that is out of force may come back, and its admins with it.
+/// Makes admins of those the list names, and takes back what this configuration no longer gives: from
+/// whoever its list no longer names, and from whoever was in a group and has identities only of
+/// `ungrouped`, the backends in force that have no `admin_groups`. A backend that is out of force may
+/// come back, and its admins with it. Says whether somebody stays one for being the last.
 ///
 /// # Errors
 /// Only of the store.
@@ -25,56 +31,80 @@ pub fn settle(
     live: &Live,
     tx: &mut Tx<'_>,
     ungrouped: &HashSet<String>,
-) -> Result<(), AccountError> {
-    let is_listed = |account: &Account| live.is_listed_admin(&account.name);
-    settle_by(live, tx, &BY_LIST, "admin list", is_listed)?;
-    let may_be_in_one = |account: &Account| {
-        let mut identities = account.identities.iter();
-        identities.any(|key| !ungrouped.contains(&key.backend))
-    };
-    settle_by(live, tx, &BY_GROUP, "group", may_be_in_one)
-}
-
-fn settle_by(
-    live: &Live,
-    tx: &mut Tx<'_>,
-    given: &Table<Uid, ()>,
-    why: &'static str,
-    holds: impl Fn(&Account) -> bool,
-) -> Result<(), AccountError> {
-    let keys: Vec<Vec<u8>> = given
-        .scan(tx, &[], None, Order::Ascending)
-        .map(|entry| entry.map(|(key, ())| key))
-        .collect::<Result<_, _>>()?;
-    for key in keys {
-        let uid = key.as_slice().try_into().map(Uid::from_bytes);
-        let uid = uid.map_err(|_| given.corrupt(&key))?;
-        match ACCOUNTS.get(tx, &uid)? {
-            Some(account) if holds(&account) => {}
-            Some(account) if roster::is_last_admin(tx, &uid)? => {
-                let account = account.name.as_str();
-                tracing::warn!(
-                    account,
-                    why,
-                    "is an admin no longer by the configuration, and stays one: there is no other"
-                );
-            }
-            account => {
-                given.delete(tx, &uid)?;
-                if account.is_some() {
-                    roster::set_admin_because(live, tx, &uid, false, why)?;
-                }
-            }
+) -> Result<bool, AccountError> {
+    for name in live.admin_list.iter() {
+        if let Some(uid) = NAMES.get(tx, name.as_str())?
+            && let Some(account) = ACCOUNTS.get(tx, &uid)?
+            && !account.is_admin
+        {
+            BY_LIST.put(tx, &uid, &())?;
+            roster::set_admin_because(live, tx, &uid, true, LIST)?;
         }
     }
-    Ok(())
+    let mut marked = marked(tx, &BY_LIST)?;
+    marked.extend(self::marked(tx, &BY_GROUP)?);
+    let mut is_one_left = false;
+    for uid in marked {
+        is_one_left |= !settle_one(live, tx, ungrouped, &uid)?;
+    }
+    Ok(is_one_left)
 }
 
-/// What an admin says of the account counts from now on, and not what the configuration gave.
-pub(super) fn forget(tx: &mut Tx<'_>, uid: &Uid) -> Result<(), AccountError> {
-    BY_LIST.delete(tx, uid)?;
-    BY_GROUP.delete(tx, uid)?;
-    Ok(())
+/// Whom the table names.
+fn marked(tx: &Tx<'_>, given: &Table<Uid, ()>) -> Result<BTreeSet<Uid>, StoreError> {
+    let uid = |entry: Result<(Vec<u8>, ()), StoreError>| {
+        let (key, ()) = entry?;
+        let bytes = key.as_slice().try_into();
+        bytes.map(Uid::from_bytes).map_err(|_| given.corrupt(&key))
+    };
+    given
+        .scan(tx, &[], None, Order::Ascending)
+        .map(uid)
+        .collect()
+}
+
+/// False when the account would be no admin any more and is the last one.
+fn settle_one(
+    live: &Live,
+    tx: &mut Tx<'_>,
+    ungrouped: &HashSet<String>,
+    uid: &Uid,
+) -> Result<bool, AccountError> {
+    let Some(account) = ACCOUNTS.get(tx, uid)? else {
+        tx.sign_off();
+        forget(tx, uid)?;
+        return Ok(true);
+    };
+    let was_in_group = BY_GROUP.contains(tx, uid)?;
+    let may_be_in_group = |key: &IdentityKey| !ungrouped.contains(&key.backend);
+    if live.is_listed_admin(&account.name) {
+        if !BY_LIST.contains(tx, uid)? {
+            BY_LIST.put(tx, uid, &())?;
+        }
+        return Ok(true);
+    }
+    if was_in_group && account.identities.iter().any(may_be_in_group) {
+        if BY_LIST.contains(tx, uid)? {
+            BY_LIST.delete(tx, uid)?;
+        }
+        return Ok(true);
+    }
+    if roster::is_last_admin(tx, uid)? {
+        return Ok(false);
+    }
+    tx.sign_off();
+    forget(tx, uid)?;
+    let why = if was_in_group { "group" } else { LIST };
+    roster::set_admin_because(live, tx, uid, false, why)?;
+    Ok(true)
+}
+
+/// What an admin says of the account counts from now on, and not what the configuration gave. True when
+/// it gave something.
+pub(super) fn forget(tx: &mut Tx<'_>, uid: &Uid) -> Result<bool, StoreError> {
+    let by_list = BY_LIST.delete(tx, uid)?;
+    let by_group = BY_GROUP.delete(tx, uid)?;
+    Ok(by_list || by_group)
 }
 
 #[cfg(test)]
@@ -89,6 +119,7 @@ mod tests {
         set_admin,
         tests::{House, T0},
     };
+    use crate::audit::{Scene, Who};
 
     fn list(names: &[&str]) -> Arc<HashSet<String>> {
         Arc::new(names.iter().map(|name| (*name).to_owned()).collect())
@@ -98,11 +129,11 @@ mod tests {
         house.live.accounts.get(uid).unwrap().is_admin()
     }
 
-    fn settled(house: &House, ungrouped: &[&str]) {
+    fn settled(house: &House, ungrouped: &[&str]) -> bool {
         let ungrouped = list(ungrouped);
         house
             .write(move |live, tx| settle(live, tx, &ungrouped))
-            .unwrap();
+            .unwrap()
     }
 
     #[test]
@@ -122,6 +153,31 @@ mod tests {
         settled(&house, &[]);
         assert!(!is_admin(&house, &ada), "the list made her one");
         assert!(is_admin(&house, &bob), "he was one before");
+        house.live.admin_list = list(&["ada"]);
+        settled(&house, &[]);
+        assert!(is_admin(&house, &ada), "without signing in anew");
+    }
+
+    #[test]
+    fn nobody_makes_permanent_what_the_list_gave_them() {
+        let mut house = House::new();
+        house.account("root", true);
+        let ada = house.account("ada", false);
+        house.live.admin_list = list(&["ada"]);
+        settled(&house, &[]);
+        house
+            .write(move |live, tx| {
+                let by_herself = Scene::system(T0).done_by(Who::Account {
+                    name: "ada".into(),
+                    uid: ada,
+                    login: None,
+                });
+                set_admin(&live.by(by_herself), tx, &ada, true)
+            })
+            .unwrap();
+        house.live.admin_list = list(&[]);
+        settled(&house, &[]);
+        assert!(!is_admin(&house, &ada));
     }
 
     #[test]
@@ -150,10 +206,10 @@ mod tests {
             .write(move |live, tx| record_login(live, tx, &ada, T0))
             .unwrap();
         house.live.admin_list = list(&[]);
-        settled(&house, &[]);
+        assert!(settled(&house, &[]), "she is the last");
         assert!(is_admin(&house, &ada));
         house.account("root", true);
-        settled(&house, &[]);
+        assert!(!settled(&house, &[]));
         assert!(!is_admin(&house, &ada));
     }
 
@@ -188,6 +244,13 @@ mod tests {
         house.live.admin_list = list(&[]);
         settled(&house, &["another"]);
         assert!(!is_admin(&house, &ada) && is_admin(&house, &bob));
+        // From a group to the list, and back.
+        house.live.admin_list = list(&["bob"]);
+        settled(&house, &["another", "corp"]);
+        assert!(is_admin(&house, &bob));
+        house.live.admin_list = list(&[]);
+        settled(&house, &["another"]);
+        assert!(is_admin(&house, &bob));
         settled(&house, &["another", "corp"]);
         assert!(
             !is_admin(&house, &bob),

@@ -92,7 +92,8 @@ fn note(event: Event, account: &Account) -> Entry {
     Entry::new(event).account(account.uid, account.name.as_str())
 }
 
-/// Makes the account an admin, or no longer one.
+/// Makes the account an admin, or no longer one, whatever the configuration says of it: until its list
+/// is settled next. Who is one confirms themselves in vain.
 ///
 /// # Errors
 /// [`AccountError::LastAdmin`] when nobody enabled would be left to administer.
@@ -102,8 +103,16 @@ pub fn set_admin(
     uid: &Uid,
     is_admin: bool,
 ) -> Result<Account, AccountError> {
-    mandate::forget(tx, uid)?;
-    set_admin_because(live, tx, uid, is_admin, "asked")
+    let by = live.scene.as_ref().and_then(|scene| scene.who.uid());
+    if is_admin && by == Some(*uid) {
+        return ACCOUNTS.get(tx, uid)?.ok_or(AccountError::NotFound);
+    }
+    let was_given = mandate::forget(tx, uid)?;
+    let account = set_admin_because(live, tx, uid, is_admin, "asked")?;
+    if was_given && is_admin {
+        live.note(tx, note(Event::AdminGranted, &account).reason("asked"))?;
+    }
+    Ok(account)
 }
 
 /// As [`set_admin`]; why, is for the trail.
@@ -176,7 +185,10 @@ pub fn record_login(
     if live.is_listed_admin(&account.name) && !account.is_admin {
         account.is_admin = true;
         mandate::BY_LIST.put(tx, uid, &())?;
-        live.note(tx, note(Event::AdminGranted, &account).reason("admin list"))?;
+        live.note(
+            tx,
+            note(Event::AdminGranted, &account).reason(mandate::LIST),
+        )?;
     }
     save(live, tx, &account)?;
     Ok(account)

@@ -167,7 +167,6 @@ impl App {
         app.office.settle().await;
         let now = app.started_at;
         parts::initial_admin(config, &app.office, now).await?;
-        app.settle_admins().await?;
         app.make_claimable()?;
         if !app.office.needs_setup() {
             app.setup_done();
@@ -195,7 +194,6 @@ impl App {
             let file = app.ground.setup_code_file.display();
             tracing::warn!("nobody has claimed this server yet: the setup code is in {file}");
         }
-        app.office.settle().await;
         // Last, for it cannot be taken back.
         let (keys, now) = (Arc::clone(&app.keys), app.clock.now());
         let settings = parts::key_settings(config, app.ground.listening);
@@ -204,8 +202,12 @@ impl App {
         Ok(app)
     }
 
-    /// Takes back what another configuration gave admins, and this one does not.
-    async fn settle_admins(&self) -> Result<(), AccountError> {
+    /// Makes admins of whom the configuration names, and takes back what another one gave. Says whether
+    /// somebody stays one for being the last.
+    ///
+    /// # Errors
+    /// Only of the store.
+    pub(crate) async fn settle_admins(&self) -> Result<bool, AccountError> {
         let (live, ungrouped) = (self.live.clone(), parts::ungrouped(&self.config));
         let work = move |tx: &mut store::Tx<'_>| settle_admins(&live, tx, &ungrouped);
         self.store.write(work).await

@@ -144,8 +144,9 @@ impl Running {
             new.backends
                 .shutdown_except(self.current().backends.shared());
         }
-        noted?;
+        warn_of_last(noted?);
         self.swap(new);
+        self.current().office.settle().await;
         Ok(())
     }
 
@@ -185,9 +186,17 @@ impl Running {
         let (store, data_dir) = (app.store.clone(), app.ground.data_dir.clone());
         let drain_delay = app.config.server.drain_delay;
         drop(app);
-        let upkeep = tokio::spawn(crate::upkeep::run(Arc::clone(&self)));
-        let webhook = tokio::spawn(crate::webhook::run(Arc::clone(&self)));
         let is_serving = listeners.tcp.is_some() || listeners.unix.is_some();
+        if is_serving {
+            match self.current().settle_admins().await {
+                Ok(is_one_left) => warn_of_last(is_one_left),
+                Err(error) => {
+                    tracing::error!(%error, "who is an admin by the configuration is settled later");
+                }
+            }
+        }
+        let upkeep = tokio::spawn(crate::upkeep::run(Arc::clone(&self), is_serving));
+        let webhook = tokio::spawn(crate::webhook::run(Arc::clone(&self)));
         let keeper = Keeper::start(&self.current().live.audit, &store, is_serving);
         let mut damage = None;
         let stop = async {
@@ -232,13 +241,14 @@ impl Running {
     }
 }
 
-/// Notes the keys that change, and takes back what they gave, before they do.
-async fn note_changes(new: &App, changes: &[Change], scene: Scene) -> Result<(), AccountError> {
+/// Notes the keys that change, and settles who is an admin by them, before they do. Says whether
+/// somebody stays one for being the last.
+async fn note_changes(new: &App, changes: &[Change], scene: Scene) -> Result<bool, AccountError> {
     let (live, changes) = (new.live.by(scene), changes.to_vec());
     let ungrouped = parts::ungrouped(&new.config);
     new.store
         .write(move |tx| {
-            settle_admins(&live, tx, &ungrouped)?;
+            let is_one_left = settle_admins(&live, tx, &ungrouped)?;
             for change in changes {
                 let entry = Entry::new(Event::ConfigChanged);
                 let entry = match change.needs_restart {
@@ -247,7 +257,15 @@ async fn note_changes(new: &App, changes: &[Change], scene: Scene) -> Result<(),
                 };
                 live.note(tx, entry.detail(change.key_path))?;
             }
-            Ok(())
+            Ok(is_one_left)
         })
         .await
+}
+
+fn warn_of_last(is_one_left: bool) {
+    if is_one_left {
+        tracing::warn!(
+            "somebody whom the configuration makes an admin no more stays one: there is no other"
+        );
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     backend::{Backend, adopt, backend, backend_of, check_name},
-    env::{FromEnv, Wanted},
+    env::{FromEnv, Keys, Wanted},
     problem::did_you_mean,
     sheet::{Place, Section, Sheet},
     typed::quote,
@@ -98,11 +98,10 @@ fn choose(
         Wanted::On => "accounts",
         Wanted::Plugin(plugin) => plugin,
     };
-    let keys = || {
-        env.keys
-            .get(plugin)
-            .map(|keys| keys.values.clone())
-            .unwrap_or_default()
+    let give = |backend: &mut Backend| {
+        if let Some(keys) = env.keys.get(plugin) {
+            take_over(sheet, keys, backend);
+        }
     };
     let of_plugin = |name: &String| defined.get(name).is_some_and(|(_, b)| b.plugin == plugin);
     if names.iter().any(of_plugin) {
@@ -125,16 +124,22 @@ fn choose(
         };
         let section = Section::new(sheet, place.key_path.clone(), None);
         let mut synthetic = backend_of(section, plugin.to_owned(), Some(plugin.to_owned()));
-        adopt(sheet, &mut synthetic, keys());
+        give(&mut synthetic);
         defined.insert(plugin.to_owned(), (place, synthetic));
         names.push(plugin.to_owned());
         return;
     }
     for name in names {
         if let Some((_, backend)) = defined.get_mut(name) {
-            adopt(sheet, backend, keys());
+            give(backend);
         }
     }
+}
+
+/// Gives the backend the keys of the environment, which have to make sense where they are used.
+fn take_over(sheet: &Sheet<'_>, keys: &Keys, backend: &mut Backend) {
+    sheet.faults.borrow_mut().extend(keys.faults.clone());
+    adopt(sheet, backend, keys.values.clone());
 }
 
 /// Gives the keys of the environment to the file's backend of that plugin. A rule that somebody
@@ -161,8 +166,16 @@ fn add_keys(
                     .for_each(|name| sheet.warn(&place(name), &message));
             }
             [one] => {
-                if let Some((_, backend)) = defined.get_mut(*one) {
-                    adopt(sheet, backend, keys.values.clone());
+                if let Some((own, backend)) = defined.get_mut(*one) {
+                    let said = backend.config.expose();
+                    let is_other = |(key, value): &(&String, &serde_json::Value)| {
+                        said.get(*key).is_some_and(|own| own != *value)
+                    };
+                    for (key, _) in keys.values.iter().filter(is_other) {
+                        let message = format!("`{key}` is overruled by the environment");
+                        sheet.warn(own, message);
+                    }
+                    take_over(sheet, keys, backend);
                 }
             }
             _ => {

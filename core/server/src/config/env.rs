@@ -90,6 +90,8 @@ pub(super) struct Keys {
     pub(super) values: Map<String, Value>,
     /// The variables they are from.
     pub(super) names: Vec<&'static str>,
+    /// What of them makes no sense: matters where they are used.
+    pub(super) faults: Vec<Problem>,
 }
 
 const PREFIX: &str = "OMNIGENT_";
@@ -253,8 +255,10 @@ impl FromEnv {
         if matches!(self.wanted, Wanted::Plugin(other) if other != plugin) {
             return;
         }
+        let keys = self.keys.entry(plugin).or_default();
         for (name, key, shape) in names {
             let Some(text) = env.get(name) else { continue };
+            keys.names.push(name);
             let value = match shape {
                 Shape::Text => json!(text),
                 Shape::Words => text
@@ -264,14 +268,13 @@ impl FromEnv {
                 Shape::Switch => match switch(text) {
                     Some(on) => json!(on),
                     None => {
-                        self.fault(name, format!("{} must be true or false", quote(text)));
+                        let message = format!("{} must be true or false", quote(text));
+                        keys.faults.push(problem(name, message, None));
                         continue;
                     }
                 },
             };
-            let keys = self.keys.entry(plugin).or_default();
             keys.values.insert((*key).to_owned(), value);
-            keys.names.push(name);
         }
     }
 

@@ -230,7 +230,11 @@ fn a_plugins_keys_win_over_the_table_of_its_one_backend() {
         let corp = &config.auth.backends[1];
         assert_eq!(corp.allowed_domains, ["example.com"]);
         assert_eq!(corp.config.expose()["issuer"], "https://other.example");
-        assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+        let warnings: Vec<_> = config.warnings.iter().map(ToString::to_string).collect();
+        assert!(
+            matches!(warnings.as_slice(), [one] if one.contains("`issuer` is overruled")),
+            "{warnings:?}"
+        );
     }
 }
 
@@ -270,6 +274,10 @@ fn a_plugins_keys_without_a_backend_that_is_meant_are_not_passed_over_in_silence
             .iter()
             .any(|warning| warning.key_path == uri.0)
     );
+    // What makes no sense is a fault where it is used.
+    let maybe = ("OMNIGENT_OIDC_ALLOW_INVITES", "maybe");
+    assert!(load_with(ACCOUNTS, [maybe]).is_ok());
+    assert!(refused(CORP, [maybe]).contains(maybe.0));
     // Whoever says which provider is meant may have the other's variables ready.
     let accounts = [("OMNIGENT_AUTH_PROVIDER", "accounts"), domains];
     assert!(load_with("", accounts).unwrap().warnings.is_empty());
