@@ -78,8 +78,18 @@ pub struct Asserted {
 }
 
 impl Asserted {
+    /// Of the address, if it is verified or the very name the backend knows the person by; of the name
+    /// where there is no address.
     fn domain(&self) -> Option<&str> {
-        let address = self.email.as_deref().unwrap_or(&self.name);
+        let is_name = |email: &str| {
+            let name = self.username.as_deref();
+            name.is_some_and(|name| name.eq_ignore_ascii_case(email))
+        };
+        let address = match self.email.as_deref() {
+            Some(email) if self.email_verified || is_name(email) => email,
+            Some(_) => return None,
+            None => &self.name,
+        };
         address.rsplit_once('@').map(|(_, domain)| domain)
     }
 

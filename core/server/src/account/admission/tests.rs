@@ -91,6 +91,45 @@ fn a_waiver_that_outlived_its_identity_lets_nobody_in() {
     house.is_not_let_in(ada(true));
 }
 
+/// Admits the company's people only.
+fn company() -> Rules {
+    Rules {
+        allowed_domains: vec!["example.com".into()],
+        ..Rules::default()
+    }
+}
+
+#[test]
+fn an_address_that_is_not_verified_is_of_no_domain() {
+    for is_known in [false, true] {
+        let house = House::new();
+        if is_known {
+            house.admit(company(), ada(true)).unwrap();
+        }
+        let refused = house.admit(company(), ada(false));
+        assert!(
+            matches!(&refused, Err(AccountError::Domain(domain)) if domain.is_empty()),
+            "{refused:?}"
+        );
+    }
+    let house = House::new();
+    let account = house.admit(company(), ada(true)).unwrap();
+    let refused = house.write(move |live, tx| renew(live, tx, &company(), &ada(false), account));
+    assert!(matches!(refused, Err(AccountError::Domain(_))));
+}
+
+#[test]
+fn a_name_that_is_an_address_has_its_domain() {
+    // As a proxy's header says it, and a directory, neither with `trust_email`.
+    let mut named = ada(false);
+    (named.name, named.username) = ("Ada@Example.com".into(), Some("Ada@Example.com".into()));
+    let mut bare = named.clone();
+    (bare.name, bare.email) = (ADA.into(), None);
+    for asserted in [named, bare] {
+        House::new().admit(company(), asserted).unwrap();
+    }
+}
+
 /// Somebody whom `backend` vouches for by this address, which is not their name.
 fn bearer(backend: &str, subject: &str, email: &str) -> Asserted {
     let mut asserted = ada(true);
