@@ -129,7 +129,7 @@ impl Github {
         let begun: Begun = state
             .get()
             .map_err(|e| BackendError::internal(format!("the state cannot be read: {e}")))?;
-        if let Some(refusal) = came_back(&answer.callback, &self.issuer) {
+        if let Some(refusal) = came_back(&answer.callback, &self.names_itself()) {
             return Ok(refusal);
         }
         let code = answer.callback.get("code").cloned().unwrap_or_default();
@@ -161,6 +161,11 @@ impl Github {
                 Err(why) => Step::refused(NO_EMAIL, why),
             },
         )
+    }
+
+    /// What GitHub puts into `iss` (RFC 9207): not the issuer, which is part of every identity here.
+    fn names_itself(&self) -> String {
+        format!("{}/login/oauth", self.issuer)
     }
 
     async fn token(

@@ -127,9 +127,14 @@ fn a_list_of_organizations_that_is_wrong_is_refused() {
 
 /// A GitHub that lets Mona in.
 async fn hub(more: Value) -> (Site, Github) {
+    hub_at("", more).await
+}
+
+/// As [`hub`], at a path of its host.
+async fn hub_at(path: &str, more: Value) -> (Site, Github) {
     let site = Site::open().await;
     site.json(
-        "/login/oauth/access_token",
+        &format!("{}/login/oauth/access_token", path.trim_end_matches('/')),
         200,
         &json!({"access_token": "at", "token_type": "bearer", "scope": "user:email"}),
     );
@@ -144,7 +149,7 @@ async fn hub(more: Value) -> (Site, Github) {
     config["type"] = json!("github");
     config["client_id"] = json!("us");
     config["client_secret"] = json!("s3cret");
-    config["web_url"] = json!(site.url);
+    config["web_url"] = json!(format!("{}{path}", site.url));
     config["api_url"] = json!(format!("{}/api", site.url));
     let config = serde_json::from_value(config).unwrap();
     (site, Github::open(&config).unwrap())
@@ -247,6 +252,31 @@ async fn a_no_of_githubs_is_a_refusal() {
         &json!({"error": "bad_verification_code"}),
     );
     assert!(is_denied(&hub, &[("code", "c")]).await);
+}
+
+#[tokio::test]
+async fn github_names_itself_by_where_people_sign_in() {
+    // GitHub Enterprise may be at a path of its host.
+    for path in ["", "/hub", "/hub/"] {
+        let (site, hub) = hub_at(path, json!({})).await;
+        let base = format!("{}{}", site.url, path.trim_end_matches('/'));
+        let iss = format!("{base}/login/oauth");
+        let mona = came_back(&hub, &[("iss", &iss), ("code", "c")]).await;
+        assert!(
+            matches!(&mona, Ok(Step::Accept(mona)) if mona.issuer.as_ref() == Some(&base)),
+            "{mona:?}"
+        );
+        for iss in [
+            base,
+            format!("{iss}/"),
+            "https://github.com/login/oauth".into(),
+        ] {
+            assert!(
+                is_denied(&hub, &[("iss", &iss), ("code", "c")]).await,
+                "{iss}"
+            );
+        }
+    }
 }
 
 #[tokio::test]
