@@ -14,6 +14,9 @@ use crate::{discovery::Metadata, id_token, json, json::Object};
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 /// How old a logout token may be, in seconds. Providers give them two minutes.
 const OLDEST: i64 = 600;
+/// For how long a token may come again, in seconds: its sender does not know that it was heard when the
+/// server could not write down what it ends.
+const RETRIED: i64 = 120;
 /// The most tokens that are remembered.
 const MOST: usize = 4096;
 
@@ -78,7 +81,7 @@ pub(crate) fn ended(
     }
     // Last, so that only a good token is remembered.
     let id = json::text(claims, "jti")?.filter(|id| !id.is_empty() && id.len() <= 256);
-    if !seen.first(id.ok_or("`jti` is missing")?, now) {
+    if !seen.is_timely(id.ok_or("`jti` is missing")?, now) {
         return Err("the logout token has been used before".into());
     }
     Ok(Ended {
@@ -93,13 +96,13 @@ pub(crate) fn ended(
 pub(crate) struct Seen(Mutex<BTreeMap<String, i64>>);
 
 impl Seen {
-    /// Whether it is the first time. Forgets what is too old to count again; when there are too
-    /// many, those that came first.
-    fn first(&self, id: &str, now: i64) -> bool {
+    /// Whether it is the first time, or soon after it: ending twice ends no more. Forgets what is too old
+    /// to count again; when there are too many, those that came first.
+    fn is_timely(&self, id: &str, now: i64) -> bool {
         let mut seen = self.0.lock();
         seen.retain(|_, at| *at >= now - OLDEST - 2 * id_token::LEEWAY);
-        if seen.contains_key(id) {
-            return false;
+        if let Some(at) = seen.get(id) {
+            return now - at <= RETRIED;
         }
         while seen.len() >= MOST {
             let first = seen.iter().min_by_key(|(_, at)| **at);

@@ -93,7 +93,7 @@ mod tests {
     use crate::{
         account::{self, AccountError, AccountName, MagicLink, issue_magic, redeem_magic},
         clock::Timestamp,
-        login::{LOGINS, Lifetimes, Origin, establish},
+        login::{LOGINS, Lifetimes, Origin, end_by_issuer, establish},
         store::{Options, Store},
         token::hash::Hasher,
     };
@@ -156,7 +156,7 @@ mod tests {
                 backend,
                 provider: "test".into(),
                 identity: identity.unwrap_or_default(),
-                session: None,
+                session: (!is_link).then(|| "s1".into()),
                 address: "192.0.2.1".into(),
                 user_agent: "test".into(),
                 client_id: Some("test".into()),
@@ -181,6 +181,32 @@ mod tests {
                 Ok(end_gone(live, tx, (uid, &sid), &[key("corp")], may_hold)?)
             });
             ended.unwrap()
+        }
+
+        /// What corp says on the back channel. Says how many logins ended.
+        fn ends(&self, at: &'static str, subject: Option<&str>, session: Option<&str>) -> usize {
+            let ended = omnigent_plugin::Ended {
+                issuer: Some(key(at).issuer),
+                subject: subject.map(str::to_owned),
+                session: session.map(str::to_owned),
+            };
+            let ended = self.write(move |live, tx, _| Ok(end_by_issuer(live, tx, at, &ended)?));
+            ended.unwrap()
+        }
+
+        /// A link that was not used yet.
+        fn link(&self) -> String {
+            let link = self.write(|live, tx, uid| {
+                let (uid, expires_at) = (*uid, T0.plus_seconds(60));
+                issue_magic(live, tx, &MagicLink { uid, expires_at })
+            });
+            link.unwrap().expose().clone()
+        }
+
+        fn leads_in(&self, link: String) -> bool {
+            let redeemed = self.write(move |live, tx, _| redeem_magic(live, tx, &link, T0));
+            assert!(matches!(redeemed, Ok(_) | Err(AccountError::Magic)));
+            redeemed.is_ok()
         }
 
         fn is_there(&self, sid: LoginId) -> bool {
@@ -213,24 +239,36 @@ mod tests {
 
     #[test]
     fn a_link_that_was_not_used_yet_ends_with_them() {
-        for is_unlinked in [false, true] {
+        let gone = |house: &House, asked| _ = house.gone(asked, &["corp", "local"]);
+        let unlinked = |house: &House, _| {
+            let unlinked =
+                house.write(|live, tx, uid| account::unlink(live, tx, uid, &key("corp")));
+            unlinked.unwrap();
+        };
+        let person = |house: &House, _| assert_eq!(house.ends("corp", Some("ada-1"), None), 1);
+        let session = |house: &House, _| assert_eq!(house.ends("corp", None, Some("s1")), 1);
+        let ways: [&dyn Fn(&House, LoginId); 4] = [&gone, &unlinked, &person, &session];
+        for ends in ways {
             let house = House::new();
-            let (asked, uid) = (house.login("corp"), house.uid);
-            let link = house.write(move |live, tx, _| {
-                let expires_at = T0.plus_seconds(60);
-                issue_magic(live, tx, &MagicLink { uid, expires_at })
-            });
-            let link = link.unwrap().expose().clone();
-            if is_unlinked {
-                let unlinked =
-                    house.write(|live, tx, uid| account::unlink(live, tx, uid, &key("corp")));
-                unlinked.unwrap();
-            } else {
-                house.gone(asked, &["corp", "local"]);
-            }
+            let (asked, link) = (house.login("corp"), house.link());
+            ends(&house, asked);
             assert!(!house.is_there(asked));
-            let redeemed = house.write(move |live, tx, _| redeem_magic(live, tx, &link, T0));
-            assert!(matches!(redeemed, Err(AccountError::Magic)));
+            assert!(!house.leads_in(link));
         }
+    }
+
+    #[test]
+    fn what_an_issuer_ends_elsewhere_takes_no_link_along() {
+        let house = House::new();
+        let (asked, link) = (house.login("corp"), house.link());
+        for (backend, subject, session) in [
+            ("corp", Some("bob-1"), None),
+            ("corp", None, Some("s2")),
+            ("other", Some("ada-1"), None),
+            ("corp", Some("ada-1"), Some("s2")),
+        ] {
+            assert_eq!(house.ends(backend, subject, session), 0);
+        }
+        assert!(house.is_there(asked) && house.leads_in(link));
     }
 }

@@ -1,11 +1,12 @@
 //! Sessions at issuers: which logins rest on which of them, so that an issuer can end them
 //! (OpenID Connect Back-Channel Logout 1.0).
 //!
-//! **Invariant:** an issuer ends only logins of its own backend.
+//! **Invariant:** an issuer ends only logins of its own backend; with them ends what their accounts have
+//! left to begin others with.
 
 use omnigent_plugin::Ended;
 
-use super::{LOGINS, Origin, end, gone::resting_on};
+use super::{LOGINS, Origin, end, gone::resting_on, pending};
 use crate::{
     account::{IDENTITIES, IdentityKey},
     id::{LoginId, Uid},
@@ -93,6 +94,14 @@ pub fn end_by_issuer(
         }
         (None, None) => Vec::new(),
     };
+    // Also where no login is left: what it approved may be.
+    let mut concerned: Vec<Uid> = doomed.iter().map(|(uid, _)| *uid).collect();
+    concerned.extend(owner.filter(|_| ended.session.is_none()));
+    concerned.sort_unstable();
+    concerned.dedup();
+    for uid in concerned {
+        pending::void(tx, &uid)?;
+    }
     let mut count = 0;
     for (uid, sid) in doomed {
         count += usize::from(end(live, tx, &uid, &sid)?);
