@@ -63,6 +63,9 @@ pub struct LinkedIdentity {
     pub linked_at: Timestamp,
     /// The e-mail address it proved when it was last seen.
     pub address: Option<String>,
+    /// Whether it was written before that was noted.
+    #[serde(skip)]
+    pub(super) is_unnoted: bool,
 }
 
 impl LinkedIdentity {
@@ -72,6 +75,7 @@ impl LinkedIdentity {
             uid,
             linked_at: now,
             address: None,
+            is_unnoted: false,
         }
     }
 }
@@ -85,7 +89,10 @@ impl Record for LinkedIdentity {
             return None;
         }
         let (uid, linked_at) = postcard::from_bytes(payload).ok()?;
-        Some(Self::new(uid, linked_at))
+        Some(Self {
+            is_unnoted: true,
+            ..Self::new(uid, linked_at)
+        })
     }
 }
 
@@ -161,7 +168,7 @@ mod tests {
         let payload = postcard::to_extend(&first, Vec::new()).unwrap();
         let linked = LinkedIdentity::upgrade(1, &payload).unwrap();
         assert_eq!((linked.uid, linked.linked_at), first);
-        assert_eq!(linked.address, None);
+        assert!(linked.address.is_none() && linked.is_unnoted);
         assert!(LinkedIdentity::upgrade(3, &payload).is_none());
     }
 

@@ -25,6 +25,7 @@ mod standing;
 pub mod swap;
 #[cfg(test)]
 mod tests;
+mod unnoted;
 
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +53,7 @@ pub use roster::{
     by_name, create, delete, list, load_index, record_login, set_admin, set_disabled,
 };
 pub use standing::{still_acts, still_admin};
+pub use unnoted::{are_addresses_noted, note_addresses};
 
 /// All accounts by their immutable id.
 pub const ACCOUNTS: Table<Uid, Account> = Table::new(1, "accounts");
@@ -77,6 +79,7 @@ pub(crate) fn tables() -> Vec<KnownTable> {
         admission::WAIVED.known(),
         admission::BY_GROUP.known(),
         mandate::BY_LIST.known(),
+        unnoted::NOTED.known(),
     ]
 }
 

@@ -19,7 +19,9 @@ use std::{
 use tokio::net::UnixListener;
 
 use crate::{
-    account::{AccountError, Office, OfficeError, settle_admins},
+    account::{
+        AccountError, Office, OfficeError, are_addresses_noted, note_addresses, settle_admins,
+    },
     archive::Held,
     backend::{Backends, Hashing},
     clock::{Clock, Timestamp},
@@ -167,6 +169,7 @@ impl App {
         app.office.settle().await;
         let now = app.started_at;
         parts::initial_admin(config, &app.office, now).await?;
+        app.settle_addresses().await?;
         app.make_claimable()?;
         if !app.office.needs_setup() {
             app.setup_done();
@@ -211,6 +214,26 @@ impl App {
         let (live, ungrouped) = (self.live.clone(), parts::ungrouped(&self.config));
         let work = move |tx: &mut store::Tx<'_>| settle_admins(&live, tx, &ungrouped);
         self.store.write(work).await
+    }
+
+    /// Sees to addresses from before it was noted by whom they were proven. A store that does not take it
+    /// now, on a full disk, is asked again at the next start.
+    async fn settle_addresses(&self) -> Result<(), StoreError> {
+        if are_addresses_noted(&self.store.reader())? {
+            return Ok(());
+        }
+        let mut after = None;
+        loop {
+            let work = move |tx: &mut store::Tx<'_>| note_addresses(tx, after.as_deref());
+            after = match self.store.write(work).await {
+                Ok(None) => return Ok(()),
+                Ok(next) => next,
+                Err(error) => {
+                    tracing::warn!(%error, "who proved which address is noted at the next start");
+                    return Ok(());
+                }
+            };
+        }
     }
 
     /// Sees to what claiming the server takes, as long as nobody has.
