@@ -93,8 +93,10 @@ impl Asserted {
         address.rsplit_once('@').map(|(_, domain)| domain)
     }
 
+    /// The address that people are recognised by. In ASCII: other letters only look like those of another.
     pub(super) fn verified_email(&self) -> Option<&str> {
-        self.email.as_deref().filter(|_| self.email_verified)
+        let email = self.email.as_deref();
+        email.filter(|email| self.email_verified && email.is_ascii())
     }
 
     fn is_in_any(&self, groups: &[String]) -> bool {
@@ -124,13 +126,14 @@ pub enum Mark {
 }
 
 impl Mark {
-    /// As it is compared: names and addresses in lower case.
+    /// As it is compared: the ASCII letters of names and addresses in lower case. Others stay as they are,
+    /// so that no name becomes another.
     #[must_use]
     pub fn normal(self) -> Self {
         match self {
             Self::Subject(subject) => Self::Subject(subject),
-            Self::Email(email) => Self::Email(email.trim().to_lowercase()),
-            Self::Username(name) => Self::Username(name.trim().to_lowercase()),
+            Self::Email(email) => Self::Email(email.trim().to_ascii_lowercase()),
+            Self::Username(name) => Self::Username(name.trim().to_ascii_lowercase()),
         }
     }
 }
@@ -310,7 +313,7 @@ fn expected(tx: &mut Tx<'_>, asserted: &Asserted) -> Result<Option<Uid>, Account
         asserted
             .username
             .as_ref()
-            .map(|name| Mark::Username(name.to_lowercase())),
+            .map(|name| Mark::Username(name.to_ascii_lowercase())),
     ];
     for by in marks.into_iter().flatten() {
         let expected = Expected {

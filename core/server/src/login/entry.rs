@@ -142,7 +142,11 @@ pub(crate) fn asserted(backend: &Instance, identity: &Identity) -> Result<Assert
 
 /// As [`asserted`], by the backend's name.
 pub(crate) fn taken_over(backend: &str, identity: &Identity) -> Result<Asserted, SignInError> {
-    let email = identity.email.as_ref().map(|email| email.to_lowercase());
+    // Only ASCII letters change: Unicode's rules would make the Kelvin sign a `k` and one person another.
+    let email = identity
+        .email
+        .as_ref()
+        .map(|email| email.to_ascii_lowercase());
     let name = identity
         .username
         .as_deref()
@@ -205,5 +209,30 @@ pub(crate) fn origin(backend: &Instance, key: &IdentityKey, guest: Guest) -> Ori
         user_agent: guest.user_agent,
         client_id: guest.client_id,
         turn: guest.turn,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn no_letter_of_an_address_becomes_another() {
+        for (said, heard) in [
+            ("Ada@Example.COM", "ada@example.com"),
+            ("mi\u{212a}e@corp.com", "mi\u{212a}e@corp.com"),
+            ("mike@CORP.\u{212a}om", "mike@corp.\u{212a}om"),
+        ] {
+            let identity = Identity {
+                email: Some(said.into()),
+                email_verified: true,
+                ..Identity::new("1")
+            };
+            let asserted = taken_over("corp", &identity).unwrap();
+            assert_eq!(asserted.email.as_deref(), Some(heard));
+            assert_eq!(asserted.name, heard);
+        }
     }
 }

@@ -177,6 +177,33 @@ fn another_backend_is_joined_by_the_same_address() {
 }
 
 #[test]
+fn a_letter_that_is_not_ascii_makes_nobody_another() {
+    let kelvin = "mi\u{212a}e@example.com";
+    let asserted = || {
+        let mut asserted = bearer("corp", "1", kelvin);
+        asserted.username = Some("mi\u{212a}e".into());
+        asserted
+    };
+    let house = House::new();
+    let mike = house.vouched("mike@example.com");
+    for by in [
+        Mark::Email("Mike@Example.com".into()),
+        Mark::Email(kelvin.into()),
+        Mark::Username("MIKE".into()),
+    ] {
+        house.expect(mike, by.normal()).unwrap();
+    }
+    let other = house.joins(asserted());
+    assert_ne!(other, mike);
+    let proven = house.write(move |_, tx| Ok(PROVEN.get(tx, kelvin)?));
+    assert_eq!(proven.unwrap(), None);
+    let left = house.write(move |_, tx| Ok(expected_of(tx, &mike)?));
+    assert_eq!(left.unwrap().len(), 3, "nothing was used up");
+    // The one who is meant comes in.
+    assert_eq!(house.joins(bearer("corp", "2", "mike@example.com")), mike);
+}
+
+#[test]
 fn an_address_that_its_bearer_gave_up_leads_nowhere() {
     let mut unverified = ada(false);
     unverified.email = Some(ADA.into());
