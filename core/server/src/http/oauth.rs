@@ -210,11 +210,12 @@ async fn still_there(app: &App, request: &Request, token: &str) -> Result<(), Ap
     let Some((grant, identities)) = found else {
         return Ok(());
     };
-    let mut gone = Vec::new();
+    let (mut gone, mut asked_at) = (Vec::new(), request.now);
     for key in identities {
         let Some(backend) = app.backends.get(&key.backend) else {
             continue;
         };
+        asked_at = app.clock.now();
         match ask(app, request, backend, key.clone(), grant.uid).await? {
             None => return Ok(()),
             Some(reason) => {
@@ -236,7 +237,7 @@ async fn still_there(app: &App, request: &Request, token: &str) -> Result<(), Ap
             }
             let is_in_force = |key: &IdentityKey| backends.get(&key.backend).is_some();
             let found_by = (&grant.uid, &grant.sid);
-            login::end_gone(&live, tx, found_by, &gone, is_in_force)
+            login::end_gone(&live, tx, found_by, (&gone, asked_at), is_in_force)
         })
         .await?;
     Err(refused("invalid_grant"))

@@ -9,6 +9,7 @@
 use super::{Login, MAGIC_LINK, end, list, pending};
 use crate::{
     account::{ACCOUNTS, IdentityKey},
+    clock::Timestamp,
     id::{LoginId, Uid},
     live::Live,
     store::{Read, StoreError, Tx},
@@ -57,7 +58,8 @@ pub fn end_resting_on(
 }
 
 /// Ends the login by which it was found out that these identities of the account are gone, and all that
-/// rest on them; those by a sign-in link as well, once no identity is left that `may_hold`. Says how many.
+/// rest on them; those by a sign-in link as well, once no identity is left that `may_hold`. Not what began
+/// after the backend was asked: it did not speak of that. Says how many.
 ///
 /// # Errors
 /// Only of the store.
@@ -65,12 +67,15 @@ pub fn end_gone(
     live: &Live,
     tx: &mut Tx<'_>,
     (uid, sid): (&Uid, &LoginId),
-    gone: &[IdentityKey],
+    (gone, asked_at): (&[IdentityKey], Timestamp),
     may_hold: impl Fn(&IdentityKey) -> bool,
 ) -> Result<usize, StoreError> {
     let mut ended = usize::from(end(live, tx, uid, sid)?);
-    for key in gone {
-        ended += end_resting_on(live, tx, uid, key)?;
+    pending::void(tx, uid)?;
+    for (sid, login) in list(tx, uid)? {
+        if gone.contains(&login.key()) && login.created_at <= asked_at {
+            ended += usize::from(end(live, tx, uid, &sid)?);
+        }
     }
     let account = ACCOUNTS.get(tx, uid)?;
     let mut others = account.iter().flat_map(|account| &account.identities);
@@ -78,7 +83,7 @@ pub fn end_gone(
         return Ok(ended);
     }
     for (sid, login) in list(tx, uid)? {
-        if login.backend == MAGIC_LINK {
+        if login.backend == MAGIC_LINK && login.created_at <= asked_at {
             ended += usize::from(end(live, tx, uid, &sid)?);
         }
     }
@@ -92,7 +97,6 @@ mod tests {
     use super::*;
     use crate::{
         account::{self, AccountError, AccountName, MagicLink, issue_magic, redeem_magic},
-        clock::Timestamp,
         login::{LOGINS, Lifetimes, Origin, end_by_issuer, establish},
         store::{Options, Store},
         token::hash::Hasher,
@@ -145,6 +149,10 @@ mod tests {
         }
 
         fn login(&self, backend: &str) -> LoginId {
+            self.login_at(backend, T0)
+        }
+
+        fn login_at(&self, backend: &str, now: Timestamp) -> LoginId {
             let IdentityKey {
                 backend,
                 issuer,
@@ -170,7 +178,7 @@ mod tests {
                 audience: "a".into(),
             };
             let begun =
-                self.write(move |live, tx, uid| establish(live, tx, uid, origin, &lifetimes, T0));
+                self.write(move |live, tx, uid| establish(live, tx, uid, origin, &lifetimes, now));
             begun.unwrap().claims.sid
         }
 
@@ -178,7 +186,13 @@ mod tests {
         fn gone(&self, sid: LoginId, in_force: &'static [&'static str]) -> usize {
             let may_hold = |key: &IdentityKey| in_force.contains(&key.backend.as_str());
             let ended = self.write(move |live, tx, uid| {
-                Ok(end_gone(live, tx, (uid, &sid), &[key("corp")], may_hold)?)
+                Ok(end_gone(
+                    live,
+                    tx,
+                    (uid, &sid),
+                    (&[key("corp")], T0),
+                    may_hold,
+                )?)
             });
             ended.unwrap()
         }
@@ -235,6 +249,24 @@ mod tests {
         assert_eq!(house.gone(asked, &["corp"]), 2);
         assert!(!house.is_there(asked) && !house.is_there(link));
         assert!(house.is_there(local), "nobody was asked about it");
+    }
+
+    #[test]
+    fn who_signs_in_after_the_question_stays() {
+        let house = House::new();
+        let [asked, before, link] =
+            ["corp", "corp", MAGIC_LINK].map(|backend| house.login(backend));
+        let later = Timestamp::from_millis(T0.millis() + 1);
+        let [anew, link_anew] = ["corp", MAGIC_LINK].map(|backend| house.login_at(backend, later));
+        assert_eq!(house.gone(asked, &["corp"]), 3);
+        assert!(
+            ![asked, before, link]
+                .map(|sid| house.is_there(sid))
+                .contains(&true)
+        );
+        assert!(house.is_there(anew) && house.is_there(link_anew));
+        // The one that asked ends in any case.
+        assert_eq!(house.gone(anew, &["corp"]), 1);
     }
 
     #[test]
