@@ -150,6 +150,36 @@ fn who_leaves_or_is_locked_refreshes_nothing() {
 }
 
 #[test]
+fn who_is_not_found_by_the_filter_any_more_refreshes_nothing() {
+    let slapd = Slapd::start(&people());
+    let put = |uid: &str, unit: &str| {
+        slapd.modify(&format!(
+            "dn: uid={uid},ou=people,{BASE}\nchangetype: modify\nreplace: ou\nou: {unit}\n"
+        ));
+    };
+    for name in [
+        "(uid={username})",
+        "(|(uid={username})(mail={username}))",
+        "(mail={username}@example.org)",
+    ] {
+        put("ada", "in");
+        put("bob", "in");
+        let filter = format!("user_filter = \"(&(objectClass=person)(ou=in){name})\"");
+        let server = started(&slapd, &filter);
+        let (ada, bob) = (kept(&server, "ada"), kept(&server, "bob"));
+        assert_eq!((refresh(&server, &ada), refresh(&server, &bob)), (200, 200));
+        put("bob", "out");
+        assert_eq!((refresh(&server, &ada), refresh(&server, &bob)), (200, 400));
+        assert_eq!(sign_in(&server, "bob", "bob-pass-77"), 401);
+    }
+    // By a name that is no user name, in a filter without parentheses.
+    let server = started(&slapd, "user_filter = \"mail={username}\"");
+    let body = json!({"username": "ada@example.org", "password": "ada-pass-77", "client_id": "omnigent-cli"});
+    let ada = server.client().post("/auth/login", body).expect(200).json();
+    assert_eq!(refresh(&server, &ada), 200);
+}
+
+#[test]
 fn people_whose_subject_is_of_bytes_refresh_until_they_leave() {
     // No text, a text with control characters, bytes that have a meaning in filters, and a plain text.
     let mut ldif = people();

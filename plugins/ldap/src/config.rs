@@ -134,6 +134,10 @@ impl Config {
             (Some(_), None) | (None, Some(_)) => {}
             _ => return wrong("base_dn or user_dn: exactly one of them"),
         }
+        // Parentheses may be left out around a whole filter; a part of another needs them.
+        if !self.user_filter.starts_with('(') {
+            self.user_filter = format!("({})", self.user_filter);
+        }
         if let Some(path) = self.bind_password_file.take() {
             if self.bind_password.is_some() {
                 return wrong("bind_password and bind_password_file: only one of them");

@@ -17,7 +17,7 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 
-use crate::config::Config;
+use crate::{config::Config, filter};
 
 /// Entries of one page of a search (RFC 2696).
 const PAGE: i32 = 500;
@@ -165,11 +165,32 @@ impl Directory {
         if found.is_empty() {
             return Ok(Verdict::Unknown);
         }
+        if !self.may_still(&mut searcher, &found).await? {
+            return Ok(Verdict::Denied(
+                "user_filter does not find them any more".into(),
+            ));
+        }
         let username = found
             .first()
             .and_then(|entry| first(entry, &self.config.username_attribute))
             .unwrap_or_default();
         self.verdict(&mut searcher, found, &username).await
+    }
+
+    /// Whether `user_filter` finds the entry still, as it would at a sign-in.
+    async fn may_still(
+        &self,
+        ldap: &mut Ldap,
+        found: &[SearchEntry],
+    ) -> Result<bool, BackendError> {
+        let attribute = &self.config.username_attribute;
+        let filtered = |entry| filter::of(&self.config.user_filter, entry, attribute);
+        let Some((entry, filter)) = found.first().and_then(|one| Some((one, filtered(one)?)))
+        else {
+            return Ok(false);
+        };
+        let again = self.read(ldap, &entry.dn, Scope::Base, &filter).await?;
+        Ok(!again.is_empty())
     }
 
     async fn bind(&self, ldap: &mut Ldap, dn: &str, password: &str) -> Result<bool, BackendError> {
@@ -206,6 +227,8 @@ impl Directory {
         let mut attributes: Vec<String> = own.into_iter().cloned().collect();
         attributes.push("memberOf".to_owned());
         attributes.extend(LOCKS.map(str::to_owned));
+        let searched = filter::attributes(&self.config.user_filter);
+        attributes.extend(searched.into_iter().map(str::to_owned));
         let found = ldap
             .with_timeout(self.config.timeout())
             .search(base, scope, filter, attributes)

@@ -4,6 +4,7 @@
 
 mod config;
 mod directory;
+mod filter;
 
 use omnigent_plugin::{export_backend, prelude::*};
 
