@@ -199,16 +199,7 @@ impl Directory {
             .simple_bind(dn, password)
             .await
             .map_err(|error| unavailable(&error))?;
-        match bound.rc {
-            0 => Ok(true),
-            // invalidCredentials, noSuchObject, invalidDNSyntax (RFC 4511 appendix A)
-            49 | 32 | 34 => Ok(false),
-            // inappropriateAuthentication, unwillingToPerform, insufficientAccessRights
-            48 | 53 | 50 => Ok(false),
-            code => Err(BackendError::unavailable(format!(
-                "the directory answers a bind with code {code}"
-            ))),
-        }
+        passes(bound.rc)
     }
 
     async fn read(
@@ -390,6 +381,23 @@ fn leaf(dn: &str) -> Option<String> {
     Some(value.to_owned())
 }
 
+/// Whether a bind with this result is one of the person. What is about the person or the password is no,
+/// and nothing else may be: for the rest the directory is not there for anybody (RFC 4511 appendix A).
+fn passes(code: u32) -> Result<bool, BackendError> {
+    match code {
+        0 => Ok(true),
+        // invalidCredentials, noSuchObject, invalidDNSyntax
+        49 | 32 | 34 => Ok(false),
+        // inappropriateAuthentication, unwillingToPerform, insufficientAccessRights
+        48 | 53 | 50 => Ok(false),
+        // constraintViolation: too many wrong passwords (389 Directory Server)
+        19 => Ok(false),
+        code => Err(BackendError::unavailable(format!(
+            "the directory answers a bind with code {code}"
+        ))),
+    }
+}
+
 fn unavailable(error: &LdapError) -> BackendError {
     BackendError::unavailable(format!("the directory: {error}"))
 }
@@ -480,6 +488,21 @@ mod tests {
             assert_eq!(
                 subject.as_deref().and_then(bytes_of).as_deref(),
                 Some(bytes)
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_one_account_is_no_outage() {
+        assert!(matches!(passes(0), Ok(true)));
+        for code in [19, 32, 34, 48, 49, 50, 53] {
+            assert!(matches!(passes(code), Ok(false)), "{code}");
+        }
+        for code in [1, 2, 3, 7, 8, 10, 11, 13, 51, 52, 80, 118] {
+            let refused = passes(code);
+            assert!(
+                matches!(refused, Err(BackendError::Unavailable { .. })),
+                "{code}: {refused:?}"
             );
         }
     }
