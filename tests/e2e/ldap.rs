@@ -98,6 +98,55 @@ fn people_of_the_directory_sign_in_with_their_groups() {
 }
 
 #[test]
+fn groups_are_of_the_entry_and_not_of_the_name_typed() {
+    // Somebody who may write an address into their own entry writes another's user name.
+    let mallory = person("mallory", "mail: grace\n");
+    let ops = format!(
+        "dn: cn=ops,ou=groups,{BASE}\nobjectClass: posixGroup\ncn: ops\ngidNumber: 7\nmemberUid: grace\nmemberUid: carl\n\n"
+    );
+    let ldif = people().replace(&group("ops", &["ada"]), &ops);
+    let slapd = Slapd::start(&(ldif + &mallory + &person("carl", "")));
+    let filter = "user_filter = \"(|(uid={username})(mail={username}))\"";
+    let server = started(&slapd, filter);
+    let is_admin = |name: &str, password: &str| {
+        let me = server.login(name, password).get("/v1/me").expect(200);
+        me.json()["is_admin"].clone()
+    };
+    assert_eq!(is_admin("grace", "mallory-pass-77"), false);
+    // A name of one's own, however it is typed.
+    assert_eq!(is_admin("CARL", "carl-pass-77"), true);
+}
+
+#[test]
+fn a_group_may_be_named_by_the_whole_of_its_dn() {
+    let real = format!("cn=ops,ou=groups,{BASE}");
+    let class = "objectClass: inetOrgPerson\n";
+    let with = |uid: &str, group: &str| {
+        let classes = format!("{class}objectClass: guided\nmemberOf: {group}\n");
+        person(uid, "").replace(class, &classes)
+    };
+    let namesake = format!("cn=ops,ou=people,{BASE}");
+    let slapd = Slapd::start(&format!(
+        "dn: cn=search,{BASE}\nobjectClass: organizationalRole\nobjectClass: simpleSecurityObject\n\
+         cn: search\nuserPassword: search-pass-77\n\n{}{}",
+        with("ada", &real),
+        with("bob", &namesake)
+    ));
+    let with = |group: &str| {
+        let text = config(&slapd, &format!("allowed_groups = [{group:?}]"));
+        let base = format!("group_base = \"ou=groups,{BASE}\"\nadmin_groups = [\"ops\"]\n");
+        ServerBuilder::no_auth()
+            .config(&text.replace(&base, ""))
+            .start()
+    };
+    let both = |server: &Server| {
+        ["ada", "bob"].map(|name| sign_in(server, name, &format!("{name}-pass-77")))
+    };
+    assert_eq!(both(&with("ops")), [200, 200], "the short name is of both");
+    assert_eq!(both(&with(&real)), [200, 403]);
+}
+
+#[test]
 fn nobody_else_does() {
     let slapd = Slapd::start(&people());
     let server = started(&slapd, "");

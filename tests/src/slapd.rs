@@ -22,7 +22,7 @@ pub struct Slapd {
 
 impl Slapd {
     /// One with these people and groups, besides its own root `cn=admin`, password `root-pass-77`. Who is
-    /// `guided` has an `objectGUID` of bytes, as in Active Directory.
+    /// `guided` has an `objectGUID` of bytes and `memberOf`, as in Active Directory.
     #[track_caller]
     pub fn start(ldif: &str) -> Self {
         let dir = TempDir::new().expect("a folder");
@@ -54,7 +54,9 @@ impl Slapd {
              include /etc/ldap/schema/inetorgperson.schema\ninclude /etc/ldap/schema/nis.schema\n\
              attributetype ( 1.3.6.1.4.1.55555.1 NAME 'objectGUID' EQUALITY octetStringMatch \
              SYNTAX 1.3.6.1.4.1.1466.115.121.1.40 SINGLE-VALUE )\n\
-             objectclass ( 1.3.6.1.4.1.55555.2 NAME 'guided' SUP top AUXILIARY MAY objectGUID )\n\
+             attributetype ( 1.3.6.1.4.1.55555.3 NAME 'memberOf' EQUALITY distinguishedNameMatch \
+             SYNTAX 1.3.6.1.4.1.1466.115.121.1.12 )\n\
+             objectclass ( 1.3.6.1.4.1.55555.2 NAME 'guided' SUP top AUXILIARY MAY ( objectGUID $ memberOf ) )\n\
              pidfile {root}/pid\nmodulepath /usr/lib/ldap\nmoduleload back_mdb\n\
              TLSCertificateFile {root}/cert.pem\nTLSCertificateKeyFile {root}/key.pem\n\
              sizelimit 500\ndatabase mdb\nmaxsize 104857600\nsuffix \"{BASE}\"\nrootdn \"cn=admin,{BASE}\"\n\

@@ -58,7 +58,7 @@ pub(crate) struct Config {
     /// Where groups are; without it, `memberOf` of the person is read.
     #[serde(default)]
     pub(crate) group_base: Option<String>,
-    /// How to find a person's groups; `{dn}` and `{username}` stand for theirs, escaped.
+    /// How to find a person's groups; `{dn}` and `{username}` stand for their entry's, escaped.
     #[serde(default = "group_filter")]
     pub(crate) group_filter: String,
     /// The attribute with a group's name.

@@ -120,7 +120,7 @@ impl Directory {
                 let found = self
                     .read(&mut ldap, &dn, Scope::Base, "(objectClass=*)")
                     .await?;
-                self.verdict(&mut ldap, found, username).await
+                self.verdict(&mut ldap, found).await
             }
             None => {
                 let mut searcher = self.searcher().await?;
@@ -142,7 +142,7 @@ impl Directory {
                 if !self.bind(&mut ldap, &dn, password).await? {
                     return Ok(Verdict::Denied("wrong password".into()));
                 }
-                self.verdict(&mut searcher, found, username).await
+                self.verdict(&mut searcher, found).await
             }
         }
     }
@@ -170,11 +170,7 @@ impl Directory {
                 "user_filter does not find them any more".into(),
             ));
         }
-        let username = found
-            .first()
-            .and_then(|entry| first(entry, &self.config.username_attribute))
-            .unwrap_or_default();
-        self.verdict(&mut searcher, found, &username).await
+        self.verdict(&mut searcher, found).await
     }
 
     /// Whether `user_filter` finds the entry still, as it would at a sign-in.
@@ -242,7 +238,6 @@ impl Directory {
         &self,
         ldap: &mut Ldap,
         found: Vec<SearchEntry>,
-        username: &str,
     ) -> Result<Verdict, BackendError> {
         let Some(entry) = found.into_iter().next() else {
             return Ok(Verdict::Denied("the entry cannot be read".into()));
@@ -256,10 +251,13 @@ impl Directory {
                 "the entry has no {attribute}; name what never changes in subject_attribute"
             )));
         };
-        let groups = self.groups(ldap, &entry, username).await?;
+        let username = first(&entry, &self.config.username_attribute);
+        // Never what was typed: a filter may find people by what they write into their entry themselves.
+        let own = username.as_deref().unwrap_or_default();
+        let groups = self.groups(ldap, &entry, own).await?;
         let email = first(&entry, &self.config.email_attribute);
         Ok(Verdict::Person(Box::new(Identity {
-            username: first(&entry, &self.config.username_attribute),
+            username,
             email_verified: email.is_some() && self.config.trust_email,
             email,
             display_name: first(&entry, &self.config.name_attribute),
@@ -276,7 +274,9 @@ impl Directory {
     ) -> Result<Vec<String>, BackendError> {
         let Some(base) = &self.config.group_base else {
             let named = entry.attrs.get("memberOf").cloned().unwrap_or_default();
-            return Ok(named.iter().filter_map(|dn| leaf(dn)).collect());
+            // By the short name and by the whole one, which no group elsewhere has.
+            let leaves = named.iter().filter_map(|dn| leaf(dn));
+            return Ok(leaves.chain(named.iter().cloned()).collect());
         };
         let filter = self
             .config
