@@ -271,16 +271,16 @@ mod tests {
 
     #[test]
     fn a_link_that_was_not_used_yet_ends_with_them() {
-        let gone = |house: &House, asked| _ = house.gone(asked, &["corp", "local"]);
-        let unlinked = |house: &House, _| {
+        type Way = fn(&House, LoginId);
+        let gone: Way = |house, asked| _ = house.gone(asked, &["corp", "local"]);
+        let unlinked: Way = |house, _| {
             let unlinked =
                 house.write(|live, tx, uid| account::unlink(live, tx, uid, &key("corp")));
             unlinked.unwrap();
         };
-        let person = |house: &House, _| assert_eq!(house.ends("corp", Some("ada-1"), None), 1);
-        let session = |house: &House, _| assert_eq!(house.ends("corp", None, Some("s1")), 1);
-        let ways: [&dyn Fn(&House, LoginId); 4] = [&gone, &unlinked, &person, &session];
-        for ends in ways {
+        let person: Way = |house, _| assert_eq!(house.ends("corp", Some("ada-1"), None), 1);
+        let session: Way = |house, _| assert_eq!(house.ends("corp", None, Some("s1")), 1);
+        for ends in [gone, unlinked, person, session] {
             let house = House::new();
             let (asked, link) = (house.login("corp"), house.link());
             ends(&house, asked);
