@@ -1,16 +1,18 @@
 //! One spelling of a name, so that another one is no other account (THREATS P2).
 
-use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
 /// Longest name that is told apart, in characters: what follows is no name of anybody.
 const LONGEST: usize = 256;
 
 /// `name` as it is counted: without what directories overlook too (RFC 4518 section 2), which is
-/// spaces, letter case, compatible forms of letters and characters that are not seen.
+/// spaces, letter case, compatible forms of letters and characters that are not seen, and without
+/// accents, which Active Directory overlooks.
 pub(super) fn spelling(name: &str) -> String {
     let plain = |name: &str| -> String {
-        name.nfkc()
+        name.nfkd()
             .filter(|c| !c.is_whitespace() && !c.is_control() && !is_unseen(*c))
+            .filter(|c| !is_combining_mark(*c))
             .flat_map(char::to_lowercase)
             .take(LONGEST)
             .collect()
@@ -44,6 +46,8 @@ mod tests {
             "𝐚lice",
             "alice\0",
             "\u{feff}alice",
+            "álice",
+            "a\u{301}lìçe",
         ] {
             assert_eq!(spelling(name), "alice", "{name:?}");
         }
