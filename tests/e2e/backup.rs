@@ -371,9 +371,18 @@ fn an_encrypted_backup_opens_with_its_passphrase_and_with_age() {
     age.send_line(PASSPHRASE).expect("a terminal");
     age.exp_eof().expect("it ends");
     assert_eq!(verify("plain", &[]).code, 0);
+    // Anybody can put a file without a seal in the place of one with.
+    let plain = verify("plain", &right);
+    assert!(
+        plain.code == 2 && plain.err.contains("is not encrypted"),
+        "{plain:?}"
+    );
     let new = Machine::new();
     let backup = machine.path("backup").display().to_string();
     let passphrase = machine.path("passphrase").display().to_string();
+    let plain = machine.path("plain").display().to_string();
+    let refused = new.run(&["restore", &plain, "--passphrase-file", &passphrase]);
+    assert_eq!(refused.code, 2, "{refused:?}");
     let restored = new.run(&["restore", &backup, "--passphrase-file", &passphrase]);
     assert_eq!(restored.code, 0, "{restored:?}");
     new.serve().login("admin", PASSWORD);

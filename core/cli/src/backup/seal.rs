@@ -139,6 +139,12 @@ pub(crate) fn read(
         .fill_buf()
         .map_err(|error| Failure::Failed(format!("cannot read it: {error}")))?;
     if !start.starts_with(MAGIC) {
+        // Whoever gives a passphrase counts on its seal: anybody can write a file without.
+        if passphrase.is_some() {
+            return Err(Failure::Usage(
+                "this file is not encrypted, and a passphrase was given: it is not the backup made with it, or give none".into(),
+            ));
+        }
         return Ok((Box::new(input), false));
     }
     let Some(passphrase) = passphrase else {
