@@ -16,7 +16,7 @@ const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 const OLDEST: i64 = 600;
 /// For how long a token may come again, in seconds: its sender does not know that it was heard when the
 /// server could not write down what it ends.
-const RETRIED: i64 = 120;
+pub(crate) const RETRIED: i64 = 120;
 /// The most tokens that are remembered.
 const MOST: usize = 4096;
 

@@ -101,7 +101,10 @@ mod tests {
         const VERSION: u8 = 1;
     }
 
-    const FIRST: Table<[u8], First> = Table::new(3, "identities");
+    /// The table of links, as it was.
+    const fn first() -> Table<[u8], First> {
+        Table::new(3, "identities")
+    }
     const NEW: &str = "ada.new@example.com";
 
     impl House {
@@ -115,7 +118,7 @@ mod tests {
             self.write(move |_, tx| {
                 let mut encoded = Vec::new();
                 key.encode(&mut encoded);
-                FIRST.put(tx, &encoded, &First(uid, T0))?;
+                first().put(tx, &encoded, &First(uid, T0))?;
                 assert_eq!(PROVEN.get(tx, address)?, Some(uid));
                 assert!(IDENTITIES.get(tx, &key)?.unwrap().is_unnoted);
                 Ok(())
