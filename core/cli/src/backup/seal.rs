@@ -141,6 +141,9 @@ pub(crate) fn read(
     if !start.starts_with(MAGIC) {
         // Whoever gives a passphrase counts on its seal: anybody can write a file without.
         if passphrase.is_some() {
+            if MAGIC.starts_with(start) {
+                return Err(Failure::Damaged("this file is damaged or not whole".into()));
+            }
             return Err(Failure::Usage(
                 "this file is not encrypted, and a passphrase was given: it is not the backup made with it, or give none".into(),
             ));
