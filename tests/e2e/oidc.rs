@@ -56,6 +56,13 @@ fn command_line(browser: &Browser, server: &Server) -> Value {
     server.client().get(&path).expect(200).json()
 }
 
+/// As [`command_line`], of bob, who signs in for it.
+fn bobs_command_line(server: &Server) -> Value {
+    let browser = Browser::new();
+    me(&sign_in(&browser, server, "bob"));
+    command_line(&browser, server)
+}
+
 fn refresh(server: &Server, login: &Value) -> (u16, Value) {
     let token = login["refresh_token"].as_str().expect("a refresh token");
     let fields = [("grant_type", "refresh_token"), ("refresh_token", token)];
@@ -325,11 +332,7 @@ fn who_left_at_the_provider_goes_on_by_no_login() {
 #[test]
 fn whoever_signs_in_anew_is_back() {
     let House { server, idp } = house("", "");
-    let login = || {
-        let browser = Browser::new();
-        me(&sign_in(&browser, &server, "bob"));
-        command_line(&browser, &server)
-    };
+    let login = || bobs_command_line(&server);
     let before = login();
     idp.revoke("bob");
     is_refused(&server, &before);
@@ -347,11 +350,7 @@ fn whoever_signs_in_anew_is_back() {
 #[test]
 fn a_sign_in_during_a_refresh_that_fails_is_not_undone() {
     let House { server, idp } = house("", "");
-    let login = || {
-        let browser = Browser::new();
-        me(&sign_in(&browser, &server, "bob"));
-        command_line(&browser, &server)
-    };
+    let login = || bobs_command_line(&server);
     let before = login();
     idp.revoke("bob");
     idp.hold();

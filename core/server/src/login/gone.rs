@@ -96,13 +96,13 @@ mod tests {
 
     use super::*;
     use crate::{
-        account::{self, AccountError, AccountName, MagicLink, issue_magic, redeem_magic},
-        login::{LOGINS, Lifetimes, Origin, end_by_issuer, establish},
-        store::{Options, Store},
-        token::hash::Hasher,
+        account::{self, AccountError, MagicLink, issue_magic, redeem_magic},
+        login::{
+            LOGINS, Lifetimes, Origin, end_by_issuer, establish,
+            house::{T0, with_account},
+        },
+        store::Store,
     };
-
-    const T0: Timestamp = Timestamp::from_seconds(1_700_000_000);
 
     /// An account with an identity at each of two backends.
     struct House {
@@ -122,22 +122,16 @@ mod tests {
 
     impl House {
         fn new() -> Self {
-            let dir = tempfile::tempdir().unwrap();
-            let store = Store::open(dir.path(), &Options::default()).unwrap();
-            let live = Live::load(&store, Hasher::new(&[7; 32]), T0).unwrap();
-            let (made, name) = (live.clone(), AccountName::parse("ada").unwrap());
-            let account = store.write_blocking(move |tx| {
-                let account = account::create(&made, tx, name, false, Some(key("corp")), T0)?;
-                account::link(&made, tx, &account.uid, key("local"), T0)?;
-                Ok::<_, AccountError>(account)
-            });
-            let uid = account.unwrap().uid;
-            Self {
+            let (_dir, store, live, uid) = with_account("ada", Some(key("corp")));
+            let house = Self {
                 store,
                 live,
                 uid,
-                _dir: dir,
-            }
+                _dir,
+            };
+            let local = house.write(|live, tx, uid| account::link(live, tx, uid, key("local"), T0));
+            local.unwrap();
+            house
         }
 
         fn write<T: Send + 'static>(

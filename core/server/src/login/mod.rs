@@ -14,6 +14,8 @@ mod ending;
 mod entry;
 mod gone;
 mod guesses;
+#[cfg(test)]
+mod house;
 mod issuer;
 mod outcome;
 mod pending;

@@ -2,14 +2,16 @@
 
 use super::{poll::exchange, *};
 use crate::{
-    account::{self, AccountName},
+    account,
     id::Uid,
-    login::{Established, LOGINS, Lifetimes, end_all},
-    store::{Options, Store},
-    token::{Scope, TokenUse, hash::Hasher},
+    login::{
+        Established, LOGINS, Lifetimes, end_all,
+        house::{T0, with_account},
+    },
+    store::Store,
+    token::{Scope, TokenUse},
 };
 
-const T0: Timestamp = Timestamp::from_seconds(1_700_000_000);
 const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
 struct House {
@@ -21,20 +23,12 @@ struct House {
 
 impl House {
     fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path(), &Options::default()).unwrap();
-        let live = Live::load(&store, Hasher::new(&[7; 32]), T0).unwrap();
-        let made = live.clone();
-        let name = AccountName::parse("alice").unwrap();
-        let uid = store
-            .write_blocking(move |tx| account::create(&made, tx, name, false, None, T0))
-            .unwrap()
-            .uid;
+        let (_dir, store, live, uid) = with_account("alice", None);
         Self {
             store,
             live,
             uid,
-            _dir: dir,
+            _dir,
         }
     }
 

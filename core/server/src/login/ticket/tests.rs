@@ -2,13 +2,13 @@
 
 use super::*;
 use crate::{
-    account::{self, AccountName},
-    login::{LOGINS, end_all},
-    store::{Options, Store},
-    token::hash::Hasher,
+    account,
+    login::{
+        LOGINS, end_all,
+        house::{T0, with_account},
+    },
+    store::Store,
 };
-
-const T0: Timestamp = Timestamp::from_seconds(1_700_000_000);
 
 struct House {
     store: Store,
@@ -19,20 +19,12 @@ struct House {
 
 impl House {
     fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path(), &Options::default()).unwrap();
-        let live = Live::load(&store, Hasher::new(&[7; 32]), T0).unwrap();
-        let made = live.clone();
-        let name = AccountName::parse("alice").unwrap();
-        let uid = store
-            .write_blocking(move |tx| account::create(&made, tx, name, false, None, T0))
-            .unwrap()
-            .uid;
+        let (_dir, store, live, uid) = with_account("alice", None);
         Self {
             store,
             live,
             uid,
-            _dir: dir,
+            _dir,
         }
     }
 
