@@ -256,7 +256,7 @@ fn a_token_goes_to_its_own_server_only() {
 
 #[test]
 fn what_a_server_says_does_not_steer_the_terminal() {
-    let evil = "\\u001b]0;owned\\u0007\\u001b[2J\\u202egnp\\r";
+    let evil = "\\u001b]0;owned\\u0007\\u001b[2J\\u009b2J\\u202egnp\\r";
     let answers = [
         http(
             "403 Forbidden",
@@ -283,6 +283,8 @@ fn what_a_server_says_does_not_steer_the_terminal() {
             &["session", "list"],
             &["explain"],
             &["status"],
+            &["whoami", "--json"],
+            &["session", "list", "--json"],
         ] {
             let ended = ada.run(&[args, &["--server", &url][..]].concat());
             let said = ended.out + &ended.err;
@@ -297,6 +299,32 @@ fn what_a_server_says_does_not_steer_the_terminal() {
             "{said:?}"
         );
     }
+}
+
+#[test]
+fn what_steers_a_terminal_is_no_token() {
+    let evil = "a\\u001b]0;owned\\u0007b";
+    for body in [
+        format!(r#"{{"access_token":"{evil}"}}"#),
+        format!(r#"{{"access_token":"aaa.bbb.ccc","refresh_token":"{evil}"}}"#),
+    ] {
+        let (url, _) = answering(http("200 OK", "", &body));
+        let ada = Terminal::new();
+        ada.plant(&login_to(&url));
+        age(&ada, -10.0);
+        let before = ada.stored();
+        assert_eq!(ada.run(&["token", "--server", &url]).expect(1).out, "");
+        assert_eq!(ada.stored(), before);
+    }
+    let body = format!(r#"{{"id":"t","name":"ci","token":"{evil}"}}"#);
+    let (url, _) = answering(http("200 OK", "", &body));
+    let ada = Terminal::new();
+    ada.plant(&login_to(&url));
+    let create = ["token", "create", "ci", "--server", &url];
+    assert_eq!(ada.run(&create).expect(1).out, "");
+    // Nor is one that was planted in the file.
+    ada.plant(&login_to(&url).replace("the.secret.token", evil));
+    assert_eq!(ada.run(&["token", "--server", &url]).expect(5).out, "");
 }
 
 #[test]

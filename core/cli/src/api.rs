@@ -106,11 +106,12 @@ fn write(body: &[u8]) {
         let _ = out.write_all(body).and_then(|()| out.flush());
         return;
     }
-    let text = match serde_json::from_slice::<serde_json::Value>(body) {
-        Ok(value) => serde_json::to_string_pretty(&value).unwrap_or_default(),
-        Err(_) => String::from_utf8_lossy(body).into_owned(),
-    };
-    if !text.is_empty() {
-        output::say(output::plain_lines(text.trim_end()));
+    match serde_json::from_slice::<serde_json::Value>(body) {
+        Ok(value) => output::json(&value),
+        Err(_) if body.is_empty() => {}
+        Err(_) => {
+            let text = String::from_utf8_lossy(body);
+            output::say(output::plain_lines(text.trim_end()));
+        }
     }
 }

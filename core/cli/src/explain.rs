@@ -10,11 +10,11 @@ use serde_json::Value;
 
 use crate::{
     claims,
-    client::{Answer, Body, Which, Wire, credential, now, refusal, vault::Vault, wire::Bearer},
+    client::{Answer, Bearer, Body, Which, Wire, credential, now, refusal, vault::Vault},
     failure::Failure,
     me,
     output::{self, plain},
-    password, when,
+    when,
 };
 
 /// Says why a token is refused, or what it may do; with a method and a path, why that request is
@@ -115,12 +115,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 fn token(args: &Args, wire: &Wire, report: &mut Report) -> Result<Option<Bearer>, Failure> {
     if args.token_stdin {
         report.source = "standard input";
-        let text = password::piped(std::io::stdin())?;
-        let text = text.trim();
-        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Failure::Usage("standard input holds no token".into()));
-        }
-        return Ok(Some(Bearer::new(text.to_owned())));
+        return Bearer::from_input().map(Some);
     }
     report.source = if credential::is_from_environment() {
         "OMNIGENT_REMOTE_AUTH_TOKEN"

@@ -13,9 +13,23 @@ pub(crate) fn say(text: impl std::fmt::Display) {
 /// Writes a value for a script: indented JSON.
 pub(crate) fn json(value: &impl Serialize) {
     match serde_json::to_string_pretty(value) {
-        Ok(text) => say(text),
+        Ok(text) => say(escaped(&text)),
         Err(error) => eprintln!("omnigent: {error}"),
     }
+}
+
+/// JSON says the same with what could steer the terminal escaped; the line ends are between its values.
+fn escaped(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c != '\n' && steers(c) {
+            // All of them are in the first plane.
+            escaped.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
 }
 
 /// Text from a server or a plugin without what could steer the terminal.
@@ -39,7 +53,7 @@ pub(crate) fn plain_lines(text: &str) -> String {
 /// Control characters, and what turns the direction of writing or is not seen.
 fn steers(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(c, '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// Writes a question or a hint for a person, apart from the results.
@@ -84,6 +98,8 @@ pub(crate) fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]
@@ -93,6 +109,18 @@ mod tests {
         assert_eq!(
             plain_lines("a\n\u{1b}]0;x\u{7}\tb"),
             "a\n\u{fffd}]0;x\u{fffd}\tb"
+        );
+    }
+
+    #[test]
+    fn json_steers_no_terminal_and_says_the_same() {
+        let said = serde_json::json!({"a": "\u{1b}[2J\u{7f}\u{9b}2J\u{202e}\u{feff}\nö"});
+        let text = escaped(&serde_json::to_string_pretty(&said).unwrap());
+        assert!(!text.chars().any(|c| c != '\n' && steers(c)), "{text:?}");
+        assert!(text.contains("\\u009b2J\\u202e\\ufeff\\nö"), "{text}");
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&text).unwrap(),
+            said
         );
     }
 

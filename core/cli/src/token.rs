@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    client::{Body, Target, Which, now},
+    client::{Bearer, Body, Target, Which, now},
     failure::Failure,
     output::{self, hint, plain},
     when,
@@ -128,8 +128,10 @@ fn show(row: &Value, json: bool) -> Result<(), Failure> {
         output::json(row);
         return Ok(());
     }
-    let token = row["token"].as_str();
-    let token = token.ok_or_else(|| Failure::Failed("the server gave no token".into()))?;
+    let token = row["token"].as_str().map(str::to_owned);
+    let token = token
+        .and_then(Bearer::parse)
+        .ok_or_else(|| Failure::Failed("the server gave no token".into()))?;
     hint(format_args!(
         "{} ({}), scope: {}, ends: {}. It is shown this once:",
         cell(&row["name"]),
@@ -141,7 +143,7 @@ fn show(row: &Value, json: bool) -> Result<(), Failure> {
             .as_f64()
             .map_or("never".to_owned(), when::at),
     ));
-    output::say(plain(token));
+    output::say(token.expose());
     Ok(())
 }
 

@@ -9,9 +9,8 @@ use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 
 use super::{
-    Answer, Body, Wire, default_server, now, refusal,
+    Answer, Bearer, Body, Wire, default_server, now, refusal,
     vault::{Login, Vault},
-    wire::Bearer,
 };
 use crate::{failure::Failure, output::hint, when};
 
@@ -28,10 +27,11 @@ pub(crate) fn is_from_environment() -> bool {
 /// The credential for the server of `wire`; `None` when there is none.
 pub(crate) fn fresh(wire: &Wire) -> Result<Option<Bearer>, Failure> {
     if let Some(token) = default_server::set_variable(VARIABLE) {
-        let token = token
-            .into_string()
-            .map_err(|_| Failure::Usage(format!("{VARIABLE} is not text")))?;
-        return Ok(Some(Bearer::new(token.trim().to_owned())));
+        let token = token.to_str().map(|text| text.trim().to_owned());
+        return match token.and_then(Bearer::parse) {
+            Some(token) => Ok(Some(token)),
+            None => Err(Failure::Usage(format!("{VARIABLE} holds no token"))),
+        };
     }
     let Some(vault) = Vault::open()? else {
         return Ok(None);
@@ -48,8 +48,8 @@ pub(crate) fn fresh(wire: &Wire) -> Result<Option<Bearer>, Failure> {
 
 #[derive(Deserialize)]
 struct Renewed {
-    access_token: String,
-    refresh_token: Option<String>,
+    access_token: Bearer,
+    refresh_token: Option<Bearer>,
     expires_in: Option<f64>,
 }
 
@@ -93,14 +93,11 @@ fn renew(vault: &Vault, wire: &Wire) -> Result<Bearer, Failure> {
     };
     let renewed: Renewed = answer.json()?;
     let renewed = Login {
-        token: Bearer::new(renewed.access_token),
+        token: renewed.access_token,
         user_id: login.user_id,
         expires_at: Some(now() + lifetime(renewed.expires_in)),
         // A server that gives none means the one we have.
-        refresh_token: renewed
-            .refresh_token
-            .map(Bearer::new)
-            .or(login.refresh_token),
+        refresh_token: renewed.refresh_token.or(login.refresh_token),
     };
     locked.put(server, &renewed)?;
     Ok(renewed.token)

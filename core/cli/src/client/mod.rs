@@ -1,6 +1,6 @@
 //! Speaking to a server as somebody: which server, with what credential, and over what.
 //!
-//! Owns: the address of a server (`address`), the HTTP client (`wire`), the stored logins (`vault`),
+//! Owns: the address of a server (`address`), what a token can be (`bearer`), the HTTP client (`wire`), the stored logins (`vault`),
 //! the server that is meant when none is named (`default_server`), and a fresh credential for one
 //! (`credential`). Does not own: what is asked for (the commands).
 //!
@@ -11,6 +11,7 @@
 pub(crate) mod address;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod address_fuzz;
+pub(crate) mod bearer;
 pub(crate) mod credential;
 pub(crate) mod default_server;
 pub(crate) mod refusal;
@@ -19,6 +20,7 @@ pub(crate) mod vault;
 pub(crate) mod wire;
 
 pub(crate) use address::Address;
+pub(crate) use bearer::Bearer;
 pub(crate) use target::{Target, Which};
 pub(crate) use wire::{Answer, Body, Wire};
 

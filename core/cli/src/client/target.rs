@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::Value;
 
-use super::{Address, Answer, Body, Wire, credential, default_server, vault::Vault, wire::Bearer};
+use super::{Address, Answer, Bearer, Body, Wire, credential, default_server, vault::Vault};
 use crate::failure::Failure;
 
 /// The option of every command that speaks to a server.

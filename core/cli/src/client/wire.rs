@@ -5,12 +5,11 @@
 
 use std::time::Duration;
 
-use omnigent_server::secret::Secret;
 use reqwest::{Client, Method, RequestBuilder, StatusCode, header, redirect::Policy};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Address, refusal};
+use super::{Address, Bearer, refusal};
 use crate::failure::Failure;
 
 /// How long a server may take: a password is hashed, behind a queue.
@@ -21,9 +20,6 @@ const REACH: Duration = Duration::from_secs(10);
 const MAX_ANSWER: usize = 16 << 20;
 /// The origin of programs, which is nobody's web page.
 const ORIGIN: &str = "omnigent://internal";
-
-/// A bearer token.
-pub(crate) type Bearer = Secret<String>;
 
 /// Sends requests to one server.
 pub(crate) struct Wire {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{SignedIn, qr};
 use crate::{
-    client::{Answer, Body, Wire, now},
+    client::{Answer, Bearer, Body, Wire, now},
     failure::Failure,
     output::{hint, plain, say},
 };
@@ -23,10 +23,10 @@ struct Opened {
 
 #[derive(Deserialize)]
 struct Fulfilled {
-    token: String,
+    token: Bearer,
     user_id: String,
     expires_in: Option<f64>,
-    refresh_token: Option<String>,
+    refresh_token: Option<Bearer>,
 }
 
 /// How long the original waits for the person.

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{SignedIn, browser::show};
 use crate::{
     claims,
-    client::{Answer, Body, Wire, default_server, now, refusal},
+    client::{Answer, Bearer, Body, Wire, default_server, now, refusal},
     failure::Failure,
     output::{hint, plain},
 };
@@ -32,8 +32,8 @@ struct Opened {
 
 #[derive(Deserialize)]
 struct Granted {
-    access_token: String,
-    refresh_token: Option<String>,
+    access_token: Bearer,
+    refresh_token: Option<Bearer>,
     expires_in: Option<f64>,
 }
 
@@ -108,7 +108,7 @@ fn wait(
         if answer.status.is_success() {
             let granted: Granted = answer.json()?;
             // This token reaches no page that would say whose it is.
-            let user_id = claims::read(&granted.access_token)
+            let user_id = claims::read(granted.access_token.expose())
                 .and_then(|claims| claims["sub"].as_str().map(str::to_owned));
             return Ok(SignedIn::new(
                 granted.access_token,

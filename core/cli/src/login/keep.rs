@@ -4,11 +4,10 @@ use serde_json::json;
 
 use crate::{
     client::{
-        Wire,
+        Bearer, Wire,
         credential::lifetime,
         default_server, now,
         vault::{Login, Vault},
-        wire::Bearer,
     },
     failure::Failure,
     output::{self, hint, plain},
@@ -30,16 +29,16 @@ pub(crate) struct SignedIn {
 impl SignedIn {
     /// As the server's answer says it.
     pub(crate) fn new(
-        token: String,
+        token: Bearer,
         user_id: String,
         expires_in: Option<f64>,
-        refresh_token: Option<String>,
+        refresh_token: Option<Bearer>,
     ) -> Self {
         Self {
-            token: Bearer::new(token),
+            token,
             user_id,
             expires_at: Some(now() + lifetime(expires_in)),
-            refresh_token: refresh_token.map(Bearer::new),
+            refresh_token,
         }
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::{CLIENT, SignedIn, surroundings};
 use crate::{
-    client::{Answer, Body, Wire},
+    client::{Answer, Bearer, Body, Wire},
     failure::Failure,
     output::{hint, plain},
     password::piped,
@@ -17,10 +17,10 @@ use crate::{
 
 #[derive(Deserialize)]
 struct Outcome {
-    token: Option<String>,
+    token: Option<Bearer>,
     user: Option<User>,
     expires_in: Option<f64>,
-    refresh_token: Option<String>,
+    refresh_token: Option<Bearer>,
     id: Option<String>,
     step: Option<Value>,
 }

@@ -8,11 +8,10 @@ use serde_json::Value;
 use super::SignedIn;
 use crate::{
     claims,
-    client::{Body, Wire, wire::Bearer},
+    client::{Bearer, Body, Wire},
     failure::Failure,
     me,
     output::hint,
-    password::piped,
 };
 
 /// Reads a token and asks the server whose it is.
@@ -20,13 +19,8 @@ pub(super) fn token(wire: &Wire) -> Result<SignedIn, Failure> {
     if std::io::stdin().is_terminal() {
         hint("Paste the token, then a new line and Ctrl-D:");
     }
-    let text = piped(std::io::stdin())?;
-    let text = text.trim();
-    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Failure::Usage("standard input holds no token".into()));
-    }
-    let bearer = Bearer::new(text.to_owned());
-    let claims = claims::read(text);
+    let bearer = Bearer::from_input()?;
+    let claims = claims::read(bearer.expose());
     let answer = wire.send(
         Method::GET,
         me::path_for(claims.as_ref()),

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use disk::Dir;
 use format::{Members, number, text};
 
-use super::{Address, default_server::set_variable, wire::Bearer};
+use super::{Address, Bearer, default_server::set_variable};
 use crate::failure::Failure;
 
 const FILE: &str = "auth_tokens.json";
@@ -169,20 +169,16 @@ fn key(all: &Members, server: &Address) -> Option<String> {
 }
 
 fn login(entry: &Members) -> Option<Login> {
-    let token = entry.get("token").and_then(text)?;
+    let bearer = |name| entry.get(name).and_then(text).and_then(Bearer::parse);
     let expires_at = match entry.get("expires_at") {
         None => Some(0.0),
         Some(value) => number(value),
     };
     Some(Login {
-        token: Bearer::new(token),
+        token: bearer("token")?,
         user_id: entry.get("user_id").and_then(text),
         expires_at,
-        refresh_token: entry
-            .get("refresh_token")
-            .and_then(text)
-            .filter(|token| !token.is_empty())
-            .map(Bearer::new),
+        refresh_token: bearer("refresh_token"),
     })
 }
 

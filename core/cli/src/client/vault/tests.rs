@@ -22,10 +22,10 @@ fn text_of(dir: &tempfile::TempDir) -> String {
 
 fn some_login(token: &str, refresh: Option<&str>) -> Login {
     Login {
-        token: Bearer::new(token.to_owned()),
+        token: Bearer::parse(token.to_owned()).unwrap(),
         user_id: Some("ada".to_owned()),
         expires_at: Some(1_795_761_060.5),
-        refresh_token: refresh.map(|text| Bearer::new(text.to_owned())),
+        refresh_token: refresh.and_then(|text| Bearer::parse(text.to_owned())),
     }
 }
 
