@@ -159,6 +159,28 @@ fn who_is_deleted_during_a_swap_leaves_no_password_behind() {
 }
 
 #[test]
+fn a_name_that_has_people_goes_to_no_other_plugin() {
+    let server = local();
+    server.claim();
+    let other = config("[\"local\"]", "").replace(
+        "plugin = \"accounts\"",
+        "plugin = \"htpasswd\"\nfile = \"people\"",
+    );
+    std::fs::write(server.dir.path().join("new.toml"), &other).expect("written");
+    std::fs::write(server.dir.path().join("people"), "").expect("written");
+    let remedy = "account migrate --from local";
+    let (code, _, complaint) = server.operator(&["config", "plan", "new.toml"]);
+    assert!(code == 2 && complaint.contains(remedy), "{complaint}");
+    server.reconfigure(&other);
+    let (code, _, complaint) = server.operator(&["config", "reload"]);
+    assert!(code == 1 && complaint.contains(remedy), "{complaint}");
+    server.login("admin", PASSWORD);
+    let refused = server.kill().config(&other).try_start().err();
+    let refused = refused.expect("a refusal");
+    assert!(refused.contains(remedy), "{refused}");
+}
+
+#[test]
 fn an_identity_nobody_expects_never_takes_an_account_over() {
     let server = local();
     server.claim();

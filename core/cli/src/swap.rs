@@ -62,6 +62,13 @@ struct Row {
     then: Vec<(String, Way)>,
 }
 
+/// A page of a plan.
+#[derive(Deserialize)]
+struct Planned {
+    refused: Vec<String>,
+    accounts: Vec<Row>,
+}
+
 #[derive(Serialize)]
 struct Outcome<'a> {
     changes: Vec<Change>,
@@ -87,11 +94,14 @@ pub(crate) fn plan(args: &Plan) -> Result<(), Failure> {
     let mut rows: Vec<Row> = Vec::new();
     loop {
         let after = rows.last().map(|row| row.id.clone());
-        let page: Vec<Row> = admin.plan(&json!({"backends": backends, "after": after}))?;
-        if page.is_empty() {
+        let page: Planned = admin.plan(&json!({"backends": backends, "after": after}))?;
+        if !page.refused.is_empty() {
+            return Err(Failure::Usage(page.refused.join("\n")));
+        }
+        if page.accounts.is_empty() {
             break;
         }
-        rows.extend(page);
+        rows.extend(page.accounts);
     }
     let of = |now: bool, then: bool| -> Vec<&Row> {
         let is = |row: &&Row| row.now.is_empty() != now && row.then.is_empty() != then;
@@ -243,7 +253,8 @@ pub(crate) fn reload(args: &Reload) -> Result<(), Failure> {
 /// Carries accounts over to another backend
 #[derive(clap::Args)]
 pub(crate) struct Migrate {
-    /// Only accounts that sign in with this backend
+    /// Only accounts that sign in with this backend. The same as --to: it calls people otherwise now, and
+    /// their new identities take the place of the old ones
     #[arg(long, value_name = "BACKEND")]
     from: Option<String>,
     /// The backend they will sign in with

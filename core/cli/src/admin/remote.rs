@@ -224,16 +224,8 @@ impl Remote {
     }
 
     /// A page of a plan.
-    pub(crate) fn plan<T: for<'de> Deserialize<'de>>(
-        &self,
-        what: &Value,
-    ) -> Result<Vec<T>, Failure> {
-        #[derive(Deserialize)]
-        struct Page<T> {
-            accounts: Vec<T>,
-        }
-        let page: Page<T> = parse(&self.call(Method::POST, "/auth/operator/plan", Some(what))?)?;
-        Ok(page.accounts)
+    pub(crate) fn plan<T: for<'de> Deserialize<'de>>(&self, what: &Value) -> Result<T, Failure> {
+        parse(&self.call(Method::POST, "/auth/operator/plan", Some(what))?)
     }
 
     /// Carries a page of accounts over.

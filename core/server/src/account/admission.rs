@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ACCOUNTS, Account, AccountError, AccountName, IDENTITIES, IdentityKey, PROVEN, REMNANTS,
-    address, link, mandate, redeem_invite, roster,
+    address, link, mandate, redeem_invite, roster, unlink,
 };
 use crate::{
     clock::Timestamp,
@@ -163,10 +163,25 @@ pub struct Expectation {
     pub backend: String,
     /// What it will be recognised by.
     pub by: Mark,
+    /// Whether the account gives up its other identities at the backend for it.
+    pub replaces: bool,
 }
 
 impl Record for Expectation {
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
+
+    fn upgrade(version: u8, payload: &[u8]) -> Option<Self> {
+        if version != 1 {
+            return None;
+        }
+        let (uid, backend, by) = postcard::from_bytes(payload).ok()?;
+        Some(Self {
+            uid,
+            backend,
+            by,
+            replaces: false,
+        })
+    }
 }
 
 /// Everything expected of the account.
@@ -185,11 +200,17 @@ pub fn expected_of(from: &impl Read, uid: &Uid) -> Result<Vec<Expectation>, Stor
     Ok(own)
 }
 
-/// Lets the identity that will bear the mark lead to the account: the operator's word.
+/// Lets the identity that will bear the mark lead to the account, beside others at its backend or, when it
+/// `replaces` them, instead: the operator's word.
 ///
 /// # Errors
 /// [`AccountError::IdentityTaken`] when another account is expected by the same mark.
-pub fn expect(tx: &mut Tx<'_>, expected: &Expected, uid: &Uid) -> Result<(), AccountError> {
+pub fn expect(
+    tx: &mut Tx<'_>,
+    expected: &Expected,
+    uid: &Uid,
+    replaces: bool,
+) -> Result<(), AccountError> {
     match EXPECTED.get(tx, expected)? {
         Some(other) if other.uid != *uid && ACCOUNTS.contains(tx, &other.uid)? => {
             Err(AccountError::IdentityTaken)
@@ -199,6 +220,7 @@ pub fn expect(tx: &mut Tx<'_>, expected: &Expected, uid: &Uid) -> Result<(), Acc
                 uid: *uid,
                 backend: expected.backend.clone(),
                 by: expected.by.clone(),
+                replaces,
             };
             Ok(EXPECTED.put(tx, expected, &expectation)?)
         }
@@ -230,6 +252,7 @@ pub fn admit(
     let account = match known {
         Some(account) => {
             check(live, tx, rules, asserted, Some(&account))?;
+            use_up(tx, asserted, &account.uid)?;
             account
         }
         None => newcomer(live, tx, rules, asserted, invite, now)?,
@@ -248,8 +271,11 @@ fn newcomer(
 ) -> Result<Account, AccountError> {
     // Whoever leads nowhere has nothing waived: not even from a time when it did.
     WAIVED.delete(tx, &asserted.key)?;
-    if let Some(uid) = expected(tx, asserted)? {
+    if let Some(Expectation { uid, replaces, .. }) = expected(tx, asserted)? {
         check(live, tx, rules, asserted, None)?;
+        if replaces {
+            give_up(live, tx, &uid, &asserted.key.backend)?;
+        }
         return join(live, tx, &uid, asserted, now);
     }
     if rules.linking == Linking::Link
@@ -292,6 +318,19 @@ fn newcomer(
     Ok(account)
 }
 
+/// Takes the identities of the backend away from the account.
+fn give_up(live: &Live, tx: &mut Tx<'_>, uid: &Uid, backend: &str) -> Result<(), AccountError> {
+    let account = ACCOUNTS.get(tx, uid)?.ok_or(AccountError::NotFound)?;
+    for key in account
+        .identities
+        .iter()
+        .filter(|key| key.backend == backend)
+    {
+        unlink(live, tx, uid, key)?;
+    }
+    Ok(())
+}
+
 fn join(
     live: &Live,
     tx: &mut Tx<'_>,
@@ -303,31 +342,47 @@ fn join(
     ACCOUNTS.get(tx, uid)?.ok_or(AccountError::NotFound)
 }
 
-/// The account the operator expects this identity for. What it was expected by is used up.
-fn expected(tx: &mut Tx<'_>, asserted: &Asserted) -> Result<Option<Uid>, AccountError> {
+/// What the operator may expect this identity by.
+fn marks(asserted: &Asserted) -> impl Iterator<Item = Expected> {
+    let subject = Mark::Subject(asserted.key.subject.clone());
+    let email = asserted.verified_email().map(str::to_owned);
+    let username = asserted.username.as_deref().map(str::to_ascii_lowercase);
     let marks = [
-        Some(Mark::Subject(asserted.key.subject.clone())),
-        asserted
-            .verified_email()
-            .map(|email| Mark::Email(email.to_owned())),
-        asserted
-            .username
-            .as_ref()
-            .map(|name| Mark::Username(name.to_ascii_lowercase())),
+        Some(subject),
+        email.map(Mark::Email),
+        username.map(Mark::Username),
     ];
-    for by in marks.into_iter().flatten() {
-        let expected = Expected {
-            backend: asserted.key.backend.clone(),
-            by,
-        };
-        if let Some(Expectation { uid, .. }) = EXPECTED.get(tx, &expected)? {
+    let backend = asserted.key.backend.clone();
+    marks.into_iter().flatten().map(move |by| Expected {
+        backend: backend.clone(),
+        by,
+    })
+}
+
+/// What the operator expects this identity for. What it was expected by is used up.
+fn expected(tx: &mut Tx<'_>, asserted: &Asserted) -> Result<Option<Expectation>, AccountError> {
+    for expected in marks(asserted) {
+        if let Some(expectation) = EXPECTED.get(tx, &expected)? {
             EXPECTED.delete(tx, &expected)?;
-            if ACCOUNTS.contains(tx, &uid)? {
-                return Ok(Some(uid));
+            if ACCOUNTS.contains(tx, &expectation.uid)? {
+                return Ok(Some(expectation));
             }
         }
     }
     Ok(None)
+}
+
+/// Uses up what the account was expected by and its identity bears: nobody else is to come in by it.
+fn use_up(tx: &mut Tx<'_>, asserted: &Asserted, uid: &Uid) -> Result<(), StoreError> {
+    for expected in marks(asserted) {
+        if EXPECTED
+            .get(tx, &expected)?
+            .is_some_and(|own| own.uid == *uid)
+        {
+            EXPECTED.delete(tx, &expected)?;
+        }
+    }
+    Ok(())
 }
 
 /// Holds the identity against the backend's domains and groups.

@@ -23,6 +23,7 @@ mod removal;
 mod roster;
 mod standing;
 pub mod swap;
+pub mod tenure;
 #[cfg(test)]
 mod tests;
 mod unnoted;
@@ -72,6 +73,7 @@ pub(crate) fn tables() -> Vec<KnownTable> {
         IDENTITIES.known(),
         INVITES.known(),
         MAGIC_LINKS.known(),
+        tenure::TENANTS.known(),
         ADMINS.known(),
         EXPECTED.known(),
         PROVEN.known(),

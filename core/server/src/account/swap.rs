@@ -6,7 +6,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ACCOUNTS, Account, AccountError, EXPECTED, Expected, Mark, NAMES, PROVEN, expect};
+use super::{
+    ACCOUNTS, Account, AccountError, EXPECTED, Expected, Mark, NAMES, PROVEN, expect,
+    tenure::Tenancy,
+};
 use crate::{
     config::{AccountRule, Backend},
     id::Uid,
@@ -18,6 +21,8 @@ use crate::{
 pub struct Target {
     /// Its name.
     pub name: String,
+    /// Its plugin.
+    pub plugin: String,
     /// Its issuer, if it has one: identities of another are not its own.
     pub issuer: Option<String>,
     /// Whether unknown identities join the account of their proven address.
@@ -27,11 +32,20 @@ pub struct Target {
 }
 
 impl Target {
+    /// The name, to be given to the plugin.
+    pub fn tenancy(&self) -> Tenancy {
+        Tenancy {
+            backend: self.name.clone(),
+            plugin: self.plugin.clone(),
+        }
+    }
+
     /// Of a configured backend.
     pub fn of(backend: &Backend) -> Self {
         let issuer = backend.config.expose().get("issuer");
         Self {
             name: backend.name.clone(),
+            plugin: backend.plugin.clone(),
             issuer: issuer.and_then(|issuer| issuer.as_str()).map(str::to_owned),
             joins_by_address: backend.accounts == AccountRule::Link,
             link_domains: backend.link_domains.clone(),
@@ -151,7 +165,8 @@ pub enum By {
 /// Carrying accounts over.
 #[derive(Clone, Debug)]
 pub struct Migration {
-    /// Only accounts with an identity at this backend.
+    /// Only accounts with an identity at this backend. When it is the same as `to`, that identity is given
+    /// up for the new one: its backend calls people otherwise now.
     pub from: Option<String>,
     /// The backend they will sign in with.
     pub to: String,
@@ -252,8 +267,10 @@ fn carry(
     mark: Option<Mark>,
     dry_run: bool,
 ) -> Result<Moved, StoreError> {
+    let replaces = work.from.as_ref() == Some(&work.to);
+    let is_linked = account.identities.iter().any(|key| key.backend == work.to);
     let outcome = match &mark {
-        _ if account.identities.iter().any(|key| key.backend == work.to) => "linked already",
+        _ if is_linked && !replaces => "linked already",
         None => "its name is no e-mail address",
         Some(by) => {
             let expected = Expected {
@@ -265,7 +282,7 @@ fn carry(
                 .is_none_or(|other| other.uid == account.uid);
             match is_free {
                 true if dry_run => "would be expected",
-                true => match expect(tx, &expected, &account.uid) {
+                true => match expect(tx, &expected, &account.uid, replaces) {
                     Ok(()) => EXPECTED_NOW,
                     Err(AccountError::Store(error)) => return Err(error),
                     Err(_) => "another account is expected by the same",

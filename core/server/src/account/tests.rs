@@ -312,7 +312,19 @@ impl House {
             backend: "corp".into(),
             by,
         };
-        self.write(move |_, tx| expect(tx, &expected, &uid))
+        self.write(move |_, tx| expect(tx, &expected, &uid, false))
+    }
+
+    /// Carries everybody of `from` over to `to` by their names.
+    pub(super) fn carry(&self, from: Option<&str>, to: &str) -> Vec<&'static str> {
+        let work = swap::Migration {
+            from: from.map(str::to_owned),
+            to: to.to_owned(),
+            by: swap::By::Username,
+        };
+        let page = self.write(move |_, tx| Ok(swap::migrate(tx, &work, None, 10, false)?));
+        let moved = page.unwrap().accounts;
+        moved.into_iter().map(|moved| moved.outcome).collect()
     }
 
     /// An account that an admin made, whose name is an address.

@@ -21,6 +21,7 @@ use tokio::net::UnixListener;
 use crate::{
     account::{
         AccountError, Office, OfficeError, are_addresses_noted, note_addresses, settle_admins,
+        tenure,
     },
     archive::Held,
     backend::{Backends, Hashing},
@@ -161,6 +162,7 @@ impl App {
         clock: Clock,
     ) -> Result<Arc<Self>, StartError> {
         let ground = Arc::new(Ground::open(config, listening, clock).await?);
+        parts::check_tenancies(config, &ground.store)?;
         let url = config.base_url(listening).to_string();
         let wanted = wanted(config);
         let backends = Backends::open(wanted, &ground.services, &url).await;
@@ -169,6 +171,7 @@ impl App {
         app.office.settle().await;
         let now = app.started_at;
         parts::initial_admin(config, &app.office, now).await?;
+        app.note_tenancies().await?;
         app.settle_addresses().await?;
         app.make_claimable()?;
         if !app.office.needs_setup() {
@@ -184,6 +187,7 @@ impl App {
     /// See [`StartError`]: then nothing has changed.
     pub(crate) async fn reopen(&self, config: &Config) -> Result<Self, StartError> {
         let ground = Arc::clone(&self.ground);
+        parts::check_tenancies(config, &ground.store)?;
         let url = config.base_url(ground.listening).to_string();
         let wanted = wanted(config);
         let backends = self.backends.reopen(wanted, &ground.services, &url).await;
@@ -214,6 +218,20 @@ impl App {
         let (live, ungrouped) = (self.live.clone(), parts::ungrouped(&self.config));
         let work = move |tx: &mut store::Tx<'_>| settle_admins(&live, tx, &ungrouped);
         self.store.write(work).await
+    }
+
+    /// Notes whom the names of the backends belong to. A store that does not take it now, on a full disk,
+    /// is asked again at the next start.
+    async fn note_tenancies(&self) -> Result<(), StoreError> {
+        let wanted = parts::tenancies(&self.config);
+        if tenure::is_given(&self.store.reader(), &wanted)? {
+            return Ok(());
+        }
+        let work = move |tx: &mut store::Tx<'_>| tenure::give(tx, &wanted);
+        if let Err(error) = self.store.write(work).await {
+            tracing::warn!(%error, "whom the backends' names belong to is noted at the next start");
+        }
+        Ok(())
     }
 
     /// Sees to addresses from before it was noted by whom they were proven. A store that does not take it

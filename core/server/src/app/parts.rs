@@ -16,7 +16,10 @@ use omnigent_plugin::Password;
 
 use super::StartError;
 use crate::{
-    account::{AccountError, AccountName, Linking, Office, Rules},
+    account::{
+        AccountError, AccountName, Linking, Office, Rules,
+        tenure::{self, Tenancy},
+    },
     audit::Scene,
     backend::{Backends, Cost, Failure, Hashing, Services, Wanted, file_of},
     clock::{Clock, Timestamp},
@@ -132,6 +135,22 @@ pub(super) fn rules(backend: &crate::config::Backend) -> Rules {
         allowed_groups: backend.allowed_groups.clone(),
         admin_groups: backend.admin_groups.clone(),
         allow_invites: backend.allow_invites,
+    }
+}
+
+/// Whom the names of the backends are to be given to.
+pub(super) fn tenancies(config: &Config) -> Vec<Tenancy> {
+    config.auth.backends.iter().map(Tenancy::of).collect()
+}
+
+/// No name of a backend may belong to another plugin.
+pub(super) fn check_tenancies(config: &Config, store: &Store) -> Result<(), StartError> {
+    let held = tenure::held(&store.reader(), &tenancies(config))?;
+    let held: Vec<_> = held.iter().map(ToString::to_string).collect();
+    if held.is_empty() {
+        Ok(())
+    } else {
+        Err(StartError::Config(held.join("\n")))
     }
 }
 

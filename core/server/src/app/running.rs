@@ -21,7 +21,7 @@ use tokio::{
 
 use super::{App, StartError, parts};
 use crate::{
-    account::{AccountError, settle_admins},
+    account::{AccountError, settle_admins, tenure},
     audit::{Entry, Event, Keeper, Scene},
     config::{Change, Config, Problem},
     http::{self, Listeners, Tcp},
@@ -246,8 +246,10 @@ impl Running {
 async fn note_changes(new: &App, changes: &[Change], scene: Scene) -> Result<bool, AccountError> {
     let (live, changes) = (new.live.by(scene), changes.to_vec());
     let ungrouped = parts::ungrouped(&new.config);
+    let wanted = parts::tenancies(&new.config);
     new.store
         .write(move |tx| {
+            tenure::give(tx, &wanted)?;
             let is_one_left = settle_admins(&live, tx, &ungrouped)?;
             for change in changes {
                 let entry = Entry::new(Event::ConfigChanged);

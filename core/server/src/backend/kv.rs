@@ -85,6 +85,13 @@ pub(super) fn get(
     KV.get(from, &full(backend, key))
 }
 
+/// Whether the backend keeps anything.
+pub(crate) fn keeps_anything(from: &impl Read, backend: &str) -> Result<bool, StoreError> {
+    let own = full(backend, "");
+    let first = KV.scan(from, &own, None, Order::Ascending).next();
+    Ok(first.transpose()?.is_some())
+}
+
 /// `kv.put`
 pub(super) fn put(tx: &mut Tx<'_>, backend: &str, call: &KvCall) -> Result<(), ApplyError> {
     let found = get(tx, backend, &call.key)?;

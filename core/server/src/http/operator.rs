@@ -15,7 +15,7 @@ use crate::{
     account::{
         AccountError, Expected, MagicLink, Mark, by_name, expect, expected_of, issue_magic,
         swap::{self, By, Target},
-        unlink,
+        tenure, unlink,
     },
     app::{App, ReloadError},
     audit::{Entry, Event},
@@ -103,11 +103,17 @@ const PAGE: usize = 1000;
 async fn plan(app: Arc<App>, request: Request) -> Outcome {
     let PlanBody { backends, after } = message(&request)?;
     let now: Vec<Target> = app.config.auth.backends.iter().map(Target::of).collect();
-    let rows = app
+    let (refused, rows) = app
         .store
-        .read(move |reader| swap::plan(reader, &now, &backends, after.as_deref(), PAGE))
+        .read(move |reader| {
+            let wanted: Vec<_> = backends.iter().map(Target::tenancy).collect();
+            let refused = tenure::held(reader, &wanted)?;
+            let rows = swap::plan(reader, &now, &backends, after.as_deref(), PAGE)?;
+            Ok::<_, StoreError>((refused, rows))
+        })
         .await?;
-    Ok(no_store(ok(&json!({"accounts": rows}))))
+    let refused: Vec<_> = refused.iter().map(ToString::to_string).collect();
+    Ok(no_store(ok(&json!({"refused": refused, "accounts": rows}))))
 }
 
 #[derive(Deserialize)]
@@ -219,7 +225,7 @@ async fn link(app: Arc<App>, request: Request) -> Outcome {
     app.store
         .write(move |tx| {
             let uid = by_name(tx, &name)?.uid;
-            expect(tx, &expected, &uid)?;
+            expect(tx, &expected, &uid, false)?;
             note_expected(&live, tx, &uid, &expected.backend, Some(&expected.by))?;
             live.forget_identities(tx);
             Ok::<_, AccountError>(())

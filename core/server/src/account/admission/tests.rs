@@ -312,3 +312,57 @@ fn what_is_left_of_the_deleted_lets_nobody_in() {
     other.key = identity("ada-2");
     assert_eq!(house.joins(other), bob, "others of the backend are let in");
 }
+
+/// Ada, as a directory calls her that was set up anew.
+fn ada_anew() -> Asserted {
+    let mut anew = ada(false);
+    anew.key.subject = "anew-1".into();
+    anew
+}
+
+#[test]
+fn a_directory_that_was_set_up_anew_is_carried_over_to_itself() {
+    let house = House::new();
+    let uid = house.admit(Rules::default(), ada(false)).unwrap().uid;
+    let name = house.admit(Rules::default(), ada(false)).unwrap().name;
+    let mut anew = ada_anew();
+    anew.username = Some(name.as_str().to_owned());
+    let refused = house.admit(Rules::default(), anew.clone());
+    assert!(matches!(refused, Err(AccountError::NameTaken)));
+    assert_eq!(house.carry(None, "corp"), ["linked already"]);
+    assert_eq!(house.carry(Some("other"), "corp"), [""; 0]);
+    assert_eq!(house.carry(Some("corp"), "corp"), ["expected"]);
+    let account = house.admit(Rules::default(), anew.clone()).unwrap();
+    assert_eq!((account.uid, account.identities), (uid, vec![anew.key]));
+    // Whoever the directory called so before is nobody any more.
+    let refused = house.admit(Rules::default(), ada(false));
+    assert!(matches!(refused, Err(AccountError::NameTaken)));
+}
+
+#[test]
+fn nobody_comes_in_by_a_name_whose_bearer_was_there_already() {
+    let house = House::new();
+    let mut named = ada(false);
+    let name = house.admit(Rules::default(), named.clone()).unwrap().name;
+    named.username = Some(name.as_str().to_owned());
+    assert_eq!(house.carry(Some("corp"), "corp"), ["expected"]);
+    // Her directory calls her what it did.
+    house.admit(Rules::default(), named.clone()).unwrap();
+    let mut successor = ada_anew();
+    successor.username = named.username;
+    let refused = house.admit(Rules::default(), successor);
+    assert!(matches!(refused, Err(AccountError::NameTaken)));
+}
+
+#[test]
+fn what_was_expected_before_replaces_nothing() {
+    let expectation = (
+        Uid::from_bytes([7; 16]),
+        "corp",
+        Mark::Subject("ada-1".into()),
+    );
+    let payload = postcard::to_extend(&expectation, Vec::new()).unwrap();
+    let old = Expectation::upgrade(1, &payload).unwrap();
+    assert!(!old.replaces && old.backend == "corp" && old.uid == expectation.0);
+    assert!(Expectation::upgrade(3, &payload).is_none());
+}

@@ -33,7 +33,11 @@ pub(super) fn operations() -> Vec<Operation> {
             "By which backends each account would get in",
         )
         .takes(object(&[("backends", list())], &[("after", maybe())]))
-        .answers(200, "The plan", object(&[("accounts", list())], &[])),
+        .answers(
+            200,
+            "The plan",
+            object(&[("refused", list()), ("accounts", list())], &[]),
+        ),
         op(
             Method::POST,
             "/auth/operator/migrate",
