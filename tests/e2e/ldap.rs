@@ -355,3 +355,29 @@ fn what_cannot_be_safe_does_not_start() {
         assert!(log.contains(word), "{new}: {log}");
     }
 }
+
+#[test]
+fn a_directory_that_was_imported_anew_is_carried_over_to_itself() {
+    let (old, new) = (Slapd::start(&people()), Slapd::start(&people()));
+    let server = started(&old, "");
+    server.login("ada", "ada-pass-77");
+    let kept = kept(&server, "bob");
+    server.reconfigure(&config(&new, ""));
+    assert_eq!(server.operator(&["config", "reload"]).0, 0);
+    // The same names, with an entryUUID of their own each.
+    assert_eq!(sign_in(&server, "ada", "ada-pass-77"), 409);
+    let migrate = [
+        "account", "migrate", "--from", "dir", "--to", "dir", "--match", "username",
+    ];
+    let (code, shown, complaint) = server.operator(&migrate);
+    assert!(
+        code == 0 && shown.contains("2 of 2 accounts carried over"),
+        "{shown}{complaint}"
+    );
+    let me = server.login("ada", "ada-pass-77").get("/v1/me").json();
+    assert_eq!(me, json!({"user_id": "ada", "is_admin": true}));
+    server.login("bob", "bob-pass-77");
+    let (_, shown, _) = server.operator(&["account", "identities", "bob"]);
+    assert_eq!(shown.matches("linked").count(), 1, "{shown}");
+    assert_eq!(refresh(&server, &kept), 400, "a login of the old directory");
+}
