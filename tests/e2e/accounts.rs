@@ -1,6 +1,9 @@
 //! CONTRACT section 4: setup, sign-in, invites, magic links, people.
 
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use omnigent_tests::{PASSWORD, ServerBuilder};
 use serde_json::{Value, json};
@@ -97,7 +100,9 @@ fn a_password_signs_in_and_nothing_else_does() {
         ("admi\u{212A}", PASSWORD),
         ("../admin", PASSWORD),
     ] {
+        let asked = Instant::now();
         let answer = login(username, password).expect(401);
+        assert!(asked.elapsed() >= Duration::from_millis(500), "{username}");
         assert_eq!(
             answer.json(),
             json!({"error": "invalid username or password"}),

@@ -187,7 +187,7 @@ fn every_door_to_a_password_counts() {
 
 #[test]
 fn a_step_that_has_to_wait_can_be_answered_afterwards() {
-    let server = server("account_failures = 3\naccount_wait = \"1s\"");
+    let server = server("account_failures = 3\naccount_wait = \"1m\"");
     server.claim();
     let client = from(&server, "203.0.113.9");
     let begun = client.post("/auth/conversations", json!({})).expect(201);
@@ -199,7 +199,7 @@ fn a_step_that_has_to_wait_can_be_answered_afterwards() {
     while sign_in(&client, "admin", "wrong").status != 429 {}
     let first = client.post(&path, right.clone());
     if first.status == 429 {
-        assert_eq!(wait(&first), Some(1));
+        assert!(wait(&first).is_some_and(|wait| wait >= 1));
         let (code, _, err) = server.operator(&["throttle", "clear", "--account", "admin"]);
         assert_eq!(code, 0, "{err}");
         client.post(&path, right).expect(200);

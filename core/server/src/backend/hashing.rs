@@ -5,7 +5,8 @@
 //! **Invariants:** memory is bounded by the threads times the cost, because each thread has one
 //! buffer and reuses it (four fresh ones at a time drove an earlier prototype to 861 MB); the
 //! threads are of low priority, so that a request wins the processor against a hash; past the
-//! queue the answer is "busy"; verifying against nothing costs what verifying costs.
+//! queue the answer is "busy"; a password is refused at no less than the configured cost, whatever its
+//! stored hash costs, and where there is none.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -151,7 +152,8 @@ impl Hashing {
         .await
     }
 
-    /// Verifies a password against a stored hash of any cost, or does the same work for nothing.
+    /// Verifies a password against a stored hash of any cost, or against none. To refuse it costs the same,
+    /// except where the stored hash costs more than is configured now: then it costs that.
     ///
     /// # Errors
     /// [`BackendError::Busy`]; [`BackendError::Internal`] when the stored hash is none.
@@ -161,18 +163,8 @@ impl Hashing {
         stored: Option<String>,
     ) -> Result<Verified, BackendError> {
         let cost = self.cost;
-        self.run(move |buffer| match stored {
-            Some(stored) => verify(cost, password.expose(), &stored, buffer),
-            None => {
-                let normal = normalised(password.expose());
-                for candidate in candidates(&normal, password.expose()) {
-                    let params = cost.params()?;
-                    fill(params, candidate.as_bytes(), &[0; 16], &mut [0; 32], buffer)?;
-                }
-                Ok(Verified::default())
-            }
-        })
-        .await
+        self.run(move |buffer| verify(cost, password.expose(), stored.as_deref(), buffer))
+            .await
     }
 
     async fn run<T: Send + 'static>(
@@ -213,15 +205,24 @@ struct Buffer {
     usual: usize,
     /// As many, from the first hash on.
     kept: Vec<Block>,
+    /// How many blocks it has filled, in all passes.
+    filled: u64,
+}
+
+impl Buffer {
+    fn new(cost: Cost) -> Self {
+        Self {
+            usual: cost.params().map_or(0, |params| params.block_count()),
+            kept: Vec::new(),
+            filled: 0,
+        }
+    }
 }
 
 fn work(queue: &Mutex<Receiver<Work>>, cost: Cost) {
     // Not being allowed to is fine.
     let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 19);
-    let mut buffer = Buffer {
-        usual: cost.params().map_or(0, |params| params.block_count()),
-        kept: Vec::new(),
-    };
+    let mut buffer = Buffer::new(cost);
     loop {
         let next = match queue.lock() {
             Ok(queue) => queue.recv(),
@@ -240,6 +241,7 @@ fn fill(
     buffer: &mut Buffer,
 ) -> Result<(), BackendError> {
     let needed = params.block_count();
+    buffer.filled += blocks_filled(&params);
     // A stored hash of a higher cost: its memory is its own, and is not kept.
     let mut own = Vec::new();
     let blocks = if needed <= buffer.usual {
@@ -255,47 +257,98 @@ fn fill(
         .map_err(failed)
 }
 
+/// How many blocks a hash fills, in all passes: what it costs.
+fn blocks_filled(params: &Params) -> u64 {
+    params.block_count() as u64 * u64::from(params.t_cost())
+}
+
 fn verify(
     cost: Cost,
     password: &str,
-    stored: &str,
+    stored: Option<&str>,
     buffer: &mut Buffer,
 ) -> Result<Verified, BackendError> {
-    let unreadable = || BackendError::internal("a stored hash cannot be read");
-    let hash = PasswordHash::new(stored).map_err(|_| unreadable())?;
-    let params = Params::try_from(&hash).map_err(|_| unreadable())?;
-    let (Some(salt), Some(expected)) = (&hash.salt, &hash.hash) else {
-        return Err(BackendError::internal(
-            "a stored hash lacks its salt or output",
-        ));
-    };
-    let is_argon2id = hash.algorithm.as_str() == "argon2id" && hash.version == Some(0x13);
-    let (m, t, p) = (params.m_cost(), params.t_cost(), params.p_cost());
-    if !is_argon2id || m > MAX_MEMORY_KIB || t > MAX_PASSES || p > MAX_LANES {
-        return Err(BackendError::internal(
-            "a stored hash is not Argon2id within bounds",
-        ));
-    }
+    let stored = stored.map(Stored::read).transpose()?;
     let normal = normalised(password);
     for candidate in candidates(&normal, password) {
-        let mut output = vec![0; expected.as_bytes().len()];
+        let before = buffer.filled;
+        if let Some(stored) = &stored
+            && stored.is_of(candidate, buffer)?
+        {
+            return Ok(Verified {
+                ok: true,
+                needs_rehash: !stored.costs(cost) || candidate != normal,
+            });
+        }
+        let done = buffer.filled - before;
+        make_up(cost, done, buffer)?;
+    }
+    Ok(Verified::default())
+}
+
+/// Does, for nothing, what `done` lacks of a hash's work. Less than the least hash is let go.
+fn make_up(cost: Cost, done: u64, buffer: &mut Buffer) -> Result<(), BackendError> {
+    let missing = blocks_filled(&cost.params()?).saturating_sub(done);
+    let memory_kib = u32::try_from(missing / u64::from(cost.passes)).unwrap_or(cost.memory_kib);
+    match (Cost { memory_kib, ..cost }).params() {
+        Ok(rest) => fill(rest, &[], &[0; 16], &mut [0; 32], buffer),
+        Err(_) => Ok(()),
+    }
+}
+
+/// A stored hash, of a cost within bounds.
+struct Stored {
+    params: Params,
+    salt: Salt,
+    output: Output,
+}
+
+impl Stored {
+    fn read(phc: &str) -> Result<Self, BackendError> {
+        let unreadable = || BackendError::internal("a stored hash cannot be read");
+        let hash = PasswordHash::new(phc).map_err(|_| unreadable())?;
+        let params = Params::try_from(&hash).map_err(|_| unreadable())?;
+        let (Some(salt), Some(output)) = (hash.salt, hash.hash) else {
+            return Err(BackendError::internal(
+                "a stored hash lacks its salt or output",
+            ));
+        };
+        let is_argon2id = hash.algorithm.as_str() == "argon2id" && hash.version == Some(0x13);
+        let (m, t, p) = (params.m_cost(), params.t_cost(), params.p_cost());
+        if !is_argon2id || m > MAX_MEMORY_KIB || t > MAX_PASSES || p > MAX_LANES {
+            return Err(BackendError::internal(
+                "a stored hash is not Argon2id within bounds",
+            ));
+        }
+        Ok(Self {
+            params,
+            salt,
+            output,
+        })
+    }
+
+    fn is_of(&self, password: &str, buffer: &mut Buffer) -> Result<bool, BackendError> {
+        let mut output = vec![0; self.output.as_bytes().len()];
+        let params = self.params.clone();
         fill(
-            params.clone(),
-            candidate.as_bytes(),
-            salt.as_ref(),
+            params,
+            password.as_bytes(),
+            self.salt.as_ref(),
             &mut output,
             buffer,
         )?;
-        if verify_slices_are_equal(&output, expected.as_bytes()).is_ok() {
-            let is_current =
-                (m, t, p) == (cost.memory_kib, cost.passes, cost.lanes) && output.len() == 32;
-            return Ok(Verified {
-                ok: true,
-                needs_rehash: !is_current || candidate != normal,
-            });
-        }
+        Ok(verify_slices_are_equal(&output, self.output.as_bytes()).is_ok())
     }
-    Ok(Verified::default())
+
+    fn costs(&self, cost: Cost) -> bool {
+        let (m, t, p) = (
+            self.params.m_cost(),
+            self.params.t_cost(),
+            self.params.p_cost(),
+        );
+        (m, t, p) == (cost.memory_kib, cost.passes, cost.lanes)
+            && self.output.as_bytes().len() == 32
+    }
 }
 
 /// What to try: a hash made elsewhere may be of the password as it was typed.
@@ -438,6 +491,35 @@ mod tests {
                 matches!(outcome, Err(BackendError::Internal { .. })),
                 "{stored}"
             );
+        }
+    }
+
+    #[test]
+    fn a_wrong_password_costs_what_nobodys_costs_after_the_costs_were_changed() {
+        let now = Cost {
+            memory_kib: 4096,
+            passes: 2,
+            lanes: 1,
+        };
+        let filled = |stored: Option<&str>, password: &str| {
+            let mut buffer = Buffer::new(now);
+            let verified = verify(now, password, stored, &mut buffer).unwrap();
+            assert!(!verified.ok);
+            buffer.filled
+        };
+        for (memory_kib, passes) in [(64, 1), (64, 3), (1024, 7), (4096, 1), (4095, 2), (4096, 2)] {
+            let cost = Cost {
+                memory_kib,
+                passes,
+                lanes: 1,
+            };
+            let phc = phc(cost, &[7; 16], &[7; 32]).unwrap();
+            for password in ["guess", "cafe\u{301}-noir"] {
+                let (of_nobody, of_somebody) =
+                    (filled(None, password), filled(Some(&phc), password));
+                let less = of_nobody.abs_diff(of_somebody);
+                assert!(less * 100 < of_nobody, "{memory_kib} {passes}: {less} less");
+            }
         }
     }
 

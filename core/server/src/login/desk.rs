@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::{
     Guest, Lifetimes, Progress, ReturnError, SignInError, Visit,
     conversation::{Conversations, Pending},
+    guesses::pace,
     throttle::{Rate, Throttle},
 };
 use crate::{
@@ -103,7 +104,7 @@ impl Desk {
         let answer = Answer::password(name, password);
         let outcome = self.try_password(&answer, backend, &guest, now).await;
         Self::settle(attempt, &outcome);
-        self.pace(began, &outcome).await;
+        pace(began, &outcome).await;
         outcome.map(|progress| self.seen_off(progress, name, &guest, now))
     }
 
@@ -207,7 +208,7 @@ impl Desk {
         thread.return_id = pending.step.return_id;
         let outcome = self.resume(&pending, answer, thread, &guest, now).await;
         Self::settle(attempt, &outcome);
-        self.pace(began, &outcome).await;
+        pace(began, &outcome).await;
         outcome.map(|progress| self.seen_off(progress, &name, &guest, now))
     }
 
