@@ -49,12 +49,7 @@ pub fn end_resting_on(
     uid: &Uid,
     key: &IdentityKey,
 ) -> Result<usize, StoreError> {
-    pending::void(tx, uid)?;
-    let mut ended = 0;
-    for sid in resting_on(tx, uid, key)? {
-        ended += usize::from(end(live, tx, uid, &sid)?);
-    }
-    Ok(ended)
+    end_those(live, tx, uid, |_, login| login.key() == *key)
 }
 
 /// Ends the login by which it was found out that these identities of the account are gone, and all that
@@ -70,20 +65,30 @@ pub fn end_gone(
     (gone, asked_at): (&[IdentityKey], Timestamp),
     may_hold: impl Fn(&IdentityKey) -> bool,
 ) -> Result<usize, StoreError> {
-    let mut ended = usize::from(end(live, tx, uid, sid)?);
-    pending::void(tx, uid)?;
-    for (sid, login) in list(tx, uid)? {
-        if gone.contains(&login.key()) && login.created_at <= asked_at {
-            ended += usize::from(end(live, tx, uid, &sid)?);
-        }
-    }
     let account = ACCOUNTS.get(tx, uid)?;
-    let mut others = account.iter().flat_map(|account| &account.identities);
-    if others.any(|key| !gone.contains(key) && may_hold(key)) {
-        return Ok(ended);
-    }
+    let mut own = account.iter().flat_map(|account| &account.identities);
+    let is_one_left = own.any(|key| !gone.contains(key) && may_hold(key));
+    let is_meant = |id: &LoginId, login: &Login| {
+        let by_link = login.backend == MAGIC_LINK && !is_one_left;
+        let is_gone = by_link || gone.contains(&login.key());
+        id == sid || (is_gone && login.created_at <= asked_at)
+    };
+    end_those(live, tx, uid, is_meant)
+}
+
+/// Ends the logins that are meant, and all that the account has left to begin others with: also what one
+/// that stays has made since. When it was made is not kept, nor by which login a link was; to make it anew
+/// costs its person little, and what an ended one left behind would let back in whoever is thrown out.
+fn end_those(
+    live: &Live,
+    tx: &mut Tx<'_>,
+    uid: &Uid,
+    is_meant: impl Fn(&LoginId, &Login) -> bool,
+) -> Result<usize, StoreError> {
+    pending::void(tx, uid)?;
+    let mut ended = 0;
     for (sid, login) in list(tx, uid)? {
-        if login.backend == MAGIC_LINK && login.created_at <= asked_at {
+        if is_meant(&sid, &login) {
             ended += usize::from(end(live, tx, uid, &sid)?);
         }
     }
