@@ -210,9 +210,15 @@ fn import(args: &Import) -> Result<(), Failure> {
     };
     output::say(format_args!(
         "{} records in {}, {keys}",
-        restored.summary.records,
+        restored.summary.records - restored.left_out,
         config.server.data_dir.display()
     ));
+    if restored.left_out > 0 {
+        output::say(format_args!(
+            "{} records were not taken: they are of the installation the export is from",
+            restored.left_out
+        ));
+    }
     Ok(())
 }
 

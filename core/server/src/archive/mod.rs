@@ -20,6 +20,7 @@ pub(crate) mod fuzz;
 mod held;
 mod read;
 mod restore;
+mod stays;
 pub mod trail;
 mod write;
 

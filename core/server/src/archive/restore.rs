@@ -18,8 +18,9 @@ use std::{
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use super::{ArchiveError, Head, Kind, Summary, Visitor, read, trail};
+use super::{ArchiveError, Head, Kind, Summary, Visitor, read, stays::stays, trail};
 use crate::{
+    backend,
     clock::Timestamp,
     login::{self, EndedAll},
     secret::Secret,
@@ -53,6 +54,8 @@ pub struct Restored {
     pub summary: Summary,
     /// Where what was there before is now.
     pub aside: Option<PathBuf>,
+    /// How many records of an export were not taken, for they are of the installation it is from.
+    pub left_out: u64,
     /// What was ended, if it was asked for.
     pub ended: Option<EndedAll>,
     /// A new keyring was made, because an export has none and there was none.
@@ -100,7 +103,7 @@ pub fn restore(input: impl BufRead, data_dir: &Path, how: &How) -> Result<Restor
         true => data_dir,
         false => &stage.0,
     };
-    let (summary, ended) = fill(input, &stage.0, keys, how)?;
+    let (summary, left_out, ended) = fill(input, &stage.0, keys, how)?;
     sync(&stage.0).map_err(at(&stage.0))?;
     let aside = match entries(data_dir, keeps_keyring).map_err(at(data_dir))? {
         there if there.is_empty() => None,
@@ -118,22 +121,25 @@ pub fn restore(input: impl BufRead, data_dir: &Path, how: &How) -> Result<Restor
     Ok(Restored {
         summary,
         aside,
+        left_out,
         ended,
         new_keyring,
     })
 }
 
-/// Fills a store in `stage`, notes in its trail that it was, and proves it. Its keyring is in `keys`.
+/// Fills a store in `stage`, notes in its trail that it was, and proves it. Its keyring is in `keys`. Says how many records
+/// were left out, too.
 fn fill(
     input: impl BufRead,
     stage: &Path,
     keys: &Path,
     how: &How,
-) -> Result<(Summary, Option<EndedAll>), ArchiveError> {
+) -> Result<(Summary, u64, Option<EndedAll>), ArchiveError> {
     struct Into<'s> {
         stage: &'s Path,
         how: &'s How,
         filler: Filler<'s>,
+        left_out: u64,
     }
     impl Visitor for Into<'_> {
         fn head(&mut self, head: &Head) -> Result<(), ArchiveError> {
@@ -154,6 +160,10 @@ fn fill(
             Ok(keycopy::copy_in(self.stage, keyring.expose(), keep)?)
         }
         fn record(&mut self, record: Portable) -> Result<(), ArchiveError> {
+            if self.how.kind == Kind::Export && stays(record.table(), record.key()) {
+                self.left_out += 1;
+                return Ok(());
+            }
             Ok(self.filler.put(record)?)
         }
     }
@@ -163,18 +173,23 @@ fn fill(
         stage,
         how,
         filler: Filler::new(&new)?,
+        left_out: 0,
     };
     let summary = read(input, &mut visitor)?;
+    let left_out = visitor.left_out;
     visitor.filler.finish(summary.initialised)?;
+    if how.kind == Kind::Export {
+        backend::count_anew(&new)?;
+    }
     let ended = match how.end_logins {
         true => Some(login::end_everything(&new)?),
         false => None,
     };
-    let entry = trail::brought_back(&summary, ended.as_ref());
+    let entry = trail::brought_back(&summary, left_out, ended.as_ref());
     trail::note(&new, keys, entry, how.now)?;
     new.close();
     prove(&folder)?;
-    Ok((summary, ended))
+    Ok((summary, left_out, ended))
 }
 
 /// Opens a store that was just closed and proves every record of it.

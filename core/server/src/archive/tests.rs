@@ -4,9 +4,12 @@
 
 use std::path::Path;
 
+use omnigent_plugin::{Change, Identity};
+
 use super::*;
 use crate::{
     account::ACCOUNTS,
+    backend::apply_change,
     clock::Timestamp,
     config::{Config, Env, Overrides},
     id::Uid,
@@ -151,4 +154,89 @@ fn ending_everything_revokes_and_takes_new_keys() {
     assert!(REVOCATIONS.contains(&store.reader(), &[7; 16]).unwrap());
     let nobody = ACCOUNTS.contains(&store.reader(), &Uid::random());
     assert_eq!(nobody, Ok::<_, StoreError>(false));
+}
+
+/// What the backend `sso` keeps: one record for everybody, one for this installation only.
+fn with_secret() -> tempfile::TempDir {
+    let dir = data_dir();
+    let store = Store::open(&dir.path().join("store"), &Options::default()).unwrap();
+    let change = Change::new(Identity::new("ada"))
+        .insert("plain", b"everybodys".into())
+        .insert("secret/key", b"ours alone".into());
+    let kept = store.write_blocking(move |tx| apply_change(tx, "sso", &change));
+    kept.unwrap();
+    store.close();
+    crate::store::wait_released(&dir.path().join("store")).unwrap();
+    dir
+}
+
+/// The keys of the records of the backends, and of what is counted of them.
+fn of_backends(archive: &[u8]) -> Vec<String> {
+    let text = std::str::from_utf8(archive).unwrap();
+    let key = |line: &str| {
+        let (start, rest) = line.split_once(",\"key\":\"")?;
+        let is_one = matches!(start, "{\"table\":11" | "{\"table\":14");
+        let key = hex::decode(rest.split('"').next()?).ok()?;
+        is_one.then(|| String::from_utf8(key).unwrap())
+    };
+    text.lines().filter_map(key).collect()
+}
+
+#[test]
+fn what_a_backend_keeps_as_secret_is_in_a_backup_and_in_no_export() {
+    let (from, into) = (with_secret(), tempfile::tempdir().unwrap());
+    let backup = archive(from.path(), Kind::Backup);
+    let all = ["sso\0plain", "sso\0secret/key", "sso"];
+    assert_eq!(of_backends(&backup), all);
+    restore(&backup[..], into.path(), &HOW).unwrap();
+    assert_eq!(of_backends(&archive(into.path(), Kind::Backup)), all);
+    let export = archive(from.path(), Kind::Export);
+    assert_eq!(of_backends(&export), ["sso\0plain"]);
+    let seen = read(&export[..], &mut ()).unwrap();
+    assert_eq!(seen.records, 21);
+    assert_eq!(seen.records, seen.by_table.values().sum::<u64>());
+}
+
+#[test]
+fn an_import_takes_no_secret_and_counts_what_it_takes() {
+    let from = with_secret();
+    // As an older server made it, or somebody altered it: an export that holds everything.
+    let whole = String::from_utf8(archive(from.path(), Kind::Backup)).unwrap();
+    let mut lines: Vec<&str> = whole.lines().collect();
+    let head = lines[0].replacen("\"backup\"", "\"export\"", 1);
+    lines[0] = &head;
+    lines.remove(1);
+    lines.pop();
+    let mut sealer = Sealer::new(Vec::new());
+    sealer
+        .write(format!("{}\n", lines.join("\n")).as_bytes())
+        .unwrap();
+    let tampered = sealer.finish().unwrap();
+    assert_eq!(of_backends(&tampered).len(), 3);
+    let how = How {
+        kind: Kind::Export,
+        ..HOW
+    };
+    let good = archive(from.path(), Kind::Export);
+    for (export, left_out) in [(tampered, 2), (good, 0)] {
+        let into = tempfile::tempdir().unwrap();
+        let restored = restore(&export[..], into.path(), &how).unwrap();
+        assert_eq!(restored.left_out, left_out);
+        let now = archive(into.path(), Kind::Backup);
+        assert_eq!(of_backends(&now), ["sso\0plain", "sso"]);
+        // Exactly that much is counted: of what was left out nothing is.
+        let fresh = data_dir();
+        let store = Store::open(&fresh.path().join("store"), &Options::default()).unwrap();
+        let change = Change::new(Identity::new("ada")).insert("plain", b"everybodys".into());
+        let kept = store.write_blocking(move |tx| apply_change(tx, "sso", &change));
+        kept.unwrap();
+        store.close();
+        crate::store::wait_released(&fresh.path().join("store")).unwrap();
+        let counted = |archive: &[u8]| {
+            let text = String::from_utf8(archive.to_vec()).unwrap();
+            let line = text.lines().find(|line| line.starts_with("{\"table\":14,"));
+            line.unwrap().to_owned()
+        };
+        assert_eq!(counted(&now), counted(&archive(fresh.path(), Kind::Backup)));
+    }
 }

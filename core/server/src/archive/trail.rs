@@ -47,10 +47,17 @@ pub fn note(
 }
 
 /// That the archive was brought back.
-pub(super) fn brought_back(summary: &Summary, ended: Option<&crate::login::EndedAll>) -> Entry {
+pub(super) fn brought_back(
+    summary: &Summary,
+    left_out: u64,
+    ended: Option<&crate::login::EndedAll>,
+) -> Entry {
     let head = &summary.head;
     let made = audit::rfc3339(Timestamp::from_seconds(head.made_at));
     let mut said = format!("{} records, made {made}", summary.records);
+    if left_out > 0 {
+        said += &format!("; {left_out} of them not taken");
+    }
     if let Some(ended) = ended {
         said += &format!(
             "; ended {} logins and {} API tokens",

@@ -10,14 +10,14 @@ use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
-use super::{ArchiveError, FORMAT, FileLine, Head, Tail};
+use super::{ArchiveError, FORMAT, FileLine, Head, Tail, stays::stays};
 use crate::{
     audit,
     clock::Timestamp,
     config::Config,
     secret::Secret,
     store::{Exporter, Snapshot, StoreError},
-    token::{installation::INSTALLATION, keycopy, keynotes::KEY_NOTES},
+    token::keycopy,
 };
 
 /// What an archive is for.
@@ -26,7 +26,7 @@ use crate::{
 pub enum Kind {
     /// All that is needed to go on as the same server: with the keyring.
     Backup,
-    /// The data alone, to go on as another one: without any key.
+    /// The data alone, to go on as another one: without any key, see [`super::stays`].
     Export,
 }
 
@@ -68,14 +68,6 @@ pub struct Source {
     has_begun: bool,
 }
 
-/// What goes with a keyring: the mark of the installation, what is noted of its keys, and the audit trail, whose seal is
-/// worth nothing without it (`omnigent audit export` is its way out).
-fn without_keys() -> Vec<u8> {
-    let mut tables = vec![INSTALLATION.known(), KEY_NOTES.known()];
-    tables.extend(audit::tables());
-    tables.iter().map(|table| table.id).collect()
-}
-
 impl Source {
     /// Of the snapshot and, for a backup, of the keyring in `data_dir`.
     ///
@@ -94,9 +86,9 @@ impl Source {
                     ArchiveError::Keyring(crate::token::KeyringError::Missing(path))
                 };
                 let keyring = keycopy::copy_out(data_dir)?.ok_or_else(missing)?;
-                (Some(keyring), vec![])
+                (Some(keyring), (|_, _| false) as fn(u8, &[u8]) -> bool)
             }
-            Kind::Export => (None, without_keys()),
+            Kind::Export => (None, stays as fn(u8, &[u8]) -> bool),
         };
         let head = Head {
             omnigent: kind,
@@ -111,7 +103,7 @@ impl Source {
         Ok(Self {
             head,
             keyring,
-            lines: Exporter::new(snapshot, &without),
+            lines: Exporter::new(snapshot, without),
             has_begun: false,
         })
     }
@@ -139,7 +131,7 @@ impl Source {
     /// [`ArchiveError::Store`].
     pub fn lines(&mut self) -> Result<Option<Vec<u8>>, ArchiveError> {
         if self.has_begun {
-            // A piece of nothing but tables that are left out is no end.
+            // A piece of nothing but records that are left out is no end.
             loop {
                 match self.lines.lines()? {
                     Some(lines) if lines.is_empty() => {}

@@ -2,12 +2,15 @@
 //!
 //! **Invariants:** a key is prefixed with its backend's name, which the host gives, and a zero
 //! byte, which no name holds: no backend reaches another's; what a backend keeps is bounded by
-//! [`MAX_KEYS`] and [`MAX_BYTES`], each record by [`MAX_KEY`] and [`MAX_VALUE`].
+//! [`MAX_KEYS`] and [`MAX_BYTES`], each record by [`MAX_KEY`] and [`MAX_VALUE`]; what it keeps under
+//! [`SECRET`] is of this installation only ([`stays`]).
+
+use std::collections::BTreeMap;
 
 use omnigent_plugin::{BackendError, Change, Expect, contract::KvCall};
 use serde::{Deserialize, Serialize};
 
-use crate::store::{KnownTable, Order, Read, Record, StoreError, Table, Tx};
+use crate::store::{KnownTable, Order, Read, Record, Store, StoreError, Table, Tx};
 
 /// All namespaces: backend, zero, key.
 const KV: Table<[u8], Vec<u8>> = Table::new(11, "plugin-kv");
@@ -18,6 +21,9 @@ const USAGE: Table<str, Usage> = Table::new(14, "plugin-kv-usage");
 pub(crate) fn tables() -> Vec<KnownTable> {
     vec![KV.known(), USAGE.known()]
 }
+
+/// What a backend keeps under it is of this installation only: promised by the contract.
+const SECRET: &[u8] = b"secret/";
 
 /// Room for the passwords of some million people.
 const MAX_KEYS: u64 = 4_000_000;
@@ -36,6 +42,32 @@ struct Usage {
 
 impl Record for Usage {
     const VERSION: u8 = 1;
+}
+
+/// Whether the record under this key of this table stays with the installation: what a backend keeps
+/// under [`SECRET`], and what is counted of all it keeps, which [`count_anew`] makes elsewhere.
+pub(crate) fn stays(table: u8, key: &[u8]) -> bool {
+    let is_secret = || split(key).is_some_and(|(_, own)| own.starts_with(SECRET));
+    table == USAGE.known().id || (table == KV.known().id && is_secret())
+}
+
+/// Counts what each backend has used up, in a store that was filled without. Blocks.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] when there is a record of no backend; those of reading and writing.
+pub(crate) fn count_anew(store: &Store) -> Result<(), StoreError> {
+    let mut all = BTreeMap::<String, Usage>::new();
+    for entry in KV.scan(&store.reader(), &[], None, Order::Ascending) {
+        let (key, value) = entry?;
+        let (backend, own) = split(&key).ok_or_else(|| KV.corrupt(&key))?;
+        let usage = all.entry(backend.to_owned()).or_default();
+        usage.keys += 1;
+        usage.bytes += (own.len() + value.len()) as u64;
+    }
+    store.write_blocking(move |tx| {
+        let mut put = |(backend, usage): (&String, &Usage)| USAGE.put(tx, backend, usage);
+        all.iter().try_for_each(&mut put)
+    })
 }
 
 /// Why a [`Change`] was not applied.
@@ -174,6 +206,13 @@ fn full(backend: &str, key: &str) -> Vec<u8> {
     [backend.as_bytes(), &[0], key.as_bytes()].concat()
 }
 
+/// The backend and its own key; nothing when it is the key of no backend.
+fn split(full: &[u8]) -> Option<(&str, &[u8])> {
+    let at = full.iter().position(|byte| *byte == 0)?;
+    let backend = std::str::from_utf8(full.get(..at)?).ok()?;
+    Some((backend, full.get(at + 1..)?))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -224,6 +263,46 @@ mod tests {
         assert_eq!(get(&store.reader(), "b", "x"), Ok(None));
         assert_eq!(list(&store.reader(), "a", "", None), Ok(vec!["x".into()]));
         assert_eq!(list(&store.reader(), "a", "", Some("x")), Ok(vec![]));
+    }
+
+    #[test]
+    fn only_what_is_under_the_prefix_and_the_count_stays() {
+        for (table, key, expected) in [
+            (11, "a\0secret/x", true),
+            (11, "a\0secret/", true),
+            (14, "a", true),
+            (11, "a\0secret", false),
+            (11, "a\0secrets/x", false),
+            (11, "a\0Secret/x", false),
+            (11, "a\0x\0secret/x", false),
+            (11, "a\0x/secret/x", false),
+            (11, "secret/x\0y", false),
+            (11, "secret/x", false),
+            (1, "a\0secret/x", false),
+        ] {
+            assert_eq!(stays(table, key.as_bytes()), expected, "{table} {key:?}");
+        }
+        assert_eq!(split(b"\xff\0secret/x"), None);
+    }
+
+    #[test]
+    fn counting_anew_comes_to_what_was_counted() {
+        let (_dir, store) = store();
+        apply(&store, "a", change().insert("x", b"123".into())).unwrap();
+        apply(&store, "a", change().insert("secret/y", b"45".into())).unwrap();
+        apply(&store, "ab", change().insert("z", b"".into())).unwrap();
+        let used = |name: &str| USAGE.get(&store.reader(), name).unwrap();
+        let counted = [used("a"), used("ab")];
+        let forget = |tx: &mut Tx<'_>| USAGE.delete(tx, "a").and(USAGE.delete(tx, "ab"));
+        assert!(store.write_blocking(forget).unwrap() && used("a").is_none());
+        count_anew(&store).unwrap();
+        assert!([used("a"), used("ab")] == counted && counted[0].is_some());
+        let of_nobody = |tx: &mut Tx<'_>| KV.put(tx, b"no backend", &vec![]);
+        store.write_blocking(of_nobody).unwrap();
+        assert!(matches!(
+            count_anew(&store),
+            Err(StoreError::Corrupt { .. })
+        ));
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub use file::sha256_of;
 pub use hashing::{Cost, Hashing};
 pub use instance::Instance;
 pub use kv::{ApplyError, apply_change};
-pub(crate) use kv::{keeps_anything, tables};
+pub(crate) use kv::{count_anew, keeps_anything, stays, tables};
 pub use omnigent_plugin::{abi::FfiHeader as Header, contract::Manifest};
 pub use reader::Reader;
 pub use services::Services;

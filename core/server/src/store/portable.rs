@@ -51,7 +51,7 @@ struct Trailer {
 #[derive(Debug)]
 pub struct Exporter {
     snapshot: Snapshot,
-    without: Vec<u8>,
+    without: fn(u8, &[u8]) -> bool,
     tally: Tally,
     stage: Stage,
 }
@@ -64,11 +64,11 @@ enum Stage {
 }
 
 impl Exporter {
-    /// Of all tables but those in `without`.
-    pub fn new(snapshot: Snapshot, without: &[u8]) -> Self {
+    /// Of all records but those of which `without` says so, by table and key there.
+    pub fn new(snapshot: Snapshot, without: fn(u8, &[u8]) -> bool) -> Self {
         Self {
             snapshot,
-            without: without.to_vec(),
+            without,
             tally: Tally::default(),
             stage: Stage::Header,
         }
@@ -123,7 +123,7 @@ impl Exporter {
                 key: hex::encode(key),
             });
         };
-        if self.without.contains(&table) {
+        if (self.without)(table, rest) {
             return Ok(());
         }
         self.tally.add(sound.sum);
@@ -171,6 +171,11 @@ impl Portable {
     /// The table it is of.
     pub fn table(&self) -> u8 {
         self.key.first().copied().unwrap_or_default()
+    }
+
+    /// Its key there.
+    pub fn key(&self) -> &[u8] {
+        self.key.get(1..).unwrap_or_default()
     }
 
     /// Whether `table` knows how to read it.

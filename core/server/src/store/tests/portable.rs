@@ -6,7 +6,10 @@ use super::*;
 
 /// The whole export as text.
 fn export(store: &Store) -> Vec<u8> {
-    drain(Exporter::new(store.snapshot_blocking().unwrap(), &[])).unwrap()
+    drain(Exporter::new(store.snapshot_blocking().unwrap(), |_, _| {
+        false
+    }))
+    .unwrap()
 }
 
 fn drain(mut exporter: Exporter) -> Result<Vec<u8>, StoreError> {
@@ -108,7 +111,7 @@ fn what_is_written_while_a_snapshot_is_read_is_not_in_it() {
     };
     store.write_blocking(fill).unwrap();
     let before = export(&store);
-    let mut exporter = Exporter::new(store.snapshot_blocking().unwrap(), &[]);
+    let mut exporter = Exporter::new(store.snapshot_blocking().unwrap(), |_, _| false);
     let mut text = exporter.lines().unwrap().unwrap();
     text.extend(exporter.lines().unwrap().unwrap());
     // Behind the walk and ahead of it: changed, deleted, added, deleted and added again.
@@ -169,7 +172,7 @@ fn snapshots_under_load_are_each_the_state_after_a_whole_number_of_transactions(
         for _ in 0..12 {
             let snapshot = store.snapshot_blocking().unwrap();
             sequences.push(snapshot.sequence());
-            let text = drain(Exporter::new(snapshot, &[])).unwrap();
+            let text = drain(Exporter::new(snapshot, |_, _| false)).unwrap();
             let copy = fixture();
             import(&copy.store, &text).unwrap();
             let reader = copy.store.reader();
@@ -209,7 +212,7 @@ fn a_snapshot_that_is_outrun_says_so_and_the_writes_go_on() {
     write(1);
     let snapshot = store.snapshot_blocking().unwrap();
     write(2);
-    let lost = drain(Exporter::new(snapshot, &[])).unwrap_err();
+    let lost = drain(Exporter::new(snapshot, |_, _| false)).unwrap_err();
     assert_eq!(lost, StoreError::SnapshotLost);
     export(&store);
 }
