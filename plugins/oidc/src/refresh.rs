@@ -19,8 +19,10 @@ use crate::{
     vault::{Fault, Vault},
 };
 
-/// Where a public client's key is kept.
-const KEY: &str = "refresh-key";
+/// Where a public client's key is kept: no export holds it.
+const KEY: &str = "secret/refresh-key";
+/// Where older versions kept it.
+const OLD_KEY: &str = "refresh-key";
 /// Kept in place of the token of somebody who is gone: no sealed token begins so. In the clear, so that
 /// it outlives the client secret.
 const GONE: &[u8] = b"gone";
@@ -56,16 +58,27 @@ impl Keeper {
     }
 }
 
-/// A key of the instance's own, for a client that has no secret.
+/// A key of the instance's own, for a client that has no secret. One at its old place is moved.
+///
+/// The old place is read first, and emptied last: whoever finds it empty because somebody else moved the
+/// key finds the key at its new place, so that all agree on it.
 async fn own_key(host: &Host) -> Result<Vec<u8>, BackendError> {
     let kv = host.kv();
-    if let Some(key) = kv.get(KEY).await? {
-        return Ok(key);
+    let old = kv.get(OLD_KEY).await?;
+    if kv.get(KEY).await?.is_none() {
+        let key = match &old {
+            Some(old) => old.clone(),
+            None => host.random::<32>()?.to_vec(),
+        };
+        kv.compare_and_swap(KEY, None, Some(&key)).await?;
     }
-    let fresh = host.random::<32>()?;
-    kv.compare_and_swap(KEY, None, Some(&fresh)).await?;
     let key = kv.get(KEY).await?;
-    key.ok_or_else(|| BackendError::internal("the key for refresh tokens was not kept"))
+    let key =
+        key.ok_or_else(|| BackendError::internal("the key for refresh tokens was not kept"))?;
+    if old.is_some() {
+        kv.delete(OLD_KEY).await?;
+    }
+    Ok(key)
 }
 
 fn fault(fault: Fault) -> BackendError {
