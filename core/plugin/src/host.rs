@@ -163,6 +163,9 @@ fn read<T: DeserializeOwned>(answer: &[u8]) -> Result<T, BackendError> {
 }
 
 /// An instance's own key-value store: durable, atomic per call, bounded by a quota.
+///
+/// What it keeps under `secret/` is of this installation only: it goes into backups, and into no export; nor does an
+/// import take it from one.
 pub struct Kv<'a>(&'a Host);
 
 impl Kv<'_> {
