@@ -14,7 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ACCOUNTS, Account, AccountError, AccountName, IDENTITIES, IdentityKey, PROVEN, REMNANTS,
-    address, link, mandate, redeem_invite, roster, unlink,
+    address, link,
+    mandate::{self, Group},
+    redeem_invite, roster, unlink,
 };
 use crate::{
     clock::Timestamp,
@@ -449,27 +451,17 @@ fn map_admin(
     asserted: &Asserted,
     account: Account,
 ) -> Result<Account, AccountError> {
-    let uid = account.uid;
-    let is_in = asserted.is_in_any(&rules.admin_groups);
-    if is_in && !account.is_admin {
-        BY_GROUP.put(tx, &uid, &())?;
-        return roster::set_admin_because(live, tx, &uid, true, "group");
-    }
-    if !is_in && !rules.admin_groups.is_empty() && BY_GROUP.contains(tx, &uid)? {
-        if live.is_listed_admin(&account.name) {
-            BY_GROUP.delete(tx, &uid)?;
-            mandate::BY_LIST.put(tx, &uid, &())?;
-            return Ok(account);
-        }
-        if roster::is_last_admin(tx, &uid)? {
-            tracing::warn!(
-                account = account.name.as_str(),
-                "left the admin group, and stays an admin: there is no other"
-            );
-            return Ok(account);
-        }
-        BY_GROUP.delete(tx, &uid)?;
-        return roster::set_admin_because(live, tx, &uid, false, "group");
+    let group = match asserted.is_in_any(&rules.admin_groups) {
+        true => Group::In,
+        false if rules.admin_groups.is_empty() => Group::Unsaid,
+        false => Group::Out,
+    };
+    let (account, is_settled) = mandate::follow(live, tx, account, group)?;
+    if !is_settled {
+        tracing::warn!(
+            account = account.name.as_str(),
+            "left the admin group, and stays an admin: there is no other"
+        );
     }
     Ok(account)
 }

@@ -7,18 +7,113 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::{ACCOUNTS, AccountError, IdentityKey, NAMES, admission::BY_GROUP, roster};
+use super::{ACCOUNTS, Account, AccountError, IdentityKey, NAMES, admission::BY_GROUP, roster};
 use crate::{
     id::Uid,
     live::Live,
-    store::{Order, StoreError, Table, Tx},
+    store::{Order, Read, StoreError, Table, Tx},
 };
 
 /// Why, in the trail.
 pub(super) const LIST: &str = "admin list";
+const GROUP: &str = "group";
 
 /// Accounts that are admins because the operator's list names them, and cease to be with that.
 pub(super) const BY_LIST: Table<Uid, ()> = Table::new(28, "admins-by-list");
+
+/// What is known of an account's groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Group {
+    /// It is in one of admins.
+    In,
+    /// It is in none.
+    Out,
+    /// Nothing new.
+    Unsaid,
+}
+
+/// What an account is, and by what of the configuration: by neither, it is another admin's or the
+/// operator's word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Mandate {
+    is_admin: bool,
+    by_list: bool,
+    by_group: bool,
+}
+
+impl Mandate {
+    fn of(from: &impl Read, account: &Account) -> Result<Self, StoreError> {
+        Ok(Self {
+            is_admin: account.is_admin,
+            by_list: BY_LIST.contains(from, &account.uid)?,
+            by_group: BY_GROUP.contains(from, &account.uid)?,
+        })
+    }
+
+    /// What becomes of it by what the configuration says.
+    fn due(self, is_listed: bool, group: Group) -> Self {
+        if self.is_admin && !self.by_list && !self.by_group {
+            return self;
+        }
+        let by_group = match group {
+            Group::In => true,
+            Group::Out => false,
+            Group::Unsaid => self.is_admin && self.by_group,
+        };
+        Self {
+            is_admin: is_listed || by_group,
+            by_list: is_listed,
+            by_group,
+        }
+    }
+}
+
+/// Makes the account what its groups make of it, as its backend has just said. What the list gave is taken
+/// back by [`settle`] alone: a sign-in may have begun under another one. The last admin stays one, with
+/// its marks, and false says so.
+///
+/// # Errors
+/// Only of the store.
+pub(super) fn follow(
+    live: &Live,
+    tx: &mut Tx<'_>,
+    account: Account,
+    group: Group,
+) -> Result<(Account, bool), AccountError> {
+    let now = Mandate::of(tx, &account)?;
+    let is_listed = live.is_listed_admin(&account.name) || (now.is_admin && now.by_list);
+    turn(live, tx, account, now, now.due(is_listed, group))
+}
+
+/// False when it would be no admin any more and is the last one.
+fn turn(
+    live: &Live,
+    tx: &mut Tx<'_>,
+    account: Account,
+    now: Mandate,
+    due: Mandate,
+) -> Result<(Account, bool), AccountError> {
+    let uid = account.uid;
+    if due == now {
+        return Ok((account, true));
+    }
+    if now.is_admin && !due.is_admin && roster::is_last_admin(tx, &uid)? {
+        return Ok((account, false));
+    }
+    for (table, is_marked) in [(&BY_LIST, due.by_list), (&BY_GROUP, due.by_group)] {
+        match is_marked {
+            true => table.put(tx, &uid, &())?,
+            false => _ = table.delete(tx, &uid)?,
+        }
+    }
+    if due.is_admin == now.is_admin {
+        return Ok((account, true));
+    }
+    let by_group = now.by_group || due.by_group;
+    let why = if by_group { GROUP } else { LIST };
+    let account = roster::set_admin_because(live, tx, &uid, due.is_admin, why)?;
+    Ok((account, true))
+}
 
 /// Makes admins of those the list names, and takes back what this configuration no longer gives: from
 /// whoever its list no longer names, and from whoever was in a group and has identities only of
@@ -32,71 +127,82 @@ pub fn settle(
     tx: &mut Tx<'_>,
     ungrouped: &HashSet<String>,
 ) -> Result<bool, AccountError> {
-    for name in live.admin_list.iter() {
-        if let Some(uid) = NAMES.get(tx, name.as_str())?
-            && let Some(account) = ACCOUNTS.get(tx, &uid)?
-            && !account.is_admin
-        {
-            BY_LIST.put(tx, &uid, &())?;
-            roster::set_admin_because(live, tx, &uid, true, LIST)?;
-        }
-    }
-    let mut marked = marked(tx, &BY_LIST)?;
-    marked.extend(self::marked(tx, &BY_GROUP)?);
     let mut is_one_left = false;
-    for uid in marked {
-        is_one_left |= !settle_one(live, tx, ungrouped, &uid)?;
+    for uid in unsettled(live, tx, ungrouped)? {
+        let Some(account) = ACCOUNTS.get(tx, &uid)? else {
+            tx.sign_off();
+            forget(tx, &uid)?;
+            continue;
+        };
+        let (now, due) = settled(live, tx, &account, ungrouped)?;
+        if !due.is_admin {
+            tx.sign_off();
+        }
+        is_one_left |= !turn(live, tx, account, now, due)?.1;
     }
     Ok(is_one_left)
 }
 
+/// Whom [`settle`] would see to, as it stands now: in vain, the last admin.
+///
+/// # Errors
+/// Only of the store.
+pub fn unsettled(
+    live: &Live,
+    from: &impl Read,
+    ungrouped: &HashSet<String>,
+) -> Result<BTreeSet<Uid>, StoreError> {
+    let mut concerned = marked(from, &BY_LIST)?;
+    concerned.extend(marked(from, &BY_GROUP)?);
+    for name in live.admin_list.iter() {
+        concerned.extend(NAMES.get(from, name.as_str())?);
+    }
+    let mut unsettled = BTreeSet::new();
+    for uid in concerned {
+        let is_settled = match ACCOUNTS.get(from, &uid)? {
+            Some(account) => {
+                let (now, due) = settled(live, from, &account, ungrouped)?;
+                now == due
+            }
+            None => false,
+        };
+        if !is_settled {
+            unsettled.insert(uid);
+        }
+    }
+    Ok(unsettled)
+}
+
+/// What the account is, and what it is once that is settled.
+fn settled(
+    live: &Live,
+    from: &impl Read,
+    account: &Account,
+    ungrouped: &HashSet<String>,
+) -> Result<(Mandate, Mandate), StoreError> {
+    let is_listed = live.is_listed_admin(&account.name);
+    let may_be_in_one = |key: &IdentityKey| !ungrouped.contains(&key.backend);
+    // Whom the list names keeps the mark of a group: its backend's may come back, too.
+    let group = match is_listed || account.identities.iter().any(may_be_in_one) {
+        true => Group::Unsaid,
+        false => Group::Out,
+    };
+    let now = Mandate::of(from, account)?;
+    let due = now.due(is_listed, group);
+    Ok((now, due))
+}
+
 /// Whom the table names.
-fn marked(tx: &Tx<'_>, given: &Table<Uid, ()>) -> Result<BTreeSet<Uid>, StoreError> {
+fn marked(from: &impl Read, given: &Table<Uid, ()>) -> Result<BTreeSet<Uid>, StoreError> {
     let uid = |entry: Result<(Vec<u8>, ()), StoreError>| {
         let (key, ()) = entry?;
         let bytes = key.as_slice().try_into();
         bytes.map(Uid::from_bytes).map_err(|_| given.corrupt(&key))
     };
     given
-        .scan(tx, &[], None, Order::Ascending)
+        .scan(from, &[], None, Order::Ascending)
         .map(uid)
         .collect()
-}
-
-/// False when the account would be no admin any more and is the last one.
-fn settle_one(
-    live: &Live,
-    tx: &mut Tx<'_>,
-    ungrouped: &HashSet<String>,
-    uid: &Uid,
-) -> Result<bool, AccountError> {
-    let Some(account) = ACCOUNTS.get(tx, uid)? else {
-        tx.sign_off();
-        forget(tx, uid)?;
-        return Ok(true);
-    };
-    let was_in_group = BY_GROUP.contains(tx, uid)?;
-    let may_be_in_group = |key: &IdentityKey| !ungrouped.contains(&key.backend);
-    if live.is_listed_admin(&account.name) {
-        if !BY_LIST.contains(tx, uid)? {
-            BY_LIST.put(tx, uid, &())?;
-        }
-        return Ok(true);
-    }
-    if was_in_group && account.identities.iter().any(may_be_in_group) {
-        if BY_LIST.contains(tx, uid)? {
-            BY_LIST.delete(tx, uid)?;
-        }
-        return Ok(true);
-    }
-    if roster::is_last_admin(tx, uid)? {
-        return Ok(false);
-    }
-    tx.sign_off();
-    forget(tx, uid)?;
-    let why = if was_in_group { "group" } else { LIST };
-    roster::set_admin_because(live, tx, uid, false, why)?;
-    Ok(true)
 }
 
 /// What an admin says of the account counts from now on, and not what the configuration gave. True when
@@ -256,6 +362,26 @@ mod tests {
             !is_admin(&house, &bob),
             "the groups of his backend are none of admins any more"
         );
+    }
+
+    #[test]
+    fn only_who_is_something_else_by_the_configuration_is_to_be_settled() {
+        let mut house = House::new();
+        house.account("root", true);
+        let ada = house.account("ada", false);
+        house.account("bob", true);
+        let waits = |house: &House| -> Vec<Uid> {
+            let found = unsettled(&house.live, &house.store.reader(), &HashSet::new());
+            found.unwrap().into_iter().collect()
+        };
+        house.live.admin_list = list(&["ada", "bob", "nobody"]);
+        assert_eq!(waits(&house), [ada]);
+        settled(&house, &[]);
+        assert_eq!(waits(&house), []);
+        house.live.admin_list = list(&["bob"]);
+        assert_eq!(waits(&house), [ada]);
+        settled(&house, &[]);
+        assert_eq!(waits(&house), []);
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub use error::{AccountError, OfficeError};
 pub use identity::{IdentityKey, LinkedIdentity, link, unlink};
 pub use invite::{INVITES, Invite, issue_invite, redeem_invite, verify_invite};
 pub use magic::{MAGIC_LINKS, MagicLink, issue_magic, redeem_magic};
-pub use mandate::settle as settle_admins;
+pub use mandate::{settle as settle_admins, unsettled as unsettled_admins};
 pub use name::{AccountName, InvalidName, MAX_LENGTH, is_reserved};
 pub use office::{Chosen, Office};
 pub use removal::{REMNANTS, Remnant};

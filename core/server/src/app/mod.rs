@@ -21,7 +21,7 @@ use tokio::net::UnixListener;
 use crate::{
     account::{
         AccountError, Office, OfficeError, are_addresses_noted, note_addresses, settle_admins,
-        tenure,
+        tenure, unsettled_admins,
     },
     archive::Held,
     backend::{Backends, Hashing},
@@ -216,6 +216,14 @@ impl App {
     /// Only of the store.
     pub(crate) async fn settle_admins(&self) -> Result<bool, AccountError> {
         let (live, ungrouped) = (self.live.clone(), parts::ungrouped(&self.config));
+        let look = {
+            let (live, ungrouped) = (live.clone(), ungrouped.clone());
+            move |reader: &store::Reader| unsettled_admins(&live, reader, &ungrouped)
+        };
+        // Mostly nobody, and then nothing is written. The transaction looks anew.
+        if self.store.read(look).await?.is_empty() {
+            return Ok(false);
+        }
         let work = move |tx: &mut store::Tx<'_>| settle_admins(&live, tx, &ungrouped);
         self.store.write(work).await
     }
