@@ -169,6 +169,9 @@ fn read<T: DeserializeOwned>(answer: &[u8]) -> Result<T, BackendError> {
 pub struct Kv<'a>(&'a Host);
 
 impl Kv<'_> {
+    /// What the keys begin with of values that stay with this installation: see [`Kv`].
+    pub const SECRET: &'static str = "secret/";
+
     /// The value of a key.
     ///
     /// # Errors

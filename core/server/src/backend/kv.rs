@@ -3,11 +3,11 @@
 //! **Invariants:** a key is prefixed with its backend's name, which the host gives, and a zero
 //! byte, which no name holds: no backend reaches another's; what a backend keeps is bounded by
 //! [`MAX_KEYS`] and [`MAX_BYTES`], each record by [`MAX_KEY`] and [`MAX_VALUE`]; what it keeps under
-//! [`SECRET`] is of this installation only ([`stays`]).
+//! [`Kv::SECRET`] is of this installation only ([`stays`]).
 
 use std::collections::BTreeMap;
 
-use omnigent_plugin::{BackendError, Change, Expect, contract::KvCall};
+use omnigent_plugin::{BackendError, Change, Expect, Kv, contract::KvCall};
 use serde::{Deserialize, Serialize};
 
 use crate::store::{KnownTable, Order, Read, Record, Store, StoreError, Table, Tx};
@@ -21,9 +21,6 @@ const USAGE: Table<str, Usage> = Table::new(14, "plugin-kv-usage");
 pub(crate) fn tables() -> Vec<KnownTable> {
     vec![KV.known(), USAGE.known()]
 }
-
-/// What a backend keeps under it is of this installation only: promised by the contract.
-const SECRET: &[u8] = b"secret/";
 
 /// Room for the passwords of some million people.
 const MAX_KEYS: u64 = 4_000_000;
@@ -45,9 +42,9 @@ impl Record for Usage {
 }
 
 /// Whether the record under this key of this table stays with the installation: what a backend keeps
-/// under [`SECRET`], and what is counted of all it keeps, which [`count_anew`] makes elsewhere.
+/// under [`Kv::SECRET`], and what is counted of all it keeps, which [`count_anew`] makes elsewhere.
 pub(crate) fn stays(table: u8, key: &[u8]) -> bool {
-    let is_secret = || split(key).is_some_and(|(_, own)| own.starts_with(SECRET));
+    let is_secret = || split(key).is_some_and(|(_, own)| own.starts_with(Kv::SECRET.as_bytes()));
     table == USAGE.known().id || (table == KV.known().id && is_secret())
 }
 
