@@ -1,7 +1,11 @@
 //! Signing in at a real identity provider: the certified npm `oidc-provider` (CONTRACT section 6).
 
+use std::sync::Arc;
+
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use omnigent_server::store::{Options, Store, StoreError, Table, Tx};
 use omnigent_tests::{
-    Client, Server,
+    Client, Server, ServerBuilder,
     browser::{Browser, Page},
     idp::{Idp, free_port, relying_on, sign_in},
 };
@@ -327,6 +331,67 @@ fn who_left_at_the_provider_goes_on_by_no_login() {
     client.get("/v1/me").expect(200);
     is_refused(&server, &login);
     client.get("/v1/me").expect(401);
+}
+
+/// A server at `port` whose people sign in at `idp` without a secret of its own.
+fn public_client(idp: &Idp, port: u16) -> Server {
+    let issuer = &idp.issuer;
+    let config = format!(
+        "[server]\nlisten = \"127.0.0.1:{port}\"\n[auth]\nbackends = [\"corp\"]\n\
+         [backend.corp]\nplugin = \"oidc\"\nissuer = {issuer:?}\nclient_id = \"omnigent-public\"\n"
+    );
+    let server = ServerBuilder::no_auth().config(&config);
+    server.listening_as_configured().start()
+}
+
+#[test]
+fn the_key_of_a_client_without_a_secret_is_in_no_export_and_is_kept_from_older_versions() {
+    let port = free_port();
+    let idp = Idp::start(&format!("http://127.0.0.1:{port}"), people());
+    let server = public_client(&idp, port);
+    let login = bobs_command_line(&server);
+    assert_eq!(refresh(&server, &login).0, 200);
+
+    // As an older version kept it.
+    let kv = Table::<[u8], Vec<u8>>::new(11, "plugin-kv");
+    let [new, old] = ["secret/refresh-key", "refresh-key"].map(|key| format!("corp\0{key}"));
+    let dir = Arc::clone(&server.dir);
+    let store_of = || {
+        let folder = dir.path().join("data/store");
+        Store::open(&folder, &Options::default()).expect("a store")
+    };
+    let builder = server.kill();
+    let store = store_of();
+    let moved = (new.clone(), old.clone());
+    let move_back = move |tx: &mut Tx<'_>| {
+        let key = kv.get(tx, moved.0.as_bytes())?;
+        kv.delete(tx, moved.0.as_bytes())?;
+        kv.put(tx, moved.1.as_bytes(), &key.clone().unwrap_or_default())?;
+        Ok::<_, StoreError>(key)
+    };
+    let key = store.write_blocking(move_back).expect("written");
+    let key = key.expect("a key");
+    store.close();
+
+    // What it sealed still opens: the provider is asked, and says no.
+    let server = builder.start();
+    assert_eq!(refresh(&server, &login).0, 200);
+    let (code, ..) = server.operator(&["data", "export", "all.jsonl"]);
+    assert_eq!(code, 0);
+    let export = dir.path().join("all.jsonl");
+    let said = std::fs::read_to_string(export).expect("an export");
+    let payload = |line: &str| {
+        let line: Value = serde_json::from_str(line).ok()?;
+        BASE64.decode(line["payload"].as_str()?).ok()
+    };
+    let holds = |payload: &Vec<u8>| payload.windows(key.len()).any(|part| part == &key[..]);
+    assert!(said.lines().count() > 10 && !said.lines().filter_map(payload).any(|p| holds(&p)));
+    idp.revoke("bob");
+    is_refused(&server, &login);
+    drop(server.kill());
+    let store = store_of();
+    let at = |place: &str| kv.get(&store.reader(), place.as_bytes()).expect("read");
+    assert_eq!((at(&new), at(&old)), (Some(key), None));
 }
 
 #[test]

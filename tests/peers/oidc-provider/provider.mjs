@@ -27,19 +27,21 @@ function keys() {
 }
 
 function provider(issuer, jwks, adapter) {
+  const client = {
+    redirect_uris: config.redirect_uris,
+    post_logout_redirect_uris: config.post_logout_redirect_uris ?? [],
+    backchannel_logout_uri: config.backchannel_logout_uri,
+    backchannel_logout_session_required: true,
+    grant_types: ['authorization_code', 'refresh_token'],
+    response_types: ['code'],
+  };
   const made = new Provider(issuer, {
     adapter,
     jwks,
-    clients: [{
-      client_id: 'omnigent',
-      client_secret: 'a-secret-only-the-two-of-us-know',
-      redirect_uris: config.redirect_uris,
-      post_logout_redirect_uris: config.post_logout_redirect_uris ?? [],
-      backchannel_logout_uri: config.backchannel_logout_uri,
-      backchannel_logout_session_required: true,
-      grant_types: ['authorization_code', 'refresh_token'],
-      response_types: ['code'],
-    }],
+    clients: [
+      { ...client, client_id: 'omnigent', client_secret: 'a-secret-only-the-two-of-us-know' },
+      { ...client, client_id: 'omnigent-public', token_endpoint_auth_method: 'none' },
+    ],
     claims: {
       openid: ['sub', 'sid'],
       email: ['email', 'email_verified'],
