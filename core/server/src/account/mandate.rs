@@ -135,10 +135,10 @@ pub fn settle(
             continue;
         };
         let (now, due) = settled(live, tx, &account, ungrouped)?;
-        if !due.is_admin {
-            tx.sign_off();
+        match turn(live, tx, account, now, due)? {
+            (account, true) if !account.is_admin => tx.sign_off(),
+            (_, is_settled) => is_one_left |= !is_settled,
         }
-        is_one_left |= !turn(live, tx, account, now, due)?.1;
     }
     Ok(is_one_left)
 }
