@@ -35,6 +35,7 @@ fn odd_requests_are_refused_by_name_and_the_server_lives() {
         ("no host", b"GET /health HTTP/1.1\r\nConnection: close\r\n\r\n".to_vec(), &[400]),
         ("two hosts", b"GET /health HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n".to_vec(), &[400]),
         ("not http", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(), &[400]),
+        ("no Host but an absolute target", b"GET http://x/health HTTP/1.1\r\nConnection: close\r\n\r\n".to_vec(), &[400]),
         ("header bomb", format!("GET /health HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "a".repeat(200_000)).into_bytes(), &[400, 431]),
         ("many headers", format!("GET /health HTTP/1.1\r\nHost: x\r\n{}\r\n", "a: b\r\n".repeat(5000)).into_bytes(), &[400, 431]),
         ("smuggling", b"POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n0\r\n\r\n".to_vec(), &[400, 422]),

@@ -57,6 +57,45 @@ fn held(server: &Server) -> Vec<Value> {
 const SLOW: &str = "account_failures = 3\naccount_wait = \"1h\"";
 
 #[test]
+fn who_has_the_name_at_another_backend_guesses_no_more_than_anybody() {
+    let builder = ServerBuilder::accounts().replacing("[\"local\"]", "[\"local\", \"file\"]");
+    let dir = tempfile::TempDir::new().expect("a folder");
+    let people = dir.path().join("people");
+    let hash = std::process::Command::new("openssl")
+        .args(["passwd", "-6", "file-pass-77"])
+        .output()
+        .expect("openssl");
+    let hash = String::from_utf8_lossy(&hash.stdout);
+    std::fs::write(&people, format!("alice:{hash}")).expect("written");
+    let server = builder
+        .also(&format!(
+            "[backend.file]\nplugin = \"htpasswd\"\nfile = {people:?}\n[throttle]\n{SLOW}\n"
+        ))
+        .start();
+    let admin = server.claim();
+    for name in ["alice", "bob"] {
+        server.join(&admin, name);
+    }
+    let link = ["account", "link", "bob", "file", "--username", "alice"];
+    assert_eq!(server.operator(&link).0, 0);
+    // Bob is alice in the file, and guesses at the other one.
+    let bob = server.client();
+    let sign_in = |client: &Client, backend: &str, password: &str| {
+        let body = json!({"username": "alice", "password": password, "backend": backend});
+        client.post("/auth/login", body)
+    };
+    let mark = devices(&sign_in(&bob, "file", "file-pass-77").expect(200));
+    let bob = bob.with("cookie", &mark);
+    let wrong: Vec<u16> = (0..5)
+        .map(|_| {
+            sign_in(&bob, "file", "file-pass-77").expect(200);
+            sign_in(&bob, "local", "guess").status
+        })
+        .collect();
+    assert_eq!(wrong, [401, 401, 401, 429, 429]);
+}
+
+#[test]
 fn somebody_who_goes_on_waits_longer_and_hears_nothing_of_the_password() {
     let server = server(SLOW);
     server.claim();

@@ -256,6 +256,11 @@ impl Office {
             .ok_or(OfficeError::NoPassword)
     }
 
+    /// The name of the backend that keeps passwords. Empty where none does.
+    pub fn directory_name(&self) -> &str {
+        self.directory().map_or("", Instance::name)
+    }
+
     /// The backend that keeps passwords: the first one that can.
     fn directory(&self) -> Result<&Instance, OfficeError> {
         self.backends

@@ -221,7 +221,8 @@ fn moved_in(
 ) -> SignedIn {
     let uid = established.account.uid;
     let mut login = app.desk.hand_out(established);
-    app.desk.befriend(&mut login, &uid, name, guest, now);
+    let whose = (app.office.directory_name(), name);
+    app.desk.befriend(&mut login, &uid, whose, guest, now);
     login
 }
 
@@ -331,9 +332,10 @@ pub(super) async fn change_own_password(
     );
     let report = |entry| app.live.audit.report(request.scene(), entry);
     let guest = request.guest_of(app, None);
+    let whose = (app.office.directory_name(), &*principal.account().id);
     let attempt = app
         .desk
-        .guess(&principal.account().id, &guest, request.now)
+        .guess(whose, &guest, request.now)
         .await
         .inspect_err(|_| report(Entry::new(Event::Throttled).reason("old password")))?;
     let (old, new) = (Password::new(old), Password::new(new));

@@ -11,21 +11,18 @@ use super::{ApiError, request::Head, route::is_decodable};
 pub(super) fn check(head: &Head) -> Result<(), ApiError> {
     let bad_request = |text| Err(ApiError::detail(StatusCode::BAD_REQUEST, text));
     let mut hosts = head.headers.get_all(header::HOST).iter();
-    let host = hosts.next();
-    if hosts.next().is_some() || (host.is_none() && head.uri.authority().is_none()) {
+    let (Some(host), None) = (hosts.next(), hosts.next()) else {
         return bad_request("exactly one Host header is required");
+    };
+    if !is_host(host.as_bytes()) {
+        return bad_request("the Host header is not a host");
     }
-    if let Some(host) = host {
-        if !is_host(host.as_bytes()) {
-            return bad_request("the Host header is not a host");
-        }
-        // The target's own host is the one that counts (section 3.2.2): there is to be only one.
-        let target = head.uri.authority().map(|authority| authority.as_str());
-        if head.method != Method::CONNECT
-            && target.is_some_and(|target| !host.as_bytes().eq_ignore_ascii_case(target.as_bytes()))
-        {
-            return bad_request("the target and the Host header name two hosts");
-        }
+    // The target's own host is the one that counts (section 3.2.2): there is to be only one.
+    let target = head.uri.authority().map(|authority| authority.as_str());
+    if head.method != Method::CONNECT
+        && target.is_some_and(|target| !host.as_bytes().eq_ignore_ascii_case(target.as_bytes()))
+    {
+        return bad_request("the target and the Host header name two hosts");
     }
     if head.method == Method::CONNECT {
         return Err(ApiError::method_not_allowed(String::new()));

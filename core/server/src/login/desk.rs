@@ -99,13 +99,13 @@ impl Desk {
         now: Timestamp,
     ) -> Result<Progress, SignInError> {
         let began = Instant::now();
-        let counted = self.attempt(Logins::NO_BACKEND, name, &guest, now);
-        let attempt = counted.await?;
+        let meant = self.meant(backend);
+        let attempt = self.attempt((meant, name), &guest, now).await?;
         let answer = Answer::password(name, password);
         let outcome = self.try_password(&answer, backend, &guest, now).await;
         Self::settle(attempt, &outcome);
         pace(began, &outcome).await;
-        outcome.map(|progress| self.seen_off(progress, name, &guest, now))
+        outcome.map(|progress| self.seen_off(progress, (meant, name), &guest, now))
     }
 
     async fn try_password(
@@ -116,11 +116,8 @@ impl Desk {
         now: Timestamp,
     ) -> Result<Progress, SignInError> {
         let mut asked = false;
-        // Who sends people elsewhere is not asked: it may be waiting for somebody who does not answer.
-        let is_meant = |backend: &&Instance| {
-            named.is_none_or(|name| backend.name() == name) && !backend.can("redirect")
-        };
-        for backend in self.backends.interactive().filter(is_meant) {
+        let is_meant = |backend: &&Instance| named.is_none_or(|name| backend.name() == name);
+        for backend in self.password_takers().filter(is_meant) {
             let step = backend.begin(&self.request(backend, guest)).await;
             let Step::Ask { form, state } = self.told(backend, step)? else {
                 continue;
@@ -199,7 +196,7 @@ impl Desk {
             (pending.backend.clone(), pending.step.name(answer))
         });
         let (backend, name) = found.ok_or(SignInError::Expired)?;
-        let attempt = self.attempt(&backend, &name, &guest, now).await?;
+        let attempt = self.attempt((&backend, &name), &guest, now).await?;
         let Some(pending) = self.conversations.take_if(id, now, is_here) else {
             attempt.withdrawn();
             return Err(SignInError::Expired);
@@ -209,7 +206,7 @@ impl Desk {
         let outcome = self.resume(&pending, answer, thread, &guest, now).await;
         Self::settle(attempt, &outcome);
         pace(began, &outcome).await;
-        outcome.map(|progress| self.seen_off(progress, &name, &guest, now))
+        outcome.map(|progress| self.seen_off(progress, (&backend, &name), &guest, now))
     }
 
     /// Finds the sign-in of a person who comes back from an issuer, to be gone on with by

@@ -20,8 +20,10 @@ use super::{
 use crate::{
     account::AccountError,
     audit::{Entry, Event},
+    backend::Instance,
     clock::Timestamp,
     id::Uid,
+    metrics::Logins,
 };
 
 /// Refusals are told at the next of these moments after the request came: the time that passed until
@@ -29,21 +31,25 @@ use crate::{
 const PACE: Duration = Duration::from_millis(500);
 
 impl Desk {
-    /// Counts a guess at a password of `name`, before it is looked at.
+    /// Counts a guess at the password of a name at a backend, before it is looked at.
     ///
     /// # Errors
     /// [`SignInError::Throttled`].
     pub async fn guess(
         &self,
-        name: &str,
+        (backend, name): (&str, &str),
         guest: &Guest,
         now: Timestamp,
     ) -> Result<Attempt, SignInError> {
+        let mark = self.familiar((backend, name), guest, now);
+        let mut others = self.password_takers().filter(|own| own.name() != backend);
         let guess = Guess {
             class: Class::SignIn,
             name,
+            backend,
+            is_shared: others.next().is_some(),
             address: guest.address,
-            device: self.familiar(name, guest, now).map(|mark| mark.device),
+            device: mark.map(|mark| mark.device),
         };
         let counted = self.throttle.attempt_in_turn(&guess, now).await;
         counted.map_err(SignInError::Throttled)
@@ -52,15 +58,33 @@ impl Desk {
     /// Counts an attempt to sign in.
     pub(super) async fn attempt(
         &self,
-        backend: &str,
-        name: &str,
+        (backend, name): (&str, &str),
         guest: &Guest,
         now: Timestamp,
     ) -> Result<Attempt, SignInError> {
-        self.guess(name, guest, now).await.inspect_err(|error| {
+        let counted = self.guess((backend, name), guest, now).await;
+        counted.inspect_err(|error| {
             self.refuse(Entry::new(Event::Throttled).typed(name), guest, now);
             self.note(backend, error);
         })
+    }
+
+    /// The backend a password is for: the named one, or the only one that takes any. [`Logins::NO_BACKEND`]
+    /// where there is no such, or several: then it is for whichever knows the name first.
+    pub(super) fn meant(&self, named: Option<&str>) -> &str {
+        let is_meant = |own: &&Instance| named.is_none_or(|name| own.name() == name);
+        let mut meant = self.password_takers().filter(is_meant);
+        match (meant.next(), meant.next()) {
+            (Some(only), None) => only.name(),
+            _ => Logins::NO_BACKEND,
+        }
+    }
+
+    /// Those that may take a password. Who sends people elsewhere is not asked: it may be waiting for
+    /// somebody who does not answer.
+    pub(super) fn password_takers(&self) -> impl Iterator<Item = &Instance> {
+        let backends = self.backends.interactive();
+        backends.filter(|backend| !backend.can("redirect"))
     }
 
     /// Counts a guess at a code of ours: at one of `whose`, or, when that is empty, at any.
@@ -76,6 +100,8 @@ impl Desk {
         let guess = Guess {
             class: Class::Code,
             name: whose,
+            backend: Logins::NO_BACKEND,
+            is_shared: false,
             address,
             device: None,
         };
@@ -102,45 +128,49 @@ impl Desk {
         }
     }
 
-    /// Gives the device of somebody who signed in as `name` its mark, and remembers its network.
+    /// Gives the device of somebody who signed in as `whose`, a name at a backend, its mark, and remembers
+    /// its network.
     pub fn befriend(
         &self,
         login: &mut SignedIn,
         uid: &Uid,
-        name: &str,
+        whose: (&str, &str),
         guest: &Guest,
         now: Timestamp,
     ) {
-        self.throttle.note_known(name, guest.address, now);
-        let known = self.familiar(name, guest, now).filter(|m| m.uid == *uid);
+        let (backend, name) = whose;
+        self.throttle.note_known(backend, name, guest.address, now);
+        let known = self.familiar(whose, guest, now).filter(|m| m.uid == *uid);
         if known.is_none_or(|mark| mark.is_old(now)) {
             let device = known.map(|mark| mark.device);
-            let mark = familiar::mark(&self.live.hasher, uid, name, device, now);
+            let mark = familiar::mark(&self.live.hasher, uid, whose, device, now);
             login.devices = Some(familiar::add(guest.devices.as_deref(), &mark));
         }
     }
 
-    /// Remembers the device of somebody who typed their name and got in.
+    /// Remembers the device of somebody who typed their name and got in, at the backend that was meant.
     pub(super) fn seen_off(
         &self,
         progress: Progress,
-        name: &str,
+        whose: (&str, &str),
         guest: &Guest,
         now: Timestamp,
     ) -> Progress {
         match progress {
-            Progress::SignedIn(mut login) if !name.is_empty() => {
+            Progress::SignedIn(mut login)
+                if whose.0 != Logins::NO_BACKEND && !whose.1.is_empty() =>
+            {
                 let uid = login.uid;
-                self.befriend(&mut login, &uid, name, guest, now);
+                self.befriend(&mut login, &uid, whose, guest, now);
                 Progress::SignedIn(login)
             }
             progress => progress,
         }
     }
 
-    fn familiar(&self, name: &str, guest: &Guest, now: Timestamp) -> Option<Familiar> {
+    fn familiar(&self, whose: (&str, &str), guest: &Guest, now: Timestamp) -> Option<Familiar> {
         let cookie = guest.devices.as_deref()?;
-        let mark = familiar::find(&self.live.hasher, cookie, name, now)?;
+        let mark = familiar::find(&self.live.hasher, cookie, whose, now)?;
         // Its account may be gone.
         self.live.accounts.get(&mark.uid).map(|_| mark)
     }

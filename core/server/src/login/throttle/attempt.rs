@@ -70,7 +70,10 @@ impl Throttle {
             match outcome {
                 Outcome::Withdrawn => {}
                 Outcome::Succeeded => {
-                    mark.row = 0;
+                    // Of all backends: it may have been somebody else at another.
+                    if !(keys.is_shared && scope == Scope::Account) {
+                        mark.row = 0;
+                    }
                     if matches!(scope, Scope::Pair | Scope::Device) {
                         let pending = mark.pending;
                         *mark = Mark {
@@ -93,7 +96,7 @@ impl Throttle {
             }
         }
         if matches!(outcome, Outcome::Succeeded) && keys.class == Class::SignIn {
-            state.known.note(keys.account, keys.network, at);
+            state.known.note(keys.own, keys.network, at);
         }
         drop(state);
         self.turns.next();

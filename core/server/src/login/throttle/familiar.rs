@@ -1,15 +1,15 @@
 //! Familiar devices: browsers that signed in to an account before (OWASP's device cookies).
 //!
 //! A browser keeps, in a cookie, a mark for each account that was signed in to with it:
-//! `base64url(uid ‖ device ‖ issued ‖ MAC(all, name))`. It lets nobody in; it says that what is
+//! `base64url(uid ‖ device ‖ issued ‖ MAC(all, backend, name))`. It lets nobody in; it says that what is
 //! counted against strangers is not counted against this browser, which has a count of its own.
 //!
 //! **Invariants:** a mark is good for one account, by its `uid`, so an account of the same name made
-//! later does not inherit it, and for one name; it is good for [`LASTS_SECONDS`].
+//! later does not inherit it; for the very name at the very backend it was signed in to with, for
+//! another spelling, or the same name elsewhere, may be somebody else's; and for [`LASTS_SECONDS`].
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::name::spelling;
 use crate::{
     clock::Timestamp,
     id::{Uid, random_bytes},
@@ -45,11 +45,11 @@ impl Familiar {
     }
 }
 
-/// A new mark for `uid`, signed in to as `name`, of `device` or a new one.
+/// A new mark for `uid`, signed in to as `whose`, a name at a backend, of `device` or a new one.
 pub fn mark(
     hasher: &Hasher,
     uid: &Uid,
-    name: &str,
+    whose: (&str, &str),
     device: Option<[u8; 16]>,
     now: Timestamp,
 ) -> String {
@@ -58,12 +58,17 @@ pub fn mark(
     bytes.extend(device.unwrap_or_else(random_bytes));
     let issued = u32::try_from(now.seconds()).unwrap_or(u32::MAX);
     bytes.extend(issued.to_be_bytes());
-    bytes.extend(mac(hasher, &bytes, name));
+    bytes.extend(mac(hasher, &bytes, whose));
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The mark among those a browser sent that is good for `name`.
-pub fn find(hasher: &Hasher, cookie: &str, name: &str, now: Timestamp) -> Option<Familiar> {
+/// The mark among those a browser sent that is good for `whose`, a name at a backend.
+pub fn find(
+    hasher: &Hasher,
+    cookie: &str,
+    whose: (&str, &str),
+    now: Timestamp,
+) -> Option<Familiar> {
     let read = |mark: &str| {
         let bytes = bytes(mark)?;
         let (body, said) = bytes.split_at(BODY);
@@ -72,7 +77,7 @@ pub fn find(hasher: &Hasher, cookie: &str, name: &str, now: Timestamp) -> Option
         let issued = u64::from(u32::from_be_bytes(*issued.first_chunk::<4>()?));
         let is_young =
             issued <= now.seconds() + 60 && now.seconds() < issued.saturating_add(LASTS_SECONDS);
-        let is_good = is_young && constant_time_eq(&mac(hasher, body, name), said);
+        let is_good = is_young && constant_time_eq(&mac(hasher, body, whose), said);
         is_good.then(|| Familiar {
             uid: Uid::from_bytes(*uid),
             device: *device,
@@ -103,8 +108,9 @@ fn bytes(mark: &str) -> Option<Vec<u8>> {
     (bytes.len() == LENGTH).then_some(bytes)
 }
 
-fn mac(hasher: &Hasher, body: &[u8], name: &str) -> [u8; 16] {
-    let text = [body, spelling(name).as_bytes()].concat();
+fn mac(hasher: &Hasher, body: &[u8], (backend, name): (&str, &str)) -> [u8; 16] {
+    // No name of a backend holds a zero byte.
+    let text = [body, backend.as_bytes(), &[0], name.as_bytes()].concat();
     let hash = hasher.hash(Kind::Familiar, &text);
     hash.first_chunk::<16>().copied().unwrap_or_default()
 }
@@ -127,29 +133,45 @@ mod tests {
     #[test]
     fn a_mark_is_good_for_its_account_under_its_name_and_for_its_time() {
         let hasher = hasher();
-        let cookie = mark(&hasher, &uid(1), "Alice", None, T0);
-        let found = find(&hasher, &cookie, "alice ", T0).unwrap();
+        let alice = ("local", "alice");
+        let cookie = mark(&hasher, &uid(1), alice, None, T0);
+        let found = find(&hasher, &cookie, alice, T0).unwrap();
         assert_eq!(found.uid, uid(1));
-        assert!(find(&hasher, &cookie, "bob", T0).is_none());
-        assert!(find(&Hasher::new(&[8; 32]), &cookie, "alice", T0).is_none());
+        for other in [
+            ("local", "bob"),
+            ("local", "álice"),
+            ("local", "Alice"),
+            ("file", "alice"),
+            ("", "alice"),
+            ("loca", "lalice"),
+        ] {
+            assert!(find(&hasher, &cookie, other, T0).is_none(), "{other:?}");
+        }
+        assert!(find(&Hasher::new(&[8; 32]), &cookie, alice, T0).is_none());
         let late = T0.plus_seconds(LASTS_SECONDS);
-        assert!(find(&hasher, &cookie, "alice", late).is_none());
+        assert!(find(&hasher, &cookie, alice, late).is_none());
         assert!(!found.is_old(T0) && found.is_old(late));
         let early = Timestamp::from_seconds(T0.seconds() - 61);
-        assert!(find(&hasher, &cookie, "alice", early).is_none());
+        assert!(find(&hasher, &cookie, alice, early).is_none());
     }
 
     #[test]
     fn a_changed_mark_is_none() {
         let hasher = hasher();
-        let cookie = mark(&hasher, &uid(1), "alice", None, T0);
+        let cookie = mark(&hasher, &uid(1), ("local", "alice"), None, T0);
         for at in 0..cookie.len() {
             let other = if &cookie[at..=at] == "A" { "B" } else { "A" };
             let changed = format!("{}{other}{}", &cookie[..at], &cookie[at + 1..]);
-            assert!(find(&hasher, &changed, "alice", T0).is_none(), "{at}");
+            assert!(
+                find(&hasher, &changed, ("local", "alice"), T0).is_none(),
+                "{at}"
+            );
         }
         for text in ["", ".", "...", "a.b.c", &cookie[1..]] {
-            assert!(find(&hasher, text, "alice", T0).is_none(), "{text}");
+            assert!(
+                find(&hasher, text, ("local", "alice"), T0).is_none(),
+                "{text}"
+            );
         }
     }
 
@@ -159,15 +181,18 @@ mod tests {
         let name = |i: u8| format!("user{i}");
         let mut cookie = None;
         for i in 0..6 {
-            let mark = mark(&hasher, &uid(i), &name(i), None, T0);
+            let mark = mark(&hasher, &uid(i), ("local", &name(i)), None, T0);
             cookie = Some(add(cookie.as_deref(), &mark));
         }
         let cookie = cookie.unwrap();
         let known: Vec<bool> = (0..6)
-            .map(|i| find(&hasher, &cookie, &name(i), T0).is_some())
+            .map(|i| find(&hasher, &cookie, ("local", &name(i)), T0).is_some())
             .collect();
         assert_eq!(known, [false, false, true, true, true, true]);
-        let again = add(Some(&cookie), &mark(&hasher, &uid(3), &name(3), None, T0));
+        let again = add(
+            Some(&cookie),
+            &mark(&hasher, &uid(3), ("local", &name(3)), None, T0),
+        );
         assert_eq!(again.split('.').count(), 4);
         assert_eq!(add(Some("junk.x"), "y"), "y");
     }

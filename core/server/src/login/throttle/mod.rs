@@ -17,8 +17,10 @@
 //! that device and nothing else: whatever others do, from wherever, does not hold its owner up. A
 //! network that signed in to the account lately is no stranger to it either.
 //!
-//! A success takes its own counts back and clears its own pair, and nothing else: signing in to
-//! one's own account in between buys no guesses at another. An [`Attempt`] that never comes out,
+//! A name is counted in one spelling, whichever backend is asked. What a success earns is earned for
+//! the very name at the backend that took it: another spelling, or the same name at another backend,
+//! may be somebody else. It takes its own counts back and clears its own pair, and nothing else:
+//! signing in to one's own account in between buys no guesses at another. An [`Attempt`] that never comes out,
 //! because its client went away, is a failure.
 //!
 //! **Invariants:** memory is bounded ([`Throttle::held`] says how much is in use), and a flood of
@@ -88,6 +90,10 @@ pub struct Guess<'a> {
     pub class: Class,
     /// At whose, as it was typed. Empty: at anybody's.
     pub name: &'a str,
+    /// At which backend, or at `none` in particular.
+    pub backend: &'a str,
+    /// Whether another one takes passwords, too: the name may be somebody else's there.
+    pub is_shared: bool,
     /// Where from.
     pub address: IpAddr,
     /// By a device that signed in to this account before.
@@ -124,6 +130,9 @@ struct Keys {
     name: String,
     address: IpAddr,
     account: u64,
+    /// The account as whoever signs in to it means it: the very name, at this backend.
+    own: u64,
+    is_shared: bool,
     network: u32,
     each: [Option<(Scope, u64)>; 4],
 }
@@ -201,7 +210,7 @@ impl Throttle {
         let keys = self.keys(guess);
         let mut state = self.state.lock();
         let limits = state.limits;
-        let is_known = state.known.contains(keys.account, keys.network, now);
+        let is_known = state.known.contains(keys.own, keys.network, now);
         for (scope, key) in keys.each.into_iter().flatten() {
             if scope == Scope::Account && is_known {
                 continue;
@@ -283,25 +292,35 @@ impl Throttle {
         Err(Throttled::millis(wait))
     }
 
-    /// A name was signed in to from an address, in some way that is no guess.
-    pub fn note_known(&self, name: &str, address: IpAddr, now: Timestamp) {
-        let (_, account) = self.account(Class::SignIn, name);
+    /// A name was signed in to at a backend from an address, in some way that is no guess.
+    pub fn note_known(&self, backend: &str, name: &str, address: IpAddr, now: Timestamp) {
+        let own = self.own(backend, name);
         let network = self.short(Network::of(address));
-        self.state.lock().known.note(account, network, now);
+        self.state.lock().known.note(own, network, now);
+    }
+
+    /// The key of the account as whoever signs in to it means it: another spelling, or the same name at
+    /// another backend, may be somebody else's.
+    fn own(&self, backend: &str, name: &str) -> u64 {
+        self.random.hash_one((backend, name)).max(1)
     }
 
     fn keys(&self, guess: &Guess<'_>) -> Keys {
         let class = guess.class;
         let (name, account) = self.account(class, guess.name);
+        let account_own = self.own(guess.backend, guess.name);
         let (own, wide) = (Network::of(guess.address), Network::around(guess.address));
         let key = |scope: Scope, what: &dyn Fn() -> u64| Some((scope, what()));
         let each = match guess.device {
             Some(device) if class == Class::SignIn => {
-                let of_device = || self.random.hash_one((Scope::Device, account, device));
+                let of_device = || self.random.hash_one((Scope::Device, account_own, device));
                 [key(Scope::Device, &of_device), None, None, None]
             }
             _ => {
-                let pair = || self.random.hash_one((Scope::Pair, account, own));
+                let pair = || {
+                    self.random
+                        .hash_one((Scope::Pair, account, guess.backend, own))
+                };
                 let network = || self.random.hash_one((Scope::Network, class, own));
                 let around = || self.random.hash_one((Scope::Around, class, wide));
                 let is_somebodys = !name.is_empty();
@@ -318,6 +337,8 @@ impl Throttle {
             name,
             address: guess.address,
             account,
+            own: account_own,
+            is_shared: guess.is_shared,
             network: self.short(own),
             each,
         }

@@ -20,12 +20,18 @@ pub(super) fn spelling(name: &str) -> String {
     plain(&plain(name))
 }
 
+/// What RFC 4518 section 2.2 maps to nothing, Unicode's format characters (Cf) and what it calls ignorable
+/// by default, as of version 16.
 const fn is_unseen(c: char) -> bool {
     matches!(
         c,
-        '\u{ad}' | '\u{34f}' | '\u{180b}'..='\u{180e}' | '\u{200b}'..='\u{200f}'
-            | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}'
-            | '\u{feff}' | '\u{fff9}'..='\u{fffc}' | '\u{e0000}'..='\u{e0fff}'
+        '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}'
+            | '\u{890}'..='\u{891}' | '\u{8e2}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+            | '\u{1806}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffc}' | '\u{110bd}' | '\u{110cd}'
+            | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
     )
 }
 
@@ -43,6 +49,8 @@ mod tests {
             "ａｌｉｃｅ",
             "ali\u{ad}ce",
             "ali\u{200b}ce",
+            "al\u{1806}i\u{6dd}\u{70f}\u{61c}ce",
+            "\u{1d173}a\u{3164}li\u{ffa0}c\u{115f}e\u{fff0}",
             "𝐚lice",
             "alice\0",
             "\u{feff}alice",

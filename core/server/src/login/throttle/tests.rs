@@ -53,6 +53,8 @@ fn guess(name: &str, address: IpAddr) -> Guess<'_> {
     Guess {
         class: Class::SignIn,
         name,
+        backend: "local",
+        is_shared: false,
         address,
         device: None,
     }
@@ -147,6 +149,35 @@ fn a_mapped_ipv4_address_is_the_same_network() {
     fail(&throttle, "alice", ip(1), 3);
     let mapped = "::ffff:10.0.0.1".parse().unwrap();
     assert!(!may(&throttle, &guess("alice", mapped), T0));
+}
+
+#[test]
+fn a_success_earns_nothing_for_the_same_name_at_another_backend() {
+    let throttle = throttle(LIMITS);
+    let at = |backend: &'static str, from| Guess {
+        backend,
+        is_shared: true,
+        ..guess("alice", from)
+    };
+    let succeed = |guess: &Guess<'_>| throttle.attempt(guess, T0).unwrap().succeeded();
+    // Her own guesses at it are not forgotten.
+    let mut wrong = 0;
+    while let Ok(attempt) = throttle.attempt(&at("local", ip(1)), T0) {
+        attempt.failed();
+        wrong += 1;
+        succeed(&at("file", ip(1)));
+    }
+    assert_eq!(wrong, LIMITS.pair.free);
+    // A network that is known for the one is not known for the other, nor for another spelling.
+    succeed(&at("file", far(1)));
+    throttle.note_known("local", "\u{e1}lice", far(1), T0);
+    for i in 100..200 {
+        if let Ok(attempt) = throttle.attempt(&at("local", far(i)), T0) {
+            attempt.failed();
+        }
+    }
+    assert!(may(&throttle, &at("file", far(1)), T0));
+    assert!(!may(&throttle, &at("local", far(1)), T0));
 }
 
 #[test]
