@@ -205,6 +205,41 @@ fn a_slow_body_is_cut_off() {
     assert_eq!(status(&said), Some(408), "{said}");
 }
 
+/// One address holds no more of bodies than its share, however many requests they come with; who signs in
+/// needs none of it.
+#[test]
+fn bodies_that_never_end_take_their_share_of_memory_and_keep_nobody_out() {
+    const LONGEST: usize = 4 << 20;
+    let server = ServerBuilder::accounts()
+        .also("[server]\nmax_body = \"4MiB\"\nbody_timeout = \"60s\"")
+        .start();
+    server.claim();
+    let part = |length: usize, sent: usize| {
+        let head = "POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
+        format!("{head}Content-Length: {length}\r\n\r\n{}", " ".repeat(sent)).into_bytes()
+    };
+    let address = server.url.trim_start_matches("http://");
+    let held = [(); 2].map(|()| {
+        let mut stream = TcpStream::connect(address).expect("it listens");
+        let body = part(LONGEST, LONGEST - 100);
+        stream.write_all(&body).expect("it reads");
+        // It is read by then, and waited for.
+        let timeout = Some(Duration::from_secs(1));
+        stream.set_read_timeout(timeout).expect("a timeout");
+        stream.read(&mut [0]).expect_err("no answer yet");
+        stream
+    });
+    let said = raw(&server, &part(20_000, 16_000));
+    assert_eq!(status(&said), Some(503), "{said}");
+    assert!(said.to_lowercase().contains("retry-after: 5"), "{said}");
+    assert!(said.contains("{\"error\":\"the server is busy"), "{said}");
+    let guess = json!({"username": "ghost", "password": "wrong-one"});
+    server.client().post("/auth/login", guess).expect(401);
+    drop(held);
+    let is_heard = (0..100).any(|_| status(&raw(&server, &part(16_000, 16_000))) == Some(422));
+    assert!(is_heard, "what was given back is taken again");
+}
+
 #[test]
 fn connections_past_the_limit_are_closed_at_once() {
     let server = ServerBuilder::accounts()

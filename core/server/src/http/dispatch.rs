@@ -22,6 +22,7 @@ use super::{
     incoming, origin, panics,
     request::{Head, Request},
     response::{Outcome, Response},
+    room::{ROOM, Share},
     route::Handler,
     strangers, target,
 };
@@ -178,11 +179,13 @@ async fn run<B: Buf + Send>(
     let table = Arc::clone(&door.table);
     let (route, params) = table.find(&head.method, head.uri.path())?;
     head.route.store(route.place, Ordering::Relaxed);
+    let (most, within) = (app.settings.max_body, app.settings.body_timeout);
+    // The body is there until the handler is done, and so is what it takes.
+    let mut share = Share::new(&ROOM, head.client, most);
     let (bytes, content) = if route.body == BodyRule::None {
         (Bytes::new(), Content::None)
     } else {
-        let (most, within) = (app.settings.max_body, app.settings.body_timeout);
-        let bytes = incoming::read(&head.headers, body, most, within).await?;
+        let bytes = incoming::read(&head.headers, body, most, within, &mut share).await?;
         let content = content(route.body, &head.headers, &bytes)?;
         (bytes, content)
     };

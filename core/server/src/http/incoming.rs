@@ -1,7 +1,7 @@
 //! A body on its way in: whole, or not at all.
 //!
-//! **Invariants:** no more of it is kept than may be, no more of what is too much is heard than
-//! [`DRAIN`], and nobody waits longer than allowed (THREATS T2, T4).
+//! **Invariants:** no more of it is kept than may be, and than there is room for beside others (`room`);
+//! no more of what is too much is heard than [`DRAIN`]; nobody waits longer than allowed (THREATS T2, T4).
 
 use std::time::Duration;
 
@@ -9,10 +9,13 @@ use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 use http::{HeaderMap, StatusCode, header};
 
-use super::{ApiError, rest::LINGER};
+use super::{ApiError, rest::LINGER, room::Share};
 
 /// Bytes of a body that is too large that are thrown away before the connection is.
 const DRAIN: usize = 4 << 20;
+
+/// Seconds after which somebody may try again for whose body there was no room.
+const RETRY_AFTER: u64 = 5;
 
 /// Whether a request says itself that its body is longer than that: nobody needs to wait for it.
 fn says_more_than(most: usize, headers: &HeaderMap) -> bool {
@@ -21,12 +24,17 @@ fn says_more_than(most: usize, headers: &HeaderMap) -> bool {
     said.is_some_and(|said: u64| said > most as u64)
 }
 
-/// Reads a body, no longer and no slower than allowed (THREATS T2, T4).
+/// Reads a body, no longer and no slower than allowed (THREATS T2, T4). What it takes stays taken as
+/// long as `share` lives.
+///
+/// # Errors
+/// 400, 408, 413, 415, and 503 when there is no room for it.
 pub(super) async fn read<B: Buf>(
     headers: &HeaderMap,
     incoming: impl Stream<Item = Result<B, warp::Error>> + Send,
     most: usize,
     within: Duration,
+    share: &mut Share<'_>,
 ) -> Result<Bytes, ApiError> {
     let is_coded = headers
         .get_all(header::CONTENT_ENCODING)
@@ -69,6 +77,9 @@ pub(super) async fn read<B: Buf>(
             // thrown away, up to a point.
             if seen > DRAIN {
                 break;
+            }
+            if seen <= most && !share.grow(seen) {
+                return Err(ApiError::busy(RETRY_AFTER));
             }
             while chunk.has_remaining() {
                 let part = chunk.chunk().len();

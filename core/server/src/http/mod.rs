@@ -48,6 +48,7 @@ mod redirects;
 mod request;
 mod response;
 mod rest;
+mod room;
 mod route;
 mod serve;
 mod sessions;
