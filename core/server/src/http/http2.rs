@@ -18,7 +18,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderValue, Method, Request, Response, header};
 use hyper::{
     body::{Body, Frame, Incoming, SizeHint},
     rt::{Read, Write},
@@ -76,12 +76,17 @@ pub(super) async fn run<I, S, B>(
         service_fn(move |request: Request<Incoming>| {
             let answer = Answers::begin(&answers);
             let rest = Rest::default();
+            let is_head = request.method() == Method::HEAD;
             let request = as_in_http1(request).map(|body| Lent::new(body, &rest));
             let answered = service.lock().call(request);
             async move {
-                let response: Response<B> = answered.await?;
+                let mut response: Response<B> = answered.await?;
                 rest.hear_out().await;
-                Ok::<_, S::Error>(response.map(|body| Sliced::new(body, answer)))
+                if is_head {
+                    say_length(&mut response);
+                }
+                let body = |body| Sliced::new((!is_head).then_some(body), answer);
+                Ok::<_, S::Error>(response.map(body))
             }
         })
     };
@@ -151,6 +156,18 @@ fn as_in_http1<T>(mut request: Request<T>) -> Request<T> {
         }
     }
     request
+}
+
+/// Writes down how long the content is that the answer to a `HEAD` does not have (RFC 9110 section
+/// 9.3.2): hyper does so only where there is some.
+fn say_length<B: Body>(response: &mut Response<B>) {
+    if let Some(length) = response.body().size_hint().exact()
+        && !response.body().is_end_stream()
+    {
+        let headers = response.headers_mut();
+        let said = headers.entry(header::CONTENT_LENGTH);
+        said.or_insert_with(|| length.into());
+    }
 }
 
 /// The answers of a connection that are not out yet.
@@ -232,13 +249,14 @@ impl Drop for Answer {
 /// A body in slices: the next is asked for when the client has room for it, so it is seen whether
 /// the client takes the answer.
 struct Sliced<B> {
-    body: B,
+    /// None for an answer without content.
+    body: Option<B>,
     rest: Bytes,
     answer: Answer,
 }
 
 impl<B> Sliced<B> {
-    fn new(body: B, answer: Answer) -> Self {
+    fn new(body: Option<B>, answer: Answer) -> Self {
         answer.moved();
         Self {
             body,
@@ -262,7 +280,10 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Sliced<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         if self.rest.is_empty() {
-            let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            let Some(body) = &mut self.body else {
+                return Poll::Ready(None);
+            };
+            let frame = match ready!(Pin::new(body).poll_frame(cx)) {
                 Some(Ok(frame)) => frame,
                 end => return Poll::Ready(end),
             };
@@ -276,11 +297,13 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Sliced<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream()
+        self.rest.is_empty() && self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        let (rest, mut hint) = (self.rest.len() as u64, self.body.size_hint());
+        let body = self.body.as_ref().map(Body::size_hint);
+        let mut hint = body.unwrap_or_else(|| SizeHint::with_exact(0));
+        let rest = self.rest.len() as u64;
         if let Some(upper) = hint.upper() {
             hint.set_upper(upper.saturating_add(rest));
         }

@@ -141,6 +141,19 @@ async fn an_answer_that_is_not_taken_ends_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_to_head_says_how_long_it_would_be_and_has_no_content() {
+    let (mut send, _client, _server) = connect(&Drain::new(), 300, 65_535).await;
+    let mut head = get();
+    *head.method_mut() = Method::HEAD;
+    send = send.ready().await.unwrap();
+    let (answer, _) = send.send_request(head, true).unwrap();
+    let answer = answer.await.unwrap();
+    assert_eq!(answer.headers()[header::CONTENT_LENGTH], "300");
+    assert!(answer.into_body().data().await.is_none());
+    assert_eq!(text(&mut send, get()).await.len(), 300, "it goes on");
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_more_requests_at_once_than_allowed() {
     let (mut send, _client, server) = connect(&Drain::new(), 300_000, 0).await;
     let mut answers = Vec::new();
