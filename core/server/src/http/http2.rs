@@ -248,6 +248,9 @@ impl Drop for Answer {
 
 /// A body in slices: the next is asked for when the client has room for it, so it is seen whether
 /// the client takes the answer.
+///
+/// h2 takes a slice whole as soon as there is room for a byte of it, and nobody is asked for what
+/// comes after the last. So the last is one byte: by then there was room for all before it.
 struct Sliced<B> {
     /// None for an answer without content.
     body: Option<B>,
@@ -267,7 +270,9 @@ impl<B> Sliced<B> {
 
     fn slice(&mut self) -> Bytes {
         self.answer.moved();
-        self.rest.split_to(self.rest.len().min(STEP))
+        let all_but_one = self.rest.len().saturating_sub(1);
+        self.rest
+            .split_to(all_but_one.clamp(1, STEP).min(self.rest.len()))
     }
 }
 

@@ -140,6 +140,16 @@ async fn an_answer_that_is_not_taken_ends_the_connection() {
     assert_eq!(began.elapsed().as_secs(), 30);
 }
 
+/// Also when there is room for a byte of it, so that all of it is with h2.
+#[tokio::test(start_paused = true)]
+async fn a_small_answer_that_is_not_taken_ends_the_connection() {
+    let (mut send, _client, server) = connect(&Drain::new(), 300, 1).await;
+    let began = Instant::now();
+    let (_answer, _) = send.send_request(get(), true).unwrap();
+    server.task.await.unwrap();
+    assert_eq!(began.elapsed().as_secs(), 30);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_answer_to_head_says_how_long_it_would_be_and_has_no_content() {
     let (mut send, _client, _server) = connect(&Drain::new(), 300, 65_535).await;
