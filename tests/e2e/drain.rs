@@ -1,8 +1,9 @@
 //! A server that is told to stop loses no request: each is answered in full, or never got in.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     net::TcpStream,
+    os::unix::{fs::MetadataExt, net::UnixStream},
     process::Command,
     sync::{
         Mutex,
@@ -13,6 +14,8 @@ use std::{
 };
 
 use omnigent_tests::{ServerBuilder, certificate::Certificate};
+
+const TIMEOUT: Option<Duration> = Some(Duration::from_secs(20));
 
 /// What came of a request.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,7 +29,7 @@ enum End {
 }
 
 /// Asks once on a connection.
-fn ask(stream: &mut TcpStream) -> End {
+fn ask(stream: &mut (impl Read + Write)) -> End {
     let request = b"GET /v1/info HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
     if let Err(error) = stream.write_all(request) {
         return End::Lost(error.to_string());
@@ -56,10 +59,13 @@ fn ask(stream: &mut TcpStream) -> End {
 }
 
 /// Asks on and on, on as few connections as the server allows, until it cannot be reached.
-fn keep_asking(address: &str, reuse: bool, answered: &AtomicUsize, lost: &Mutex<Vec<String>>) {
-    while let Ok(mut stream) = TcpStream::connect(address) {
-        let timeout = Some(Duration::from_secs(20));
-        stream.set_read_timeout(timeout).expect("a timeout");
+fn keep_asking<S: Read + Write>(
+    connect: impl Fn() -> io::Result<S>,
+    reuse: bool,
+    answered: &AtomicUsize,
+    lost: &Mutex<Vec<String>>,
+) {
+    while let Ok(mut stream) = connect() {
         loop {
             match ask(&mut stream) {
                 End::Lost(why) => {
@@ -87,7 +93,12 @@ fn a_drain_under_load_loses_no_request() {
         let status = thread::scope(|scope| {
             for client in 0..16 {
                 let (address, answered, lost) = (&address, &answered, &lost);
-                scope.spawn(move || keep_asking(address, client % 2 == 0, answered, lost));
+                let connect = move || {
+                    let stream = TcpStream::connect(address)?;
+                    stream.set_read_timeout(TIMEOUT)?;
+                    Ok(stream)
+                };
+                scope.spawn(move || keep_asking(connect, client % 2 == 0, answered, lost));
             }
             while answered.load(Ordering::Relaxed) < 500 {
                 thread::sleep(Duration::from_millis(1));
@@ -98,6 +109,36 @@ fn a_drain_under_load_loses_no_request() {
         let lost = lost.into_inner().expect("no panic");
         assert!(lost.is_empty(), "{lost:?} of {}", answered.into_inner());
     }
+}
+
+#[test]
+fn a_drain_loses_no_request_of_the_unix_sockets() {
+    let builder = ServerBuilder::no_auth();
+    let folder = builder.dir().to_owned();
+    let (proxies, operator) = (folder.join("proxy.sock"), folder.join("data/admin.sock"));
+    let uid = folder.metadata().expect("a folder").uid();
+    let toml = format!("[server]\nunix_socket = {proxies:?}\nunix_socket_uids = [{uid}]\n");
+    let server = builder.config(&toml).start();
+    let (answered, lost) = (AtomicUsize::new(0), Mutex::default());
+    let status = thread::scope(|scope| {
+        for client in 0..8 {
+            let path = if client < 4 { &proxies } else { &operator };
+            let (answered, lost) = (&answered, &lost);
+            let connect = move || {
+                let stream = UnixStream::connect(path)?;
+                stream.set_read_timeout(TIMEOUT)?;
+                Ok(stream)
+            };
+            scope.spawn(move || keep_asking(connect, client % 2 == 0, answered, lost));
+        }
+        while answered.load(Ordering::Relaxed) < 300 {
+            thread::sleep(Duration::from_millis(1));
+        }
+        server.stop().0
+    });
+    assert!(status.success());
+    let lost = lost.into_inner().expect("no panic");
+    assert!(lost.is_empty(), "{lost:?} of {}", answered.into_inner());
 }
 
 #[test]

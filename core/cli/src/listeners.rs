@@ -14,7 +14,7 @@ use std::{
 };
 
 use listenfd::ListenFd;
-use omnigent_server::{config::Config, http::Tcp};
+use omnigent_server::{config::Config, http::Entrance};
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::failure::Failure;
@@ -26,10 +26,10 @@ const PROXY: &str = "proxy";
 
 /// Where connections come in.
 pub(crate) struct Listeners {
-    pub(crate) tcp: Tcp,
+    pub(crate) tcp: Entrance<TcpListener>,
     /// Where `tcp` is.
     pub(crate) address: SocketAddr,
-    pub(crate) unix: Option<UnixListener>,
+    pub(crate) unix: Option<Entrance<UnixListener>>,
 }
 
 /// Takes what is handed in, and opens what is not.
@@ -39,14 +39,8 @@ pub(crate) struct Listeners {
 pub(crate) async fn open(config: &Config) -> Result<Listeners, Failure> {
     let mut handed = handed_in()?;
     let tcp = match handed.tcp.take() {
-        Some(listener) => Tcp {
-            listener,
-            is_shared: true,
-        },
-        None => Tcp {
-            listener: bind(config.server.listen).await?,
-            is_shared: false,
-        },
+        Some(listener) => shared(listener),
+        None => our_own(bind(config.server.listen).await?),
     };
     let address = tcp.listener.local_addr();
     let address = address.map_err(|error| Failure::Failed(error.to_string()))?;
@@ -64,10 +58,26 @@ pub(crate) async fn open(config: &Config) -> Result<Listeners, Failure> {
     }
     let path = config.server.unix_socket.as_deref();
     let unix = match handed.unix.take() {
-        Some(unix) => Some(unix),
-        None => path.map(unix_socket).transpose()?,
+        Some(unix) => Some(shared(unix)),
+        None => path.map(unix_socket).transpose()?.map(our_own),
     };
     Ok(Listeners { tcp, address, unix })
+}
+
+fn shared<L>(listener: L) -> Entrance<L> {
+    let is_shared = true;
+    Entrance {
+        listener,
+        is_shared,
+    }
+}
+
+fn our_own<L>(listener: L) -> Entrance<L> {
+    let is_shared = false;
+    Entrance {
+        listener,
+        is_shared,
+    }
 }
 
 #[derive(Default)]

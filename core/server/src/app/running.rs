@@ -24,7 +24,7 @@ use crate::{
     account::{AccountError, settle_admins, tenure},
     audit::{Entry, Event, Keeper, Scene},
     config::{Change, Config, Problem},
-    http::{self, Listeners, Tcp},
+    http::{self, Entrance, Listeners},
     token,
 };
 
@@ -172,8 +172,8 @@ impl Running {
     /// [`StartError::Damaged`].
     pub async fn serve(
         self: Arc<Self>,
-        tcp: Option<Tcp>,
-        unix: Option<UnixListener>,
+        tcp: Option<Entrance<TcpListener>>,
+        unix: Option<Entrance<UnixListener>>,
         operator: UnixListener,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), StartError> {

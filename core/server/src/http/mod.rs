@@ -74,7 +74,7 @@ pub use proxied::{Malformed, Parsed, parse as parse_proxy_header};
 pub use request::{Authority, Head, Principal, Request};
 pub use response::{Outcome, Response};
 pub use route::{Access, Route};
-pub use serve::{Listeners, Tcp, serve};
+pub use serve::{Entrance, Listeners, serve};
 pub use watch::show_metrics;
 
 /// What HTTP needs to know of the configuration.

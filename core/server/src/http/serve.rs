@@ -5,11 +5,14 @@
 //! address; a drain ends at its deadline, and refuses nobody who was let in.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    io,
+    net::{IpAddr, Shutdown, SocketAddr},
+    os::fd::{AsFd, OwnedFd},
     sync::Arc,
     time::Duration,
 };
 
+use rustix::net::SocketFlags;
 use socket2::{SockFilter, SockRef};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
@@ -33,20 +36,27 @@ const BACKOFF: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Listeners {
     /// People and programs.
-    pub tcp: Option<Tcp>,
+    pub tcp: Option<Entrance<TcpListener>>,
     /// Proxies of users the operator trusts.
-    pub unix: Option<UnixListener>,
+    pub unix: Option<Entrance<UnixListener>>,
     /// The operator.
     pub operator: UnixListener,
 }
 
-/// A listener for people and programs.
+/// A listener that may be somebody else's.
 #[derive(Debug)]
-pub struct Tcp {
+pub struct Entrance<L> {
     /// It.
-    pub listener: TcpListener,
+    pub listener: L,
     /// Whether somebody else holds it too, and goes on with it when we end: systemd.
     pub is_shared: bool,
+}
+
+/// Somebody who was accepted.
+enum Caller {
+    Network(TcpStream, SocketAddr),
+    Proxy(UnixStream),
+    Operator(UnixStream),
 }
 
 /// Serves until `shutdown` resolves, then lets running requests end within the deadline.
@@ -57,14 +67,13 @@ pub async fn serve(
     running: Arc<Running>,
     listeners: Listeners,
     shutdown: impl Future<Output = ()>,
-) -> std::io::Result<()> {
-    let table = Arc::new(Table::new(super::routes()).map_err(std::io::Error::other)?);
+) -> io::Result<()> {
+    let table = Arc::new(Table::new(super::routes()).map_err(io::Error::other)?);
     let app = running.current();
     let places = Places::new(app.settings.max_connections);
-    let (within, socket_uids) = (
-        app.settings.shutdown_timeout,
-        app.settings.unix_socket_uids.clone(),
-    );
+    let within = app.settings.shutdown_timeout;
+    // Only a restart changes these.
+    let proxies = app.settings.unix_socket_uids.clone();
     drop(app);
     let drain = Drain::new();
     let house = Arc::new(House {
@@ -76,36 +85,16 @@ pub async fn serve(
     loop {
         tokio::select! {
             () = &mut shutdown => break,
-            accepted = accept(listeners.tcp.as_ref()) => match accepted {
-                Ok((stream, from)) => welcome(&house, &drain, stream, from),
-                Err(error) => pause(&error).await,
-            },
-            operator = accept_operator(&house.running, &listeners.operator) => match operator {
-                Ok(stream) => converse(&house, stream, Peer::Operator, drain.hear(), None),
-                Err(error) => pause(&error).await,
-            },
-            proxy = accept_proxy(&house.running, listeners.unix.as_ref(), &socket_uids) => match proxy {
-                Ok(stream) => match house.places.take() {
-                    Some(place) => {
-                        converse(&house, stream, Peer::Socket, drain.hear(), Some(place));
-                    }
-                    None => {
-                        let app = house.running.glance();
-                        app.meters.connections.refuse(metrics::Door::Socket);
-                    }
-                },
+            caller = listeners.accept() => match caller {
+                Ok(caller) => let_in(&house, &drain, &proxies, caller),
                 Err(error) => pause(&error).await,
             },
         }
     }
     drain.begin();
     let gone = async {
-        if let Some(tcp) = listeners.tcp.filter(|tcp| !tcp.is_shared)
-            && let Err(error) = close(&house, &drain, tcp.listener).await
-        {
-            tracing::warn!(%error, "a connection was not accepted");
-        }
-        drop((listeners.unix, listeners.operator));
+        let let_in = |caller| let_in(&house, &drain, &proxies, caller);
+        listeners.close(let_in).await;
         drop(house);
         drain.end().await;
     };
@@ -115,40 +104,113 @@ pub async fn serve(
     Ok(())
 }
 
+fn let_in(house: &Arc<House>, drain: &Drain, proxies: &[u32], caller: Caller) {
+    match caller {
+        Caller::Network(stream, from) => welcome(house, drain, stream, from),
+        Caller::Proxy(stream) => welcome_proxy(house, drain, stream, proxies),
+        Caller::Operator(stream) => welcome_operator(house, drain, stream),
+    }
+}
+
 /// How long a client has that knocked just before the door was closed: the kernel has told it that it
 /// is in, and must hear that it knows.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// Lets in whoever knocked, and nobody after: closing a listener resets whom it finds waiting. The
-/// kernel no longer hears anybody new; they knock again, and hear that nobody is there.
-async fn close(house: &Arc<House>, drain: &Drain, listener: TcpListener) -> std::io::Result<()> {
-    if let Err(error) = SockRef::from(&listener).attach_filter(&DEAF_TO_SYN) {
+impl Listeners {
+    async fn accept(&self) -> io::Result<Caller> {
+        let network = async {
+            match &self.tcp {
+                Some(tcp) => tcp.listener.accept().await,
+                None => std::future::pending().await,
+            }
+        };
+        let proxy = async {
+            match &self.unix {
+                Some(unix) => unix.listener.accept().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            network = network => network.map(|(stream, from)| Caller::Network(stream, from)),
+            proxy = proxy => proxy.map(|(stream, _)| Caller::Proxy(stream)),
+            operator = self.operator.accept() => operator.map(|(stream, _)| Caller::Operator(stream)),
+        }
+    }
+
+    /// Lets in whoever knocked, and nobody after: closing a listener resets whom it finds waiting. The
+    /// kernel first no longer lets in anybody new, who hears that nobody is there. (Over TCP it no
+    /// longer hears them: they knock again, and hear it then.) What is shared is let go of: who waits
+    /// there waits for who goes on with it.
+    async fn close(self, let_in: impl Fn(Caller)) {
+        let unix = self.unix.filter(|unix| !unix.is_shared);
+        if let Some(unix) = unix {
+            refuse_more(&unix.listener);
+            waiting(unix.listener, |stream| {
+                UnixStream::from_std(stream.into()).map(|stream| let_in(Caller::Proxy(stream)))
+            });
+        }
+        refuse_more(&self.operator);
+        waiting(self.operator, |stream| {
+            UnixStream::from_std(stream.into()).map(|stream| let_in(Caller::Operator(stream)))
+        });
+        let Some(tcp) = self.tcp.filter(|tcp| !tcp.is_shared) else {
+            return;
+        };
+        if let Err(error) = SockRef::from(&tcp.listener).attach_filter(&DEAF_TO_SYN) {
+            tracing::debug!(%error, "who connects right now may be reset");
+        }
+        let let_in = |stream: TcpStream, from| {
+            // It may have inherited the filter.
+            let _ = SockRef::from(&stream).detach_filter();
+            let_in(Caller::Network(stream, from));
+        };
+        let more = async {
+            while let Ok((stream, from)) = tcp.listener.accept().await {
+                let_in(stream, from);
+            }
+        };
+        let _ = tokio::time::timeout(LINGER, more).await;
+        waiting(tcp.listener, |stream| {
+            let stream = TcpStream::from_std(stream.into())?;
+            let from = stream.peer_addr()?;
+            let_in(stream, from);
+            Ok(())
+        });
+    }
+}
+
+/// Of a Unix socket the kernel lets nobody in any more, and keeps who is in already.
+fn refuse_more(listener: &UnixListener) {
+    if let Err(error) = SockRef::from(listener).shutdown(Shutdown::Read) {
         tracing::debug!(%error, "who connects right now may be reset");
     }
-    let let_in = |stream: TcpStream, from| {
-        // It may have inherited the filter.
-        let _ = SockRef::from(&stream).detach_filter();
-        welcome(house, drain, stream, from);
-    };
-    let more = async {
-        while let Ok((stream, from)) = listener.accept().await {
-            let_in(stream, from);
-        }
-    };
-    let _ = tokio::time::timeout(LINGER, more).await;
-    // tokio knows of who waits only when it has looked: the kernel itself is asked.
-    let listener = listener.into_std()?;
+}
+
+/// Takes in whoever waits: the kernel itself is asked, for tokio knows of them only when it has looked.
+fn waiting(listener: impl AsFd, take_in: impl Fn(OwnedFd) -> io::Result<()>) {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     loop {
-        match listener.accept() {
-            Ok((stream, from)) => {
-                stream.set_nonblocking(true)?;
-                let_in(TcpStream::from_std(stream)?, from);
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(error),
+        let taken = match rustix::net::accept_with(&listener, flags) {
+            Ok(stream) => take_in(stream),
+            Err(error) => Err(error.into()),
+        };
+        match taken {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            // Who broke off is their own affair.
+            Err(error) if is_of_one(&error) => {}
+            Err(error) => return tracing::warn!(%error, "a connection was not accepted"),
+            Ok(()) => {}
         }
     }
+}
+
+/// Whether it is no fault of the listener.
+fn is_of_one(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, NotConnected};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | Interrupted | NotConnected
+    )
 }
 
 /// A packet filter (`socket(7)`) that drops what begins a connection and lets all else through.
@@ -194,60 +256,60 @@ pub(super) fn seat(house: &House, place: &mut Place, address: IpAddr) -> bool {
     is_seated
 }
 
-/// Lets the system recover; somebody who was turned away holds nobody else up.
-async fn pause(error: &std::io::Error) {
-    if error.kind() != std::io::ErrorKind::PermissionDenied {
-        tracing::warn!(%error, "a connection was not accepted");
-        tokio::time::sleep(BACKOFF).await;
+/// Lets the system recover.
+async fn pause(error: &io::Error) {
+    tracing::warn!(%error, "a connection was not accepted");
+    tokio::time::sleep(BACKOFF).await;
+}
+
+/// Lets in whoever the kernel says is one of these users.
+fn welcome_proxy(house: &Arc<House>, drain: &Drain, stream: UnixStream, uids: &[u32]) {
+    if !is_one(house, &stream, "the proxies' socket", |uid| {
+        uids.contains(&uid)
+    }) {
+        return;
+    }
+    match house.places.take() {
+        Some(place) => converse(house, stream, Peer::Socket, drain.hear(), Some(place)),
+        None => {
+            let app = house.running.glance();
+            app.meters.connections.refuse(metrics::Door::Socket);
+        }
     }
 }
 
-async fn accept(tcp: Option<&Tcp>) -> std::io::Result<(TcpStream, SocketAddr)> {
-    match tcp {
-        Some(tcp) => tcp.listener.accept().await,
-        None => std::future::pending().await,
+/// Lets in whoever the kernel says is this user or root.
+fn welcome_operator(house: &Arc<House>, drain: &Drain, stream: UnixStream) {
+    let us = rustix::process::geteuid().as_raw();
+    if is_one(house, &stream, "the operator's socket", |uid| {
+        uid == 0 || uid == us
+    }) {
+        converse(house, stream, Peer::Operator, drain.hear(), None);
     }
 }
 
-/// Accepts from the Unix socket whoever the kernel says is one of these users.
-async fn accept_proxy(
-    running: &Running,
-    listener: Option<&UnixListener>,
-    uids: &[u32],
-) -> std::io::Result<UnixStream> {
-    let Some(listener) = listener else {
-        return std::future::pending().await;
+/// Whether the user at the other end is one of those; notes it when another tried a socket that is not
+/// theirs.
+fn is_one(
+    house: &House,
+    stream: &UnixStream,
+    socket: &'static str,
+    those: impl Fn(u32) -> bool,
+) -> bool {
+    let uid = match stream.peer_cred() {
+        Ok(peer) => peer.uid(),
+        Err(error) => {
+            tracing::warn!(%error, "a connection was not accepted");
+            return false;
+        }
     };
-    let (stream, _) = listener.accept().await?;
-    let uid = stream.peer_cred()?.uid();
-    if uids.contains(&uid) {
-        Ok(stream)
-    } else {
-        Err(turn_away(running, uid, "the proxies' socket"))
+    if !those(uid) {
+        let app = house.running.glance();
+        let scene = Scene::system(app.clock.now()).done_by(Who::Nobody);
+        let denied = Entry::new(Event::AccessDenied).reason(socket);
+        app.live
+            .audit
+            .report(scene, denied.detail(format!("user {uid}")));
     }
-}
-
-/// Accepts from the operator's socket whoever the kernel says is this user or root.
-async fn accept_operator(
-    running: &Running,
-    listener: &UnixListener,
-) -> std::io::Result<UnixStream> {
-    let (stream, _) = listener.accept().await?;
-    let uid = stream.peer_cred()?.uid();
-    if uid == 0 || uid == rustix::process::geteuid().as_raw() {
-        Ok(stream)
-    } else {
-        Err(turn_away(running, uid, "the operator's socket"))
-    }
-}
-
-/// Notes that another user of this machine tried a socket that is not theirs.
-fn turn_away(running: &Running, uid: u32, socket: &'static str) -> std::io::Error {
-    let app = running.glance();
-    let scene = Scene::system(app.clock.now()).done_by(Who::Nobody);
-    let denied = Entry::new(Event::AccessDenied).reason(socket);
-    app.live
-        .audit
-        .report(scene, denied.detail(format!("user {uid}")));
-    std::io::ErrorKind::PermissionDenied.into()
+    those(uid)
 }
