@@ -234,3 +234,30 @@ fn names(admin: &Client) -> std::collections::HashSet<String> {
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
+
+#[test]
+fn a_second_start_leaves_the_socket_of_the_one_that_runs() {
+    use std::os::unix::net::UnixStream;
+
+    let start = |path: &std::path::Path| {
+        let toml = format!("[server]\nunix_socket = {path:?}\nunix_socket_uids = [0]\n");
+        ServerBuilder::no_auth().config(&toml)
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("proxy.sock");
+    let first = start(&path).start();
+    let refused = start(&path).try_start().err().expect("it is refused");
+    assert!(refused.contains("another process listens"), "{refused}");
+    assert!(UnixStream::connect(&path).is_ok(), "the first is there");
+    // What one leaves behind that was killed is in nobody's way.
+    first.kill();
+    assert!(UnixStream::connect(&path).is_err());
+    let second = start(&path).start();
+    assert!(UnixStream::connect(&path).is_ok());
+    drop(second);
+    // What is no socket stays.
+    std::fs::remove_file(&path).expect("it is there");
+    std::fs::write(&path, "precious").expect("writable");
+    assert!(start(&path).try_start().is_err());
+    assert_eq!(std::fs::read(&path).expect("a file"), b"precious");
+}

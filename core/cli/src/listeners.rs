@@ -15,7 +15,7 @@ use std::{
 
 use listenfd::ListenFd;
 use omnigent_server::{config::Config, http::Entrance};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
 
 use crate::failure::Failure;
 
@@ -56,10 +56,12 @@ pub(crate) async fn open(config: &Config) -> Result<Listeners, Failure> {
             "server.unix_socket_uids: is required with a Unix socket that is handed in".into(),
         ));
     }
-    let path = config.server.unix_socket.as_deref();
     let unix = match handed.unix.take() {
         Some(unix) => Some(shared(unix)),
-        None => path.map(unix_socket).transpose()?.map(our_own),
+        None => match config.server.unix_socket.as_deref() {
+            Some(path) => Some(our_own(unix_socket(path).await?)),
+            None => None,
+        },
     };
     Ok(Listeners { tcp, address, unix })
 }
@@ -136,18 +138,33 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
 
 /// The socket for proxies of this machine. Who may connect is decided by the kernel's word on each
 /// peer's user, not by the socket's mode.
-fn unix_socket(path: &Path) -> Result<UnixListener, Failure> {
-    let bind = || {
-        match std::fs::symlink_metadata(path) {
-            Ok(about) if about.file_type().is_socket() => std::fs::remove_file(path)?,
-            Ok(_) => return Err(ErrorKind::AlreadyExists.into()),
-            Err(_) => {}
-        }
+async fn unix_socket(path: &Path) -> Result<UnixListener, Failure> {
+    let bind = async {
+        make_way(path).await?;
         let socket = UnixListener::bind(path)?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
         Ok(socket)
     };
-    bind().map_err(|error: io::Error| {
+    bind.await.map_err(|error: io::Error| {
         Failure::Failed(format!("cannot listen on {}: {error}", path.display()))
     })
+}
+
+/// Removes a socket that its server left behind; one that somebody listens on stays, and so does what
+/// is no socket.
+async fn make_way(path: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(about) if about.file_type().is_socket() => {}
+        Ok(_) => return Err(ErrorKind::AlreadyExists.into()),
+        Err(_) => return Ok(()),
+    }
+    match UnixStream::connect(path).await {
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => std::fs::remove_file(path),
+        // Who is too busy to answer (WouldBlock) is there, too.
+        Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
+        _ => Err(io::Error::new(
+            ErrorKind::AddrInUse,
+            "another process listens there",
+        )),
+    }
 }
