@@ -1,11 +1,11 @@
-//! How many connections there are, in all and from one address (THREATS T2).
+//! How many connections there are, in all, from one address and from the network around it (THREATS T2).
 //!
 //! **Invariants:** past a limit a connection is closed at once, which is better than a queue nobody
 //! sees; a place is given back when its connection ends, however it ends.
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -16,10 +16,13 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::login::throttle::Network;
+
 /// Places for connections.
 pub(super) struct Places {
+    most: usize,
     all: Arc<Semaphore>,
-    taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    taken: Arc<Mutex<Taken>>,
     /// Connections refused since that was last logged.
     refused: AtomicU64,
     logged: Mutex<Option<Instant>>,
@@ -32,9 +35,15 @@ pub(super) struct Place {
 }
 
 struct Seat {
-    network: IpAddr,
-    taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    networks: [Network; 2],
+    taken: Arc<Mutex<Taken>>,
 }
+
+/// Connections of each network that has any: a seat is counted in two of different sizes.
+type Taken = HashMap<Network, usize>;
+
+/// How many times as much a wider network may, as long as that is not more than half of all.
+const AROUND: usize = 4;
 
 /// How often refused connections are logged.
 const LOG_EVERY: Duration = Duration::from_secs(10);
@@ -42,6 +51,7 @@ const LOG_EVERY: Duration = Duration::from_secs(10);
 impl Places {
     pub(super) fn new(most: usize) -> Self {
         Self {
+            most,
             all: Arc::new(Semaphore::new(most)),
             taken: Arc::default(),
             refused: AtomicU64::new(0),
@@ -61,20 +71,24 @@ impl Places {
         })
     }
 
-    /// Counts the place as one of `address`. False when that has `most` of them.
+    /// Counts the place as one of `address`. False when that has `most` of them, or the wider network
+    /// around it what all of that may have: else one who has many addresses would take all places.
     pub(super) fn seat(&self, place: &mut Place, address: IpAddr, most: usize) -> bool {
-        let network = network(address);
+        let around = most.saturating_mul(AROUND).min(self.most / 2).max(most);
+        let networks = [Network::of(address), Network::around(address)];
         let mut taken = self.taken.lock();
-        let count = taken.entry(network).or_default();
-        if *count >= most {
+        let has = |network| taken.get(network).copied().unwrap_or(0);
+        if has(&networks[0]) >= most || has(&networks[1]) >= around {
             drop(taken);
             self.refuse("max_connections_per_address");
             return false;
         }
-        *count += 1;
+        for network in networks {
+            *taken.entry(network).or_default() += 1;
+        }
         drop(taken);
         place.of_address = Some(Seat {
-            network,
+            networks,
             taken: Arc::clone(&self.taken),
         });
         true
@@ -100,21 +114,13 @@ impl Places {
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut taken = self.taken.lock();
-        if let Some(count) = taken.get_mut(&self.network) {
-            *count -= 1;
-            if *count == 0 {
-                taken.remove(&self.network);
+        for network in self.networks {
+            if let Some(count) = taken.get_mut(&network) {
+                *count -= 1;
+                if *count == 0 {
+                    taken.remove(&network);
+                }
             }
-        }
-    }
-}
-
-/// Whose addresses count as one: of IPv6, whoever has one has a /64 of them.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => {
-            Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
         }
     }
 }
@@ -138,7 +144,7 @@ mod tests {
         let (first, second) = (seated("192.0.2.1"), seated("::ffff:192.0.2.1"));
         assert!(first.is_some() && second.is_some());
         assert!(seated("192.0.2.1").is_none());
-        let other = seated("192.0.2.2");
+        let other = seated("203.0.113.2");
         assert!(other.is_some());
         drop(first);
         let third = seated("192.0.2.1");
@@ -150,16 +156,33 @@ mod tests {
         assert!(places.taken.lock().is_empty(), "nothing is remembered");
     }
 
+    /// How many of these get a place, when an address may have `each` of `all`.
+    fn served(all: usize, each: usize, addresses: impl Iterator<Item = String>) -> usize {
+        let places = Places::new(all);
+        let seated = |text: String| {
+            let mut place = places.take()?;
+            places
+                .seat(&mut place, address(&text), each)
+                .then_some(place)
+        };
+        addresses.filter_map(seated).collect::<Vec<_>>().len()
+    }
+
     #[test]
     fn a_network_of_ipv6_counts_as_one_address() {
-        assert_eq!(
-            network(address("2001:db8::1")),
-            network(address("2001:db8::ffff:2"))
-        );
-        assert_ne!(
-            network(address("2001:db8::1")),
-            network(address("2001:db8:0:1::1"))
-        );
-        assert_ne!(network(address("192.0.2.1")), network(address("192.0.2.2")));
+        let hosts = (0..9).map(|host| format!("2001:db8::{host}"));
+        assert_eq!(served(100, 2, hosts), 2);
+    }
+
+    #[test]
+    fn one_customer_cannot_take_all_places() {
+        let nets = || (0..100).map(|net| format!("2001:db8:0:{net:x}::1"));
+        assert_eq!(served(100, 5, nets()), 20, "four times one address");
+        assert_eq!(served(100, 20, nets()), 50, "no more than half of all");
+        assert_eq!(served(100, 70, nets()), 70, "no less than one address");
+        let v4 = (0..100).map(|host| format!("192.0.2.{host}"));
+        assert_eq!(served(100, 5, v4), 20, "a /24 of IPv4");
+        let others = (0..100).map(|net| format!("2001:db8:{net:x}::1"));
+        assert_eq!(served(100, 5, others), 100, "they are strangers");
     }
 }
