@@ -13,7 +13,7 @@ use std::{
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex, mpsc},
+    sync::mpsc,
     time::Duration,
 };
 
@@ -317,18 +317,10 @@ impl Server {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|error| failed(&error))?;
-        let said = Arc::new(Mutex::new(String::new()));
-        if let Some(err) = child.stderr.take() {
-            let said = Arc::clone(&said);
-            std::thread::spawn(move || {
-                for line in BufReader::new(err).lines().map_while(Result::ok) {
-                    if let Ok(mut said) = said.lock() {
-                        said.clear();
-                        said.push_str(&line);
-                    }
-                }
-            });
-        }
+        let last_words = child.stderr.take().map(|err| {
+            let lines = BufReader::new(err).lines().map_while(Result::ok);
+            std::thread::spawn(move || lines.last().unwrap_or_default())
+        });
         let (say, hear) = mpsc::channel();
         if let Some(out) = child.stdout.take() {
             std::thread::spawn(move || {
@@ -350,14 +342,15 @@ impl Server {
             client: client.map_err(|error| failed(&error))?,
             data_dir: data_dir.to_owned(),
         };
-        let address = hear.recv_timeout(PATIENCE);
-        let address = address.map_err(|_| {
-            let last = said.lock().map(|said| said.clone()).unwrap_or_default();
-            failed(&format!(
+        let Ok(address) = hear.recv_timeout(PATIENCE) else {
+            // All it said is there once it has ended.
+            let _ = server.child.kill();
+            let last = last_words.and_then(|words| words.join().ok());
+            return Err(failed(&format!(
                 "no server came up on the restored copy; the last it said: {}",
-                crate::output::plain(&last)
-            ))
-        })?;
+                crate::output::plain(&last.unwrap_or_default())
+            )));
+        };
         server.url = format!("http://{address}");
         Ok(server)
     }
