@@ -119,8 +119,13 @@ fn look_after_backends(running: Arc<Running>) {
 }
 
 /// Lets go of old entries of the audit trail: as many as a flood can add between two rounds.
+/// The time that what is deleted goes by: a clock that jumps ahead makes nothing old at once.
+fn steady_now(app: &App) -> Timestamp {
+    app.clock.now().min(app.live.revocations.trusted())
+}
+
 async fn shorten_trail(app: &App) -> Result<(), StoreError> {
-    let (config, now) = (&app.config.audit, app.clock.now());
+    let (config, now) = (&app.config.audit, steady_now(app));
     let keep = Retention {
         age: config.retention.as_secs(),
         count: config.max_entries,
@@ -170,7 +175,7 @@ async fn settle_keys(app: &App, until: Timestamp) -> Result<(), StoreError> {
 
 /// Retires keys that no token rests on any more.
 async fn retire_keys(app: &App, overlap: &mut Overlap) -> Result<(), StoreError> {
-    let (keys, now, mut at) = (app.keys.list(), app.clock.now(), std::mem::take(overlap));
+    let (keys, now, mut at) = (app.keys.list(), steady_now(app), std::mem::take(overlap));
     let (at, done) = app
         .store
         .read(move |reader| {

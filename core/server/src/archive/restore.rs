@@ -5,12 +5,13 @@
 //! is moved into its place. While `.restoring` is there a server refuses to start.
 //!
 //! **Invariants:** nothing that was there is deleted, only moved aside; an archive that turns out
-//! bad leaves what was there as it was; a crash at any point leaves a directory that is not served
-//! or one that is whole.
+//! bad leaves what was there as it was; a crash or a failure at any point leaves a directory that is
+//! not served or one that is whole.
 
 use std::{
     fs::{self, File},
     io::{self, BufRead},
+    mem::ManuallyDrop,
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
     time::Duration,
@@ -105,7 +106,11 @@ pub fn restore(input: impl BufRead, data_dir: &Path, how: &How) -> Result<Restor
     };
     let (summary, left_out, ended) = fill(input, &stage.0, keys, how)?;
     sync(&stage.0).map_err(at(&stage.0))?;
-    let aside = match entries(data_dir, keeps_keyring).map_err(at(data_dir))? {
+    let there = entries(data_dir, keeps_keyring).map_err(at(data_dir))?;
+    // From here on what is there may be half of each: whatever fails, it is not served until a restore is
+    // done.
+    let stage = ManuallyDrop::new(stage);
+    let aside = match there {
         there if there.is_empty() => None,
         there => Some(move_aside(data_dir, &there, how.now).map_err(at(data_dir))?),
     };
@@ -116,6 +121,7 @@ pub fn restore(input: impl BufRead, data_dir: &Path, how: &How) -> Result<Restor
         }
     }
     sync(data_dir).map_err(at(data_dir))?;
+    let stage = ManuallyDrop::into_inner(stage);
     stage.end().map_err(at(data_dir))?;
     sync(data_dir).map_err(at(data_dir))?;
     Ok(Restored {
