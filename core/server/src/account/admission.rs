@@ -16,7 +16,7 @@ use super::{
     ACCOUNTS, Account, AccountError, AccountName, IDENTITIES, IdentityKey, PROVEN, REMNANTS,
     address, link,
     mandate::{self, Group},
-    redeem_invite, roster, unlink,
+    redeem_invite, roster, unlink_all,
 };
 use crate::{
     clock::Timestamp,
@@ -276,7 +276,7 @@ fn newcomer(
     if let Some(Expectation { uid, replaces, .. }) = expected(tx, asserted)? {
         check(live, tx, rules, asserted, None)?;
         if replaces {
-            give_up(live, tx, &uid, &asserted.key.backend)?;
+            unlink_all(live, tx, &uid, &asserted.key.backend)?;
         }
         return join(live, tx, &uid, asserted, now);
     }
@@ -318,19 +318,6 @@ fn newcomer(
         mandate::BY_LIST.put(tx, &account.uid, &())?;
     }
     Ok(account)
-}
-
-/// Takes the identities of the backend away from the account.
-fn give_up(live: &Live, tx: &mut Tx<'_>, uid: &Uid, backend: &str) -> Result<(), AccountError> {
-    let account = ACCOUNTS.get(tx, uid)?.ok_or(AccountError::NotFound)?;
-    for key in account
-        .identities
-        .iter()
-        .filter(|key| key.backend == backend)
-    {
-        unlink(live, tx, uid, key)?;
-    }
-    Ok(())
 }
 
 fn join(

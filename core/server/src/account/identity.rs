@@ -156,6 +156,26 @@ pub fn unlink(
     Ok(())
 }
 
+/// Takes all identities of the backend away from the account, as [`unlink`] does each. Says how many.
+///
+/// # Errors
+/// [`AccountError::NotFound`] when there is no such account.
+pub fn unlink_all(
+    live: &Live,
+    tx: &mut Tx<'_>,
+    uid: &Uid,
+    backend: &str,
+) -> Result<usize, AccountError> {
+    let account = ACCOUNTS.get(tx, uid)?.ok_or(AccountError::NotFound)?;
+    let of_it = |key: &&IdentityKey| key.backend == backend;
+    let mut count = 0;
+    for key in account.identities.iter().filter(of_it) {
+        unlink(live, tx, uid, key)?;
+        count += 1;
+    }
+    Ok(count)
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

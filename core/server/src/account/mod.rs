@@ -43,7 +43,7 @@ pub use admission::{
 };
 pub use claim::Claim;
 pub use error::{AccountError, OfficeError};
-pub use identity::{IdentityKey, LinkedIdentity, link, unlink};
+pub use identity::{IdentityKey, LinkedIdentity, link, unlink, unlink_all};
 pub use invite::{INVITES, Invite, issue_invite, redeem_invite, verify_invite};
 pub use magic::{MAGIC_LINKS, MagicLink, issue_magic, redeem_magic};
 pub use mandate::{settle as settle_admins, unsettled as unsettled_admins};

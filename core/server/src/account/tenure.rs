@@ -10,7 +10,7 @@ use super::{IDENTITIES, IdentityKey, REMNANTS};
 use crate::{
     backend::keeps_anything,
     config::Backend,
-    store::{Order, Read, Record, StoreError, Table, Tx},
+    store::{Read, Record, StoreError, Table, Tx},
 };
 
 /// The plugin that each name was last given to.
@@ -81,12 +81,8 @@ pub fn held(from: &impl Read, wanted: &[Tenancy]) -> Result<Vec<NameHeld>, Store
 
 fn is_in_use(from: &impl Read, backend: &str) -> Result<bool, StoreError> {
     let prefix = IdentityKey::prefix(backend);
-    let identity = IDENTITIES
-        .scan(from, &prefix, None, Order::Ascending)
-        .next();
-    let remnant = REMNANTS.scan(from, &prefix, None, Order::Ascending).next();
-    Ok(identity.transpose()?.is_some()
-        || remnant.transpose()?.is_some()
+    Ok(IDENTITIES.has_any(from, &prefix)?
+        || REMNANTS.has_any(from, &prefix)?
         || keeps_anything(from, backend)?)
 }
 
@@ -95,12 +91,10 @@ fn is_in_use(from: &impl Read, backend: &str) -> Result<bool, StoreError> {
 /// # Errors
 /// Only of the store.
 pub fn give(tx: &mut Tx<'_>, wanted: &[Tenancy]) -> Result<(), StoreError> {
-    for Tenancy { backend, plugin } in wanted {
-        let tenant = Tenant {
-            plugin: plugin.clone(),
-        };
-        if TENANTS.get(tx, backend.as_str())?.as_ref() != Some(&tenant) {
-            TENANTS.put(tx, backend.as_str(), &tenant)?;
+    for tenancy in wanted {
+        if !is_given(tx, std::slice::from_ref(tenancy))? {
+            let Tenancy { backend, plugin } = tenancy.clone();
+            TENANTS.put(tx, backend.as_str(), &Tenant { plugin })?;
         }
     }
     Ok(())

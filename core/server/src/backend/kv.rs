@@ -116,9 +116,7 @@ pub(super) fn get(
 
 /// Whether the backend keeps anything.
 pub(crate) fn keeps_anything(from: &impl Read, backend: &str) -> Result<bool, StoreError> {
-    let own = full(backend, "");
-    let first = KV.scan(from, &own, None, Order::Ascending).next();
-    Ok(first.transpose()?.is_some())
+    KV.has_any(from, &full(backend, ""))
 }
 
 /// `kv.put`

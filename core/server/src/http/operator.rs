@@ -15,7 +15,7 @@ use crate::{
     account::{
         AccountError, Expected, MagicLink, Mark, by_name, expect, expected_of, issue_magic,
         swap::{self, By, Target},
-        tenure, unlink,
+        tenure, unlink_all,
     },
     app::{App, ReloadError},
     audit::{Entry, Event},
@@ -64,7 +64,7 @@ pub(super) fn routes() -> Vec<Route> {
             Method::DELETE,
             "/auth/users/{id}/identities/{backend}",
             Access::Operator,
-            unlink_all,
+            unlink_backend,
         ),
     ]
 }
@@ -235,7 +235,7 @@ async fn link(app: Arc<App>, request: Request) -> Outcome {
 }
 
 /// Takes all identities of a backend from the account, and ends what rests on them.
-async fn unlink_all(app: Arc<App>, request: Request) -> Outcome {
+async fn unlink_backend(app: Arc<App>, request: Request) -> Outcome {
     let live = app.live.by(request.scene());
     let (name, backend) = (
         request.param("id").to_owned(),
@@ -250,12 +250,7 @@ async fn unlink_all(app: Arc<App>, request: Request) -> Outcome {
                 let unlinked = unlinked.reason("expected no more");
                 live.note_of(tx, &account.uid, unlinked)?;
             }
-            for key in &account.identities {
-                if key.backend == backend {
-                    unlink(&live, tx, &account.uid, key)?;
-                    count += 1;
-                }
-            }
+            count += unlink_all(&live, tx, &account.uid, &backend)?;
             if count == 0 {
                 return Err(AccountError::NotFound);
             }

@@ -303,7 +303,8 @@ fn is_one(
             return false;
         }
     };
-    if !those(uid) {
+    let is_one = those(uid);
+    if !is_one {
         let app = house.running.glance();
         let scene = Scene::system(app.clock.now()).done_by(Who::Nobody);
         let denied = Entry::new(Event::AccessDenied).reason(socket);
@@ -311,5 +312,5 @@ fn is_one(
             .audit
             .report(scene, denied.detail(format!("user {uid}")));
     }
-    those(uid)
+    is_one
 }

@@ -126,6 +126,15 @@ impl<K: Key + ?Sized, V: Record> Table<K, V> {
         tx.set([&[self.id], key].concat(), None)
     }
 
+    /// Whether there is a record whose encoded key starts with `prefix`.
+    ///
+    /// # Errors
+    /// Those of reading it.
+    pub fn has_any(&self, from: &impl Read, prefix: &[u8]) -> Result<bool, StoreError> {
+        let mut records = self.scan(from, prefix, None, Order::Ascending);
+        Ok(records.next().transpose()?.is_some())
+    }
+
     /// Lazily walks the records whose encoded key starts with `prefix`, in key order or backwards;
     /// with `start`, only those strictly past that encoded key. Keys come without the table byte.
     pub fn scan<'r, R: Read>(

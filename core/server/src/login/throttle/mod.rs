@@ -20,8 +20,8 @@
 //! A name is counted in one spelling, whichever backend is asked. What a success earns is earned for
 //! the very name at the backend that took it: another spelling, or the same name at another backend,
 //! may be somebody else. It takes its own counts back and clears its own pair, and nothing else:
-//! signing in to one's own account in between buys no guesses at another. An [`Attempt`] that never comes out,
-//! because its client went away, is a failure.
+//! signing in to one's own account in between buys no guesses at another. An [`Attempt`] that never
+//! comes out, because its client went away, is a failure.
 //!
 //! **Invariants:** memory is bounded ([`Throttle::held`] says how much is in use), and a flood of
 //! new keys pushes out nobody who has more to lose ([`table`]); names are not kept, but of those who
