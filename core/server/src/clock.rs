@@ -36,6 +36,12 @@ impl Timestamp {
         Self(self.0.saturating_add(seconds.saturating_mul(1000)))
     }
 
+    /// Whether fewer than `millis` milliseconds lie between the two. What is far ahead is not near: the
+    /// clock was set back since.
+    pub const fn is_near(self, other: Self, millis: u64) -> bool {
+        self.0.abs_diff(other.0) < millis
+    }
+
     /// Milliseconds from `earlier` to this moment; zero when `earlier` is later (a clock may jump back).
     pub const fn millis_since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
@@ -105,6 +111,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn what_lies_far_ahead_is_not_near() {
+        let at = |seconds: u64| Timestamp::from_seconds(1_000_000 + seconds);
+        for (other, is_near) in [(0, false), (1, true), (10, true), (19, true), (20, false)] {
+            assert_eq!(at(10).is_near(at(other), 10_000), is_near, "{other}");
+        }
+    }
 
     #[test]
     fn a_time_before_the_epoch_is_the_epoch() {

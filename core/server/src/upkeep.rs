@@ -68,7 +68,7 @@ pub(crate) async fn run(running: Arc<Running>, is_serving: bool) {
                 }
             }
             sweeper
-                .turn(&app.store, &app.live.revocations, TURN)
+                .turn(&app.store, &app.live.revocations, app.clock.now(), TURN)
                 .await?;
             Ok::<_, StoreError>(())
         };
@@ -118,12 +118,12 @@ fn look_after_backends(running: Arc<Running>) {
     });
 }
 
-/// Lets go of old entries of the audit trail: as many as a flood can add between two rounds.
 /// The time that what is deleted goes by: a clock that jumps ahead makes nothing old at once.
 fn steady_now(app: &App) -> Timestamp {
-    app.clock.now().min(app.live.revocations.trusted())
+    app.live.revocations.trusted(app.clock.now())
 }
 
+/// Lets go of old entries of the audit trail: as many as a flood can add between two rounds.
 async fn shorten_trail(app: &App) -> Result<(), StoreError> {
     let (config, now) = (&app.config.audit, steady_now(app));
     let keep = Retention {

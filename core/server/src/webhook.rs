@@ -134,8 +134,7 @@ async fn send(webhook: &Webhook, lines: &[Line], now: Timestamp) -> Result<(), F
         "{{\"type\":\"audit.entries\",\"entries\":[{}]}}",
         texts.join(",")
     );
-    let number = |line: Option<&Line>| line.map_or(0, |line| line.seq);
-    let id = format!("audit_{}_{}", number(lines.first()), number(lines.last()));
+    let id = id(lines);
     let at = now.seconds().to_string();
     let client = outgoing::client(PATIENCE).build()?;
     let answer = client
@@ -156,6 +155,14 @@ async fn send(webhook: &Webhook, lines: &[Line], now: Timestamp) -> Result<(), F
     } else {
         Err(Failed::Answered(status.as_u16()))
     }
+}
+
+/// The same for the same entries, and for no others: after a restore numbers are used anew.
+fn id(lines: &[Line]) -> String {
+    let number = |line: Option<&Line>| line.map_or(0, |line| line.seq);
+    let hash = lines.last().map_or([0; 32], |line| line.hash);
+    let (first, last) = (number(lines.first()), number(lines.last()));
+    format!("audit_{first}_{last}_{}", hex::encode(&hash[..8]))
 }
 
 /// `v1,` and HMAC-SHA256 of id, time and body, in base64 (Standard Webhooks, "Signature scheme").
@@ -185,6 +192,22 @@ mod tests {
             signature(&secret, id, at, body),
             "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
         );
+    }
+
+    #[test]
+    fn ids_tell_entries_apart_that_have_the_same_numbers() {
+        let line = |seq, hash| Line {
+            seq,
+            at: Timestamp::default(),
+            text: String::new(),
+            hash: [hash; 32],
+        };
+        assert_eq!(
+            id(&[line(7, 1), line(9, 0xab)]),
+            "audit_7_9_abababababababab"
+        );
+        assert_ne!(id(&[line(7, 1)]), id(&[line(7, 2)]));
+        assert_eq!(id(&[line(7, 1)]), id(&[line(7, 1)]));
     }
 
     #[test]

@@ -34,7 +34,7 @@ impl Held {
     pub(crate) fn make_room(&self, now: Timestamp) -> Result<(), StoreError> {
         let mut held = self.0.lock();
         match &*held {
-            Some(holding) if now.millis_since(holding.asked_at) < YIELDS => {
+            Some(holding) if now.is_near(holding.asked_at, YIELDS) => {
                 Err(StoreError::SnapshotTaken)
             }
             _ => {
@@ -83,7 +83,7 @@ impl Held {
         let mut held = self.0.lock();
         if held
             .as_ref()
-            .is_some_and(|holding| now.millis_since(holding.asked_at) >= IDLE)
+            .is_some_and(|holding| !now.is_near(holding.asked_at, IDLE))
         {
             *held = None;
         }

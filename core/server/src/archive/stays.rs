@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use crate::{
     audit, backend,
-    token::{installation::INSTALLATION, keynotes::KEY_NOTES},
+    token::{self, installation::INSTALLATION, keynotes::KEY_NOTES},
 };
 
 /// What goes with a keyring: the mark of the installation, what is noted of its keys, and the audit trail, whose seal is
@@ -18,5 +18,5 @@ static WITH_KEYRING: LazyLock<Vec<u8>> = LazyLock::new(|| {
 
 /// Whether the record under this key of this table does.
 pub(super) fn stays(table: u8, key: &[u8]) -> bool {
-    WITH_KEYRING.contains(&table) || backend::stays(table, key)
+    WITH_KEYRING.contains(&table) || token::is_progress(table, key) || backend::stays(table, key)
 }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use omnigent_plugin::{Change, Identity};
 
@@ -14,7 +14,7 @@ use crate::{
     config::{Config, Env, Overrides},
     id::Uid,
     store::{Options, Store, StoreError},
-    token::{KeySettings, Keyring, REVOCATIONS, revoke},
+    token::{self, KeySettings, Keyring, REVOCATIONS, revoke},
 };
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -195,6 +195,32 @@ fn what_a_backend_keeps_as_secret_is_in_a_backup_and_in_no_export() {
     let seen = read(&export[..], &mut ()).unwrap();
     assert_eq!(seen.records, 21);
     assert_eq!(seen.records, seen.by_table.values().sum::<u64>());
+}
+
+#[test]
+fn how_far_the_tokens_of_an_installation_are_forgotten_is_of_no_other() {
+    let dir = data_dir();
+    let store = Store::open(&dir.path().join("store"), &Options::default()).unwrap();
+    let index = Arc::new(token::load(&store.reader(), Timestamp::from_seconds(1)).unwrap());
+    let end = Timestamp::from_seconds(4_000_000_000);
+    store
+        .write_blocking(move |tx| token::leave_behind(&index, tx, end))
+        .unwrap();
+    store.close();
+    crate::store::wait_released(&dir.path().join("store")).unwrap();
+    for (kind, floor) in [(Kind::Backup, end), (Kind::Export, Timestamp::default())] {
+        let into = tempfile::tempdir().unwrap();
+        restore(
+            &archive(dir.path(), kind)[..],
+            into.path(),
+            &How { kind, ..HOW },
+        )
+        .unwrap();
+        let store = Store::open(&into.path().join("store"), &Options::default()).unwrap();
+        let index = token::load(&store.reader(), Timestamp::from_seconds(1)).unwrap();
+        assert_eq!(index.floor(), floor, "{kind:?}");
+        store.close();
+    }
 }
 
 #[test]

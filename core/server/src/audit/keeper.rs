@@ -1,8 +1,9 @@
 //! Who looks after the trail while a server runs: writes the refusals, and the log line of every
 //! entry.
 //!
-//! **Invariants:** a log line is written after its entry is on disk, or says that it is not; what
-//! waits when the server stops is written before the store closes.
+//! **Invariants:** a log line is written after its entry is on disk, or says that it is not; every
+//! entry gets one, those too that commands wrote while no server ran, and after a crash those of the
+//! last minute once more; what waits when the server stops is written before the store closes.
 
 use std::sync::atomic::Ordering;
 
@@ -16,14 +17,24 @@ use super::{
 use crate::{
     account::NAMES,
     clock::Timestamp,
-    store::{Store, StoreError},
+    store::{Reader, Store, StoreError, Table},
 };
 
+/// The number of the newest entry that has its log line, as of the last minute or the last stop.
+pub(super) const LOGGED: Table<(), u64> = Table::new(34, "audit-logged");
+
 /// How often sums are looked at.
-const TICK: Duration = Duration::from_secs(5);
+const TICK: Duration = Duration::from_millis(TICK_MILLIS);
+const TICK_MILLIS: u64 = 5000;
 
 /// Refusals taken, and lines read, at once.
 const BATCH: usize = 512;
+
+/// Entries whose log line a start may owe.
+const OWED: u64 = 10_000;
+
+/// Milliseconds between two notes of how far the log has come.
+const NOTED_EVERY: u64 = 60_000;
 
 /// The keeper at work.
 pub(crate) struct Keeper {
@@ -39,10 +50,13 @@ impl Keeper {
             audit: audit.clone(),
             store: store.clone(),
             sums: Sums::default(),
-            logged: None,
-            retry_at: Timestamp::default(),
+            is_serving,
+            logged: 0,
+            noted: 0,
+            noted_at: audit.0.clock.now(),
+            lost_at: Timestamp::default(),
         };
-        let task = tokio::spawn(work.run(stopped, is_serving));
+        let task = tokio::spawn(work.run(stopped));
         Self { stop, task }
     }
 
@@ -57,21 +71,26 @@ struct Work {
     audit: Audit,
     store: Store,
     sums: Sums,
+    /// Whether people are served. Or else there is no log.
+    is_serving: bool,
     /// The newest entry that has its log line.
-    logged: Option<u64>,
-    /// When to tell next of what was lost, if nothing else is to be told.
-    retry_at: Timestamp,
+    logged: u64,
+    /// What is stored of that, and when it was.
+    noted: u64,
+    noted_at: Timestamp,
+    /// When it was last tried to tell of what was lost.
+    lost_at: Timestamp,
 }
 
 impl Work {
-    async fn run(mut self, mut stopped: oneshot::Receiver<()>, is_serving: bool) {
+    async fn run(mut self, mut stopped: oneshot::Receiver<()>) {
         let Some(mut inbox) = self.audit.0.inbox.lock().take() else {
             return;
         };
         let mut newest = self.audit.newest();
-        let known = self.store.read(ends).await;
-        self.logged = Some(known.ok().flatten().map_or(0, |ends| ends.next - 1));
-        if is_serving {
+        self.noted = self.store.read(owed_after).await.unwrap_or_default();
+        self.logged = self.noted;
+        if self.is_serving {
             let version = env!("CARGO_PKG_VERSION");
             self.tell(Entry::new(Event::ServerStarted).detail(version))
                 .await;
@@ -91,10 +110,13 @@ impl Work {
                 }
             }
             self.take(std::mem::take(&mut batch), is_over).await;
-            if is_over && is_serving {
+            if is_over && self.is_serving {
                 self.tell(Entry::new(Event::ServerStopped)).await;
             }
-            self.log().await;
+            if self.is_serving {
+                self.log().await;
+                self.note(is_over).await;
+            }
             if is_over {
                 return;
             }
@@ -119,13 +141,13 @@ impl Work {
         }
         due.extend(self.sums.over(now, all));
         // Told with the others, or with the next sums: a full disk is not asked all the time.
-        let is_due = !due.is_empty() || all || now >= self.retry_at;
+        let is_due = !due.is_empty() || all || !now.is_near(self.lost_at, TICK_MILLIS);
         let lost = match is_due {
             true => self.audit.0.lost.swap(0, Ordering::Relaxed),
             false => 0,
         };
         if lost > 0 {
-            self.retry_at = now.plus_seconds(TICK.as_secs());
+            self.lost_at = now;
             due.push(Report {
                 scene: Scene::system(now),
                 entry: Entry::new(Event::AuditLost).count(lost),
@@ -196,11 +218,25 @@ impl Work {
         }
     }
 
+    /// Stores how far the log has come, now and then and at the end.
+    async fn note(&mut self, is_over: bool) {
+        let (logged, now) = (self.logged, self.audit.0.clock.now());
+        let is_due = is_over || !now.is_near(self.noted_at, NOTED_EVERY);
+        if !is_due || logged == self.noted {
+            return;
+        }
+        self.noted_at = now;
+        let noted = self.store.write(move |tx| LOGGED.put(tx, &(), &logged));
+        if noted.await.is_ok() {
+            self.noted = logged;
+        }
+    }
+
     /// Writes the log lines of what is new.
     async fn log(&mut self) {
         loop {
             let query = Query {
-                after: self.logged,
+                after: Some(self.logged),
                 limit: BATCH,
                 ..Query::default()
             };
@@ -209,7 +245,7 @@ impl Work {
             let Some(last) = found.lines.last() else {
                 return;
             };
-            self.logged = Some(last.seq);
+            self.logged = last.seq;
             for line in &found.lines {
                 if let Ok(said) = serde_json::from_str(&line.text) {
                     write_line(&said);
@@ -217,6 +253,16 @@ impl Work {
             }
         }
     }
+}
+
+/// The entry after which the log goes on.
+fn owed_after(from: &Reader) -> Result<u64, StoreError> {
+    let Some(ends) = ends(from)? else {
+        return Ok(0);
+    };
+    let newest = ends.next - 1;
+    let logged = LOGGED.get(from, &())?.unwrap_or(ends.first - 1);
+    Ok(logged.clamp(newest.saturating_sub(OWED), newest))
 }
 
 /// What of an entry is in its log line.

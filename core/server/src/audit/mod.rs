@@ -141,6 +141,7 @@ pub(crate) fn tables() -> Vec<KnownTable> {
     vec![
         trail::ENTRIES.known(),
         trail::ENDS.known(),
+        keeper::LOGGED.known(),
         crate::webhook::TOLD.known(),
     ]
 }

@@ -89,7 +89,7 @@ impl Sums {
 
     /// The sums whose window is over, or all of them.
     pub(super) fn over(&mut self, now: Timestamp, all: bool) -> Vec<Report> {
-        let is_over = |_: &Kind, sum: &mut Sum| all || now.millis_since(sum.since) >= WINDOW;
+        let is_over = |_: &Kind, sum: &mut Sum| all || !now.is_near(sum.since, WINDOW);
         let over = self.0.extract_if(is_over);
         let summed = over.filter(|(_, sum)| sum.count > 0).map(|(kind, sum)| {
             let Report { scene, mut entry } = sum.last;

@@ -401,6 +401,17 @@ fn repeated_refusals_are_summed_by_who_and_where_from() {
 }
 
 #[test]
+fn a_sum_begun_by_a_clock_that_was_ahead_swallows_nothing() {
+    let mut sums = Sums::default();
+    let ahead = T0.plus_seconds(2 * 86_400);
+    assert!(sums.take(denied(1, None, ahead)).is_some());
+    assert!(sums.take(denied(1, None, ahead)).is_none());
+    let over = sums.over(T0, false);
+    assert_eq!(over.first().and_then(|report| report.entry.count), Some(1));
+    assert!(sums.take(denied(1, None, T0)).is_some());
+}
+
+#[test]
 fn a_spray_from_everywhere_costs_a_bounded_number_of_entries() {
     let mut sums = Sums::default();
     let mut written = 0_u64;

@@ -209,6 +209,9 @@ pub struct Line {
     pub at: Timestamp,
     /// The entry as a JSON object on one line, with its hash as the last member.
     pub text: String,
+    /// Its hash: with the number it names an entry, also when a backup from before it was restored
+    /// and the number is another entry's since.
+    pub hash: [u8; 32],
 }
 
 impl Line {
@@ -218,6 +221,7 @@ impl Line {
             seq,
             at: link.at,
             text: format!("{body},\"hash\":\"{}\"}}", hex::encode(link.hash)),
+            hash: link.hash,
         }
     }
 }

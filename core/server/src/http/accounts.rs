@@ -17,6 +17,8 @@ use crate::{
     clock::Timestamp,
     config::Registration,
     login::{self, Established, Guest, SignedIn, throttle::Rate},
+    store::StoreError,
+    token::TokenUse,
 };
 
 pub(super) fn routes() -> Vec<Route> {
@@ -101,10 +103,18 @@ pub(super) async fn end_login(app: &App, request: &Request) -> Result<(), ApiErr
     let Some(token) = request.principal().and_then(|principal| principal.token()) else {
         return Ok(());
     };
-    let (uid, sid) = (token.account().uid, token.sid);
+    let (uid, sid, ends) = (token.account().uid, token.sid, token.expires_at);
+    let is_of_a_login = token.token_use == TokenUse::Access;
     let live = app.live.by(request.scene());
     app.store
-        .write(move |tx| login::end(&live, tx, &uid, &sid))
+        .write(move |tx| {
+            let is_known = login::end(&live, tx, &uid, &sid)?;
+            if is_of_a_login && !is_known {
+                // Whatever became of the record: this token has been said to end.
+                live.revoke(tx, *sid.as_bytes(), ends)?;
+            }
+            Ok::<_, StoreError>(())
+        })
         .await?;
     Ok(())
 }

@@ -183,8 +183,8 @@ impl<S> Table<S> {
             let is_live = self
                 .pending
                 .get(&id)
-                .is_some_and(|p| now.millis_since(p.begun_at) < LIFETIME_MILLIS);
-            if is_live && now.millis_since(begun_at) < LIFETIME_MILLIS {
+                .is_some_and(|p| now.is_near(p.begun_at, LIFETIME_MILLIS));
+            if is_live && now.is_near(begun_at, LIFETIME_MILLIS) {
                 break;
             }
             self.order.pop_front();

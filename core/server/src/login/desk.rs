@@ -221,7 +221,7 @@ impl Desk {
         now: Timestamp,
     ) -> Result<Away, ReturnError> {
         let is_ours = |step: &Waiting| {
-            let is_in_time = |since| now.millis_since(since) < AWAY_MILLIS;
+            let is_in_time = |since| now.is_near(since, AWAY_MILLIS);
             step.away_since.is_some_and(is_in_time)
                 && step.visit.browser.as_deref() == Some(browser)
         };

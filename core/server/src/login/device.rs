@@ -143,7 +143,7 @@ pub fn has_room(
         let (key, asked) = entry?;
         let at = asked_at(&key)?;
         all += 1;
-        own += usize::from(asked.network == network && now.millis_since(at) < 60_000);
+        own += usize::from(asked.network == network && now.is_near(at, 60_000));
         if own >= PER_MINUTE || all >= AT_MOST {
             return Ok(Err(TooMany));
         }

@@ -13,7 +13,7 @@ use crate::{
     store::{Key, Order, Reader, Record, StoreError, Table, Tx},
     token::{
         self, REVOCATIONS, RevocationIndex,
-        api::API_TOKENS,
+        api::{API_TOKENS, ApiToken},
         grant::{self, GRANTS, Grant},
     },
 };
@@ -26,7 +26,7 @@ const API_TOKENS_STAY: u64 = 30 * 24 * 3600;
 /// and for the second look before the deletion. With `and`, what goes with the record.
 macro_rules! kind {
     ($name:literal, $table:expr, $past:expr) => {
-        kind!($name, $table, $past, and | _, _ | Ok(()))
+        kind!($name, $table, $past, and | _, _, _ | Ok(()))
     };
     ($name:literal, $table:expr, $past:expr, and $and:expr) => {
         Kind {
@@ -36,8 +36,9 @@ macro_rules! kind {
                     Ok($past(record, trusted))
                 })
             },
-            forget: |tx, _, keys, trusted| {
-                forget($table, tx, keys, |record| $past(record, trusted), $and)
+            forget: |tx, index, keys, trusted| {
+                let and = |tx: &mut Tx<'_>, record: &_| $and(tx, index, record);
+                forget($table, tx, keys, |record| $past(record, trusted), and)
             },
         }
     };
@@ -49,12 +50,7 @@ pub(super) const KINDS: [Kind; 9] = [
         "logins",
         LOGINS,
         |login: &Login, trusted| is_past(login.expires_at, trusted),
-        and | tx,
-        login
-            | match login.grant {
-                Some(grant) => grant::forget(tx, &grant).map(drop),
-                None => Ok(()),
-            }
+        and forget_login
     ),
     kind!("grants", GRANTS, |grant: &Grant, trusted| is_past(
         grant.expires_at,
@@ -90,14 +86,21 @@ pub(super) const KINDS: [Kind; 9] = [
         "tickets",
         ticket::TICKETS,
         |ticket: &Ticket, trusted| is_past(ticket.ends_at(), trusted),
-        and ticket::forget_code
+        and | tx: &mut Tx<'_>, _, ticket | ticket::forget_code(tx, ticket)
     ),
     Kind {
         name: "device grants",
         look: |from, start, budget, trusted| device::look(from, start, budget, trusted),
         forget: |tx, _, keys, trusted| device::forget(tx, keys, trusted),
     },
-    kind!("API tokens", API_TOKENS, has_gone_stale),
+    kind!(
+        "API tokens",
+        API_TOKENS,
+        has_gone_stale,
+        and | tx: &mut Tx<'_>, index, token: &ApiToken | {
+            token::leave_behind(index, tx, token.expires_at.unwrap_or_default())
+        }
+    ),
     Kind {
         name: "revocations",
         look: |from, start, budget, trusted| {
@@ -105,11 +108,23 @@ pub(super) const KINDS: [Kind; 9] = [
                 Ok(token::is_past(revocation, trusted))
             })
         },
-        forget: |tx, index: &Arc<RevocationIndex>, keys, _| token::sweep(index, tx, keys),
+        forget: |tx, index, keys, trusted| token::sweep(index, tx, keys, trusted),
     },
 ];
 
-fn has_gone_stale(token: &token::api::ApiToken, trusted: Timestamp) -> bool {
+/// With a login goes its grant, and the record by which its tokens could be ended.
+fn forget_login(
+    tx: &mut Tx<'_>,
+    index: &Arc<RevocationIndex>,
+    login: &Login,
+) -> Result<(), StoreError> {
+    if let Some(grant) = login.grant {
+        grant::forget(tx, &grant)?;
+    }
+    token::leave_behind(index, tx, login.expires_at)
+}
+
+fn has_gone_stale(token: &ApiToken, trusted: Timestamp) -> bool {
     let end = token.expires_at;
     end.is_some_and(|end| is_past(end.plus_seconds(API_TOKENS_STAY), trusted))
 }

@@ -10,7 +10,8 @@
 //! **Invariants:** the writer is never held for a scan; a turn does a bounded amount of work; age is
 //! measured by the time that revocations are forgotten by
 //! ([`RevocationIndex::trusted`](crate::token::RevocationIndex::trusted)), which a clock that jumps
-//! moves by minutes only (THREATS S6), and with [`MARGIN`] to spare.
+//! ahead moves by minutes only (THREATS S6), and with [`MARGIN`] to spare; tokens that only a deleted
+//! record could have ended stay refused, also when the clock is set back.
 
 mod kinds;
 
@@ -76,7 +77,7 @@ impl Sweeper {
         self.kind.is_some()
     }
 
-    /// Looks at up to `budget` more records and deletes those that are past. Says how many.
+    /// Looks at up to `budget` more records and deletes those that are past at `now`. Says how many.
     ///
     /// # Errors
     /// Those of the store; the next turn tries again.
@@ -84,6 +85,7 @@ impl Sweeper {
         &mut self,
         store: &Store,
         index: &Arc<RevocationIndex>,
+        now: Timestamp,
         budget: usize,
     ) -> Result<usize, StoreError> {
         let Some(place) = self.kind else {
@@ -93,7 +95,7 @@ impl Sweeper {
             self.kind = None;
             return Ok(0);
         };
-        let (trusted, from) = (index.trusted(), self.from.clone());
+        let (trusted, from) = (index.trusted(now), self.from.clone());
         let page = store
             .read(move |reader| (kind.look)(reader, from.as_deref(), budget, trusted))
             .await?;

@@ -43,7 +43,10 @@ impl House {
         sweeper.begin();
         let mut forgotten = 0;
         while sweeper.is_sweeping() {
-            forgotten += sweeper.turn(&self.store, &self.index, 500).await.unwrap();
+            forgotten += sweeper
+                .turn(&self.store, &self.index, now, 500)
+                .await
+                .unwrap();
         }
         forgotten
     }
@@ -77,14 +80,9 @@ fn count<K: crate::store::Key + ?Sized, V: Record>(from: &Reader, table: Table<K
 fn add(tx: &mut Tx<'_>, end: Timestamp) -> Result<(), StoreError> {
     let (uid, sid, grant) = (Uid::random(), LoginId::random(), GrantId::random());
     let login = Login {
-        created_at: Timestamp::default(),
         expires_at: end,
-        backend: "local".into(),
-        identity: (String::new(), "ada".into()),
-        address: "127.0.0.1".into(),
-        user_agent: "test".into(),
         grant: Some(grant),
-        client_id: None,
+        ..some_login()
     };
     LOGINS.put(tx, &(uid, sid), &login)?;
     let kept = Grant {
@@ -104,6 +102,19 @@ fn add(tx: &mut Tx<'_>, end: Timestamp) -> Result<(), StoreError> {
         expires_at: end,
     };
     INVITES.put(tx, &crate::id::random_bytes(), &invite)
+}
+
+fn some_login() -> Login {
+    Login {
+        created_at: Timestamp::default(),
+        expires_at: Timestamp::default(),
+        backend: "local".into(),
+        identity: (String::new(), "ada".into()),
+        address: "127.0.0.1".into(),
+        user_agent: "test".into(),
+        grant: None,
+        client_id: None,
+    }
 }
 
 #[tokio::test]
@@ -136,7 +147,7 @@ async fn a_turn_looks_at_no_more_than_its_budget() {
     house.add(vec![Timestamp::from_seconds(1); 1000]);
     let mut sweeper = Sweeper::default();
     sweeper.begin();
-    let turn = sweeper.turn(&house.store, &house.index, 100).await;
+    let turn = sweeper.turn(&house.store, &house.index, NOW, 100).await;
     assert_eq!(turn, Ok(100));
     assert_eq!(house.counts()[0], 900);
 }
@@ -174,4 +185,42 @@ async fn a_clock_ten_years_ahead_and_back_deletes_and_revives_nothing() {
     }
     house.round(now).await;
     assert_eq!(house.counts(), [0; 4]);
+}
+
+#[tokio::test]
+async fn a_clock_that_was_ahead_for_days_takes_nothing_from_who_signs_in_after() {
+    let house = House::new();
+    for _ in 0..1000 {
+        house.index.purge(NOW.plus_seconds(3 * DAY));
+    }
+    house.add(vec![NOW.plus_seconds(DAY / 2); 20]);
+    house.index.insert([8; 16], Some(NOW.plus_seconds(DAY / 2)));
+    for minute in 0..60 {
+        assert_eq!(house.round(NOW.plus_seconds(minute * 60)).await, 0);
+    }
+    assert!(house.index.contains(&[8; 16]), "who signs out stays out");
+    assert_eq!(house.index.floor(), Timestamp::default());
+    assert_eq!(house.counts(), [20; 4]);
+}
+
+#[tokio::test]
+async fn tokens_of_a_login_that_was_deleted_stay_refused_when_the_clock_is_set_back() {
+    let house = House::new();
+    let (alive, past) = (NOW.plus_seconds(40 * DAY), NOW.plus_seconds(DAY));
+    let login = move |tx: &mut Tx<'_>, end| {
+        let login = Login {
+            expires_at: end,
+            ..some_login()
+        };
+        LOGINS.put(tx, &(Uid::random(), LoginId::random()), &login)
+    };
+    let write = move |tx: &mut Tx<'_>| login(tx, past).and_then(|()| login(tx, alive));
+    house.store.write_blocking(write).unwrap();
+    for _ in 0..1000 {
+        house.index.purge(NOW.plus_seconds(2 * DAY));
+    }
+    assert_eq!(house.round(NOW.plus_seconds(2 * DAY)).await, 1);
+    assert_eq!(house.index.floor(), past, "nothing could end them any more");
+    let again = token::load(&house.store.reader(), NOW).unwrap();
+    assert_eq!(again.floor(), past, "also after a restart");
 }

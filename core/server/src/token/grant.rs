@@ -113,7 +113,7 @@ impl Grant {
     /// Whether this generation is the last one, and replaced so lately that it is answered again.
     fn is_repeat(&self, generation: u32, now: Timestamp) -> bool {
         generation.checked_add(1) == Some(self.generation)
-            && now.millis_since(self.rotated_at) < REPEAT_MILLIS
+            && now.is_near(self.rotated_at, REPEAT_MILLIS)
     }
 }
 

@@ -59,7 +59,7 @@ pub use overlap::{Overlap, Rest, rests};
 pub use parse::MAX_LENGTH;
 pub use refusal::Refusal;
 pub use revocation::{REVOCATIONS, Revocation, RevocationIndex, is_revoked, load, revoke, sweep};
-pub(crate) use revocation::{is_past, keep};
+pub(crate) use revocation::{is_past, is_progress, keep, leave_behind};
 pub use scope::{Scope, Scopes, UnknownScope};
 pub use steady::{Steady, SteadyGrants};
 pub use strength::{WeakSecret, check as check_strength};

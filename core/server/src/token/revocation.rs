@@ -9,9 +9,9 @@
 //!   commit, then the acknowledgement to the caller. So an acknowledged revocation holds at once
 //!   and after a crash.
 //! - An id is forgotten only when each token that carries it is refused for its age, also if the
-//!   clock jumps (THREATS S6): the time that forgetting goes by moves on by at most [`MAX_STEP`]
-//!   a call, and tokens that ended before the latest end forgotten stay refused whatever the
-//!   clock says then ([`RevocationIndex::floor`]).
+//!   clock jumps (THREATS S6): the time that forgetting goes by is never ahead of the clock, follows
+//!   it by at most [`MAX_STEP`] a call, and tokens that ended before the latest end forgotten stay
+//!   refused whatever the clock says then ([`RevocationIndex::floor`]).
 
 use std::{
     collections::HashMap,
@@ -26,6 +26,7 @@ use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    audit::rfc3339,
     clock::Timestamp,
     id::IdHash,
     store::{Read, Reader, Record, Store, StoreError, Table, Tx},
@@ -47,6 +48,12 @@ pub struct Revocation {
 
 impl Record for Revocation {
     const VERSION: u8 = 1;
+}
+
+/// Whether this record of this table says how far forgetting has come: another installation, with keys
+/// of its own, has forgotten nothing.
+pub(crate) fn is_progress(table: u8, key: &[u8]) -> bool {
+    table == PROGRESS.known().id && key == PROGRESS_KEY.as_bytes()
 }
 
 #[derive(Clone, Copy, Default, Serialize, Deserialize)]
@@ -83,7 +90,7 @@ pub struct RevocationIndex {
     // Per id the second from which it may be forgotten, rounded up. 20 bytes an id.
     shards: Box<[RwLock<Ids>]>,
     generation: AtomicU64,
-    trusted: AtomicU64,
+    furthest: AtomicU64,
     floor: AtomicU64,
     cursor: AtomicUsize,
     /// The generation that is kept in brief.
@@ -154,17 +161,24 @@ impl RevocationIndex {
     /// Forgets some of the ids whose end is long past, a thirty-second of them a call. Call it
     /// about once a minute. Returns how many it forgot.
     pub fn purge(&self, now: Timestamp) -> usize {
-        let trusted = self.advance(now);
+        self.advance(now);
+        let trusted = self.trusted(now);
         let start = self.cursor.fetch_add(SHARDS_PER_PURGE, Ordering::Relaxed);
         (start..start.saturating_add(SHARDS_PER_PURGE))
             .map(|at| self.purge_shard(at % SHARDS, trusted))
             .sum()
     }
 
-    /// The time that forgetting goes by: follows the clock by at most [`MAX_STEP`] a call of
-    /// [`RevocationIndex::purge`], and never back. What is deleted for its age goes by it.
-    pub fn trusted(&self) -> Timestamp {
-        Timestamp::from_millis(self.trusted.load(Ordering::SeqCst))
+    /// The time that whatever is deleted for its age goes by, `now` by the clock: a clock that jumps
+    /// ahead is followed by at most [`MAX_STEP`] a call of [`RevocationIndex::purge`], one that is set
+    /// back at once.
+    pub fn trusted(&self, now: Timestamp) -> Timestamp {
+        now.min(self.furthest())
+    }
+
+    /// How far the clock has been followed.
+    fn furthest(&self) -> Timestamp {
+        Timestamp::from_millis(self.furthest.load(Ordering::SeqCst))
     }
 
     /// How many ids are remembered.
@@ -192,20 +206,19 @@ impl RevocationIndex {
         before - shard.len()
     }
 
-    /// Moves the time that forgetting goes by towards `now`, never back, and returns it.
-    fn advance(&self, now: Timestamp) -> Timestamp {
-        let step = |trusted: u64| match trusted {
+    /// Follows the clock to `now`, never back.
+    fn advance(&self, now: Timestamp) {
+        let step = |furthest: u64| match furthest {
             0 => now.millis(),
-            trusted => now
+            furthest => now
                 .millis()
-                .min(trusted.saturating_add(MAX_STEP))
-                .max(trusted),
+                .min(furthest.saturating_add(MAX_STEP))
+                .max(furthest),
         };
-        let update = |trusted| Some(step(trusted));
-        let was = self
-            .trusted
+        let update = |furthest| Some(step(furthest));
+        let _ = self
+            .furthest
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, update);
-        Timestamp::from_millis(step(was.unwrap_or_else(|same| same)))
     }
 
     fn raise_floor(&self, floor: Timestamp) {
@@ -223,7 +236,7 @@ impl Default for RevocationIndex {
         Self {
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
             generation: AtomicU64::new(1),
-            trusted: AtomicU64::new(0),
+            furthest: AtomicU64::new(0),
             floor: AtomicU64::new(0),
             cursor: AtomicUsize::new(0),
             kept: AtomicU64::new(0),
@@ -281,8 +294,14 @@ pub fn load(from: &Reader, now: Timestamp) -> Result<RevocationIndex, StoreError
         trusted: now,
         ..Progress::default()
     });
-    index.trusted.store(trusted.millis(), Ordering::SeqCst);
+    index.furthest.store(trusted.millis(), Ordering::SeqCst);
     index.raise_floor(floor);
+    if floor > now {
+        tracing::warn!(
+            until = rfc3339(floor),
+            "the clock has been set back: tokens that end before that are refused"
+        );
+    }
     let read = |key: &[u8], revocation: Revocation| {
         let id = key.try_into().map_err(|_| REVOCATIONS.corrupt(key))?;
         Ok((id, revocation.expires_at))
@@ -317,7 +336,7 @@ pub(crate) async fn keep(index: &Arc<RevocationIndex>, store: &Store) -> Result<
 }
 
 /// Whether a stored revocation may be deleted: no token that carries its id counts, whatever the
-/// clock says. Goes by the time that [`RevocationIndex::purge`] has come to.
+/// clock says. Goes by the time [`RevocationIndex::trusted`].
 pub(crate) fn is_past(revocation: &Revocation, trusted: Timestamp) -> bool {
     revocation
         .expires_at
@@ -332,11 +351,9 @@ pub fn sweep(
     index: &Arc<RevocationIndex>,
     tx: &mut Tx<'_>,
     keys: &[Vec<u8>],
+    trusted: Timestamp,
 ) -> Result<usize, StoreError> {
-    let trusted = index.trusted();
-    let stored = PROGRESS.get(tx, PROGRESS_KEY)?.unwrap_or_default();
-    let mut floor = stored.floor.max(index.floor());
-    let mut deleted = 0;
+    let (mut latest, mut deleted) = (Timestamp::default(), 0);
     for key in keys {
         let id = key.as_slice().try_into();
         let id = id.map_err(|_| REVOCATIONS.corrupt(key))?;
@@ -348,15 +365,32 @@ pub fn sweep(
             .filter(|_| is_past(&revocation, trusted))
         {
             REVOCATIONS.delete(tx, &id)?;
-            floor = floor.max(end);
+            latest = latest.max(end);
             deleted += 1;
         }
     }
-    if deleted > 0 || trusted.millis_since(stored.trusted) >= MAX_UNSAVED {
+    leave_behind(index, tx, latest)?;
+    Ok(deleted)
+}
+
+/// Refuses, from this commit on and whatever the clock says, the tokens that end by `end`: what they
+/// could be revoked by goes with this transaction.
+///
+/// # Errors
+/// Only of the store.
+pub(crate) fn leave_behind(
+    index: &Arc<RevocationIndex>,
+    tx: &mut Tx<'_>,
+    end: Timestamp,
+) -> Result<(), StoreError> {
+    let stored = PROGRESS.get(tx, PROGRESS_KEY)?.unwrap_or_default();
+    let trusted = index.furthest();
+    let floor = stored.floor.max(index.floor()).max(end);
+    if floor > stored.floor || trusted.millis_since(stored.trusted) >= MAX_UNSAVED {
         // In the same commit as the deletions: after a restart the floor stands in for them.
         PROGRESS.put(tx, PROGRESS_KEY, &Progress { trusted, floor })?;
         let index = Arc::clone(index);
         tx.on_commit(move || index.raise_floor(floor));
     }
-    Ok(deleted)
+    Ok(())
 }

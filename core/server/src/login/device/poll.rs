@@ -162,7 +162,7 @@ pub struct Pace(Mutex<HashMap<[u8; 32], Timestamp>>);
 impl Pace {
     /// Notes a poll, and says whether it comes too soon after the last one.
     pub fn is_too_soon(&self, key: [u8; 32], now: Timestamp) -> bool {
-        let is_recent = |last: Timestamp| now.millis_since(last) + LEEWAY_MILLIS < INTERVAL * 1000;
+        let is_recent = |last| now.is_near(last, INTERVAL * 1000 - LEEWAY_MILLIS);
         let mut polls = self.0.lock();
         if polls.len() >= AT_MOST && !polls.contains_key(&key) {
             polls.retain(|_, last| is_recent(*last));

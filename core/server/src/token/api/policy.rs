@@ -82,7 +82,7 @@ impl Policy {
     /// [`Refused::OldLogin`].
     pub fn admit(&self, maker: &Maker, now: Timestamp) -> Result<(), Refused> {
         match maker.kind {
-            MakerKind::Login(since) if now.millis_since(since) > self.login_age * 1000 => {
+            MakerKind::Login(since) if !now.is_near(since, self.login_age * 1000 + 1) => {
                 Err(Refused::OldLogin)
             }
             MakerKind::Login(_) | MakerKind::Token(_) => Ok(()),

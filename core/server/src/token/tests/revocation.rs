@@ -202,18 +202,18 @@ fn sweeping_deletes_what_is_past_and_leaves_a_floor() {
     });
     let index = Arc::new(load(&store.reader(), NOW).unwrap());
     purge_all(&index, NOW.plus_seconds(3599));
-    sweep_all(&store, &index);
+    sweep_all(&store, &index, NOW.plus_seconds(3599));
     assert_eq!(load(&store.reader(), NOW).unwrap().len(), 12);
     assert_eq!(index.floor(), Timestamp::default());
     index.purge(NOW.plus_seconds(3600));
-    sweep_all(&store, &index);
+    sweep_all(&store, &index, NOW.plus_seconds(3600));
     let loaded = load(&store.reader(), NOW).unwrap();
     assert_eq!((loaded.len(), loaded.floor(), index.floor()), (2, NOW, NOW));
     assert!(loaded.contains(&[100; 16]) && loaded.contains(&[101; 16]));
     // A start with the clock far ahead goes on from the time stored.
     let ahead = Arc::new(load(&store.reader(), NOW.plus_seconds(3_000_000_000)).unwrap());
     ahead.purge(NOW.plus_seconds(3_000_000_000));
-    sweep_all(&store, &ahead);
+    sweep_all(&store, &ahead, NOW.plus_seconds(3_000_000_000));
     assert_eq!(load(&store.reader(), NOW).unwrap().len(), 2);
     store.close();
 }
@@ -298,12 +298,12 @@ fn write(
     store.write_blocking(f).unwrap();
 }
 
-fn sweep_all(store: &Store, index: &Arc<RevocationIndex>) {
-    let index = Arc::clone(index);
+fn sweep_all(store: &Store, index: &Arc<RevocationIndex>, now: Timestamp) {
+    let (index, trusted) = (Arc::clone(index), index.trusted(now));
     let forget = move |tx: &mut crate::store::Tx<'_>| {
         let all = REVOCATIONS.scan(tx, &[], None, crate::store::Order::Ascending);
         let keys: Vec<_> = all.map(|entry| entry.unwrap().0).collect();
-        sweep(&index, tx, &keys)
+        sweep(&index, tx, &keys, trusted)
     };
     store.write_blocking(forget).unwrap();
 }

@@ -252,7 +252,7 @@ impl Server {
             let mut sweeper = Sweeper::default();
             sweeper.begin();
             while sweeper.is_sweeping() {
-                sweeper.turn(&self.store, &index, 2000).await.unwrap();
+                sweeper.turn(&self.store, &index, now, 2000).await.unwrap();
             }
         });
         // Small steps, so that they are several.
