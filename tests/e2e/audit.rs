@@ -620,6 +620,53 @@ fn the_command_shows_proves_and_exports_with_the_server_up_and_down() {
 }
 
 #[test]
+fn what_was_done_while_no_server_ran_is_told_at_the_next_start() {
+    let server = ServerBuilder::accounts().start();
+    server.claim();
+    let dir = server.dir.clone();
+    let (_, builder) = server.stop();
+    let (code, _, complaint) = operate(&dir, &["key", "rotate"]);
+    assert_eq!(code, 0, "{complaint}");
+    let secret = "7f0c2d5e-a-secret-of-devices";
+    let server = builder
+        .also(&format!(
+            "[accounts]\ninvite_ttl = \"2h\"\n[device]\nclient_secret = \"{secret}\"\n"
+        ))
+        .start();
+    assert!(server.says("key.rotated"), "{}", server.log());
+    let entries = trail_with(&server, |entry| entry["detail"] == "device.client_secret");
+    let changed = |entries: &[Value]| -> Vec<_> {
+        let changed = of(entries, "config.changed").into_iter();
+        let said = |entry: &Value| format!("{} {}", text(&entry["detail"]), text(&entry["reason"]));
+        changed.map(said).collect()
+    };
+    let expected = [
+        "accounts.invite_ttl by a restart",
+        "device.client_secret by a restart",
+    ];
+    assert_eq!(changed(&entries), expected);
+    assert!(server.says("config.changed") && !server.log().contains(secret));
+
+    // Once is enough: neither the log nor the trail says it again.
+    let (_, builder) = server.stop();
+    let server = builder.start();
+    assert!(server.says("server.started"));
+    let entries = trail_with(&server, |entry| entry["event"] == "server.started");
+    assert_eq!(changed(&entries), expected);
+    assert!(!server.log().contains("key.rotated"), "{}", server.log());
+
+    // What a reload changed is not changed by the next restart.
+    let reloaded = server.configuration().replace("2h", "3h");
+    server.reconfigure(&reloaded);
+    let (code, _, complaint) = server.operator(&["config", "reload"]);
+    assert_eq!(code, 0, "{complaint}");
+    let (_, builder) = server.stop();
+    let server = builder.config(&reloaded).start();
+    let entries = trail_with(&server, |entry| entry["event"] == "server.started");
+    assert_eq!(changed(&entries)[2..], ["accounts.invite_ttl "]);
+}
+
+#[test]
 fn admins_read_the_trail_from_afar_and_on_a_page() {
     let server = ServerBuilder::accounts().start();
     let admin = server.claim();

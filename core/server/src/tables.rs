@@ -5,12 +5,13 @@
 //! **Invariant:** a table that is not here is refused by an import and by a restore, so none may be
 //! forgotten: a test reads the sources.
 
-use crate::{account, audit, backend, login, session, store::KnownTable, token};
+use crate::{account, app, audit, backend, login, session, store::KnownTable, token};
 
 /// All tables, by id.
 pub fn all() -> Vec<KnownTable> {
     let mut all = [
         account::tables(),
+        app::tables(),
         audit::tables(),
         backend::tables(),
         login::tables(),

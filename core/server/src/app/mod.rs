@@ -4,6 +4,7 @@
 
 mod data_dir;
 mod ground;
+mod in_force;
 mod parts;
 mod running;
 
@@ -43,6 +44,8 @@ use crate::{
 };
 
 use ground::Ground;
+use in_force::InForce;
+pub(crate) use in_force::tables;
 pub use parts::wanted;
 pub use running::{Loader, ReloadError, Reloaded, Running};
 
@@ -225,6 +228,19 @@ impl App {
             return Ok(false);
         }
         let work = move |tx: &mut store::Tx<'_>| settle_admins(&live, tx, &ungrouped);
+        self.store.write(work).await
+    }
+
+    /// Notes in the audit trail which keys of the configuration a restart changed.
+    ///
+    /// # Errors
+    /// Only of the store.
+    pub(crate) async fn note_configuration(&self) -> Result<(), StoreError> {
+        let (live, in_force) = (self.live.clone(), InForce::of(&self.config, &self.live));
+        if in_force.is_noted(&self.store.reader())? {
+            return Ok(());
+        }
+        let work = move |tx: &mut store::Tx<'_>| in_force.note_start(&live, tx);
         self.store.write(work).await
     }
 

@@ -19,10 +19,10 @@ use tokio::{
     sync::Mutex,
 };
 
-use super::{App, StartError, parts};
+use super::{App, StartError, in_force::InForce, parts};
 use crate::{
     account::{AccountError, settle_admins, tenure},
-    audit::{Entry, Event, Keeper, Scene},
+    audit::{Keeper, Scene},
     config::{Change, Config, Problem},
     http::{self, Entrance, Listeners},
     token,
@@ -188,6 +188,9 @@ impl Running {
         drop(app);
         let is_serving = listeners.tcp.is_some() || listeners.unix.is_some();
         if is_serving {
+            if let Err(error) = self.current().note_configuration().await {
+                tracing::warn!(%error, "what changed in the configuration is noted at the next start");
+            }
             match self.current().settle_admins().await {
                 Ok(is_one_left) => warn_of_last(is_one_left),
                 Err(error) => {
@@ -247,18 +250,12 @@ async fn note_changes(new: &App, changes: &[Change], scene: Scene) -> Result<boo
     let (live, changes) = (new.live.by(scene), changes.to_vec());
     let ungrouped = parts::ungrouped(&new.config);
     let wanted = parts::tenancies(&new.config);
+    let in_force = InForce::of(&new.config, &live);
     new.store
         .write(move |tx| {
             tenure::give(tx, &wanted)?;
             let is_one_left = settle_admins(&live, tx, &ungrouped)?;
-            for change in changes {
-                let entry = Entry::new(Event::ConfigChanged);
-                let entry = match change.needs_restart {
-                    true => entry.reason("at the next start"),
-                    false => entry,
-                };
-                live.note(tx, entry.detail(change.key_path))?;
-            }
+            in_force.note_reload(&live, tx, changes)?;
             Ok(is_one_left)
         })
         .await

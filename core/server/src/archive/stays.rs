@@ -4,14 +4,15 @@
 use std::sync::LazyLock;
 
 use crate::{
-    audit, backend,
+    app, audit, backend,
     token::{self, installation::INSTALLATION, keynotes::KEY_NOTES},
 };
 
-/// What goes with a keyring: the mark of the installation, what is noted of its keys, and the audit trail, whose seal is
-/// worth nothing without it (`omnigent audit export` is its way out).
+/// What goes with a keyring: the mark of the installation, what is noted of its keys and of its configuration, and the audit trail, whose
+/// seal is worth nothing without it (`omnigent audit export` is its way out).
 static WITH_KEYRING: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut tables = vec![INSTALLATION.known(), KEY_NOTES.known()];
+    tables.extend(app::tables());
     tables.extend(audit::tables());
     tables.iter().map(|table| table.id).collect()
 });

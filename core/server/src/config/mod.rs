@@ -31,6 +31,7 @@ mod tokens;
 mod tracing;
 mod typed;
 mod value;
+mod view;
 
 use std::{collections::BTreeMap, path::Path};
 

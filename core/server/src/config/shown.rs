@@ -1,128 +1,64 @@
-//! A configuration for people to read.
+//! A configuration for people to read, and sealed, to tell later what differs.
 //!
-//! **Invariant:** no secret is in it. A [`Secret`] shows nothing; of a plugin's own keys, whose
-//! meaning only the plugin knows, numbers and switches are shown and texts are not.
+//! **Invariant:** what is whole leaves this file under a seal only.
 
-use std::{fmt::Display, net::SocketAddr, path::PathBuf, time::Duration};
+use std::collections::BTreeMap;
 
-use serde_json::Value;
+use zeroize::Zeroize;
 
 use super::{
-    AccountRule, Accounts, Agent, Algorithm, Audit, Backend, Cidr, Config, Device, LogFormat,
-    LogLevel, Metrics, Origin, Passwords, Registration, Server, Sharing, Throttle, Tls, Tokens,
-    Tracing, Webhook,
+    Accounts, Agent, Audit, Backend, Config, Device, Metrics, Passwords, Server, Sharing, Throttle,
+    Tls, Tokens, Tracing,
+    view::{Shown, View},
 };
-use crate::{secret::Secret, tls::Version};
 
 /// Keys and values of a table.
 type Rows = Vec<(String, String)>;
 
-/// What people read of a value.
-trait Shown {
-    fn shown(&self) -> String;
-}
-
-const HIDDEN: &str = "set, not shown";
-
-macro_rules! shown_as_text {
-    ($($type:ty),*) => {$(impl Shown for $type {
-        fn shown(&self) -> String {
-            self.to_string()
-        }
-    })*};
-}
-shown_as_text!(
-    bool, f64, u32, u64, usize, String, SocketAddr, Origin, Cidr, Algorithm
-);
-
-macro_rules! shown_as_word {
-    ($($type:ty),*) => {$(impl Shown for $type {
-        fn shown(&self) -> String {
-            format!("{self:?}").to_lowercase()
-        }
-    })*};
-}
-shown_as_word!(AccountRule, LogFormat, LogLevel, Registration);
-
-impl Shown for Version {
-    fn shown(&self) -> String {
-        match self {
-            Self::Tls12 => "1.2",
-            Self::Tls13 => "1.3",
-        }
-        .to_owned()
-    }
-}
-
-impl Shown for Duration {
-    fn shown(&self) -> String {
-        humantime::format_duration(*self).to_string()
-    }
-}
-
-impl Shown for PathBuf {
-    fn shown(&self) -> String {
-        self.display().to_string()
-    }
-}
-
-impl Shown for [u8; 32] {
-    fn shown(&self) -> String {
-        hex::encode(self)
-    }
-}
-
-impl<T: crate::secret::Wipe> Shown for Secret<T> {
-    fn shown(&self) -> String {
-        HIDDEN.to_owned()
-    }
-}
-
-impl Shown for Webhook {
-    fn shown(&self) -> String {
-        HIDDEN.to_owned()
-    }
-}
-
-impl Shown for (String, Secret<Vec<u8>>) {
-    fn shown(&self) -> String {
-        format!("{} ({HIDDEN})", self.0)
-    }
-}
-
-impl<T: Shown> Shown for Option<T> {
-    fn shown(&self) -> String {
-        self.as_ref().map_or_else(|| "–".to_owned(), T::shown)
-    }
-}
-
-impl<T: Shown> Shown for Vec<T> {
-    fn shown(&self) -> String {
-        let items: Vec<_> = self.iter().map(T::shown).collect();
-        if items.is_empty() {
-            "–".to_owned()
-        } else {
-            items.join(", ")
-        }
-    }
-}
+/// The tables of agents: one key, for [`Config::changes`].
+const AGENT: &str = "agent";
 
 /// The fields of a struct as rows. Fails to compile when a field is forgotten.
 macro_rules! rows {
-    ($value:expr, $type:ident { $($field:ident),* }) => {{
+    ($view:expr, $value:expr, $type:ident { $($field:ident),* }) => {{
         let $type { $($field),* } = $value;
-        vec![$((stringify!($field).to_owned(), $field.shown())),*]
+        vec![$((stringify!($field).to_owned(), $field.shown($view))),*]
     }};
 }
 
 impl Config {
     /// What is in force, table by table, without secrets.
     pub fn shown(&self) -> Vec<(String, Rows)> {
+        self.tables(View::Shown)
+    }
+
+    /// What is in force, key by key as [`Config::changes`] names them, each value under `seal`, which
+    /// must keep it secret.
+    pub fn sealed<T>(&self, seal: impl Fn(&str) -> T) -> BTreeMap<String, T> {
+        let mut keys = BTreeMap::new();
+        let mut agents = String::new();
+        for (table, rows) in self.tables(View::Whole) {
+            let table = table.trim_matches(['[', ']']).to_owned();
+            for (key, mut value) in rows {
+                if table == AGENT {
+                    agents.extend([&*key, "=", &*value, "\n"]);
+                } else {
+                    keys.insert(format!("{table}.{key}"), seal(&value));
+                }
+                value.zeroize();
+            }
+        }
+        keys.insert(AGENT.to_owned(), seal(&agents));
+        keys
+    }
+
+    fn tables(&self, view: View) -> Vec<(String, Rows)> {
         let mut tables = vec![
-            ("[server]".to_owned(), server(&self.server)),
+            ("[server]".to_owned(), server(view, &self.server)),
             (
                 "[tls]".to_owned(),
                 rows!(
+                    view,
                     &self.tls,
                     Tls {
                         certificate_file,
@@ -133,11 +69,12 @@ impl Config {
                     }
                 ),
             ),
-            ("[tokens]".to_owned(), tokens(&self.tokens)),
+            ("[tokens]".to_owned(), tokens(view, &self.tokens)),
             (
                 "[auth]".to_owned(),
                 vec![
                     row(
+                        view,
                         "backends",
                         &self
                             .auth
@@ -147,6 +84,7 @@ impl Config {
                             .collect::<Vec<_>>(),
                     ),
                     row(
+                        view,
                         "allow_no_auth_on_network",
                         &self.auth.allow_no_auth_on_network,
                     ),
@@ -154,9 +92,13 @@ impl Config {
             ),
         ];
         for backend in &self.auth.backends {
-            tables.push((format!("[backend.{}]", backend.name), backend_rows(backend)));
+            tables.push((
+                format!("[backend.{}]", backend.name),
+                backend_rows(view, backend),
+            ));
         }
         let accounts = rows!(
+            view,
             &self.accounts,
             Accounts {
                 registration,
@@ -167,6 +109,7 @@ impl Config {
             }
         );
         let passwords = rows!(
+            view,
             &self.passwords,
             Passwords {
                 memory,
@@ -177,6 +120,7 @@ impl Config {
             }
         );
         let throttle = rows!(
+            view,
             &self.throttle,
             Throttle {
                 account_failures,
@@ -199,11 +143,12 @@ impl Config {
             ("[throttle]".to_owned(), throttle),
             (
                 "[device]".to_owned(),
-                rows!(&self.device, Device { client_secret }),
+                rows!(view, &self.device, Device { client_secret }),
             ),
             (
                 "[metrics]".to_owned(),
                 rows!(
+                    view,
                     &self.metrics,
                     Metrics {
                         listen,
@@ -214,6 +159,7 @@ impl Config {
             (
                 "[tracing]".to_owned(),
                 rows!(
+                    view,
                     &self.tracing,
                     Tracing {
                         otlp_endpoint,
@@ -227,11 +173,12 @@ impl Config {
             ),
             (
                 "[sharing]".to_owned(),
-                rows!(&self.sharing, Sharing { enabled, public }),
+                rows!(view, &self.sharing, Sharing { enabled, public }),
             ),
             (
                 "[audit]".to_owned(),
                 rows!(
+                    view,
                     &self.audit,
                     Audit {
                         retention,
@@ -243,6 +190,7 @@ impl Config {
         ]);
         for agent in &self.agents {
             let rows = rows!(
+                view,
                 agent,
                 Agent {
                     name,
@@ -251,18 +199,19 @@ impl Config {
                     harness
                 }
             );
-            tables.push(("[[agent]]".to_owned(), rows));
+            tables.push((format!("[[{AGENT}]]"), rows));
         }
         tables
     }
 }
 
-fn row(key: &str, value: &impl Shown) -> (String, String) {
-    (key.to_owned(), value.shown())
+fn row(view: View, key: &str, value: &impl Shown) -> (String, String) {
+    (key.to_owned(), value.shown(view))
 }
 
-fn server(server: &Server) -> Rows {
+fn server(view: View, server: &Server) -> Rows {
     rows!(
+        view,
         server,
         Server {
             listen,
@@ -290,8 +239,9 @@ fn server(server: &Server) -> Rows {
     )
 }
 
-fn tokens(tokens: &Tokens) -> Rows {
+fn tokens(view: View, tokens: &Tokens) -> Rows {
     rows!(
+        view,
         tokens,
         Tokens {
             access_ttl,
@@ -311,8 +261,9 @@ fn tokens(tokens: &Tokens) -> Rows {
     )
 }
 
-fn backend_rows(backend: &Backend) -> Rows {
+fn backend_rows(view: View, backend: &Backend) -> Rows {
     let mut rows: Rows = rows!(
+        view,
         backend,
         Backend {
             name,
@@ -336,18 +287,8 @@ fn backend_rows(backend: &Backend) -> Rows {
     // The name is in the table's; the plugin's own keys follow one by one.
     rows.retain(|(key, _)| key != "name" && key != "config");
     let own = backend.config.expose().iter();
-    rows.extend(own.map(|(key, value)| (key.clone(), of_plugin(value))));
+    rows.extend(own.map(|(key, value)| (key.clone(), value.shown(view))));
     rows
-}
-
-fn of_plugin(value: &Value) -> String {
-    let text = |value: &dyn Display| value.to_string();
-    match value {
-        Value::Bool(value) => text(value),
-        Value::Number(value) => text(value),
-        Value::Null => "–".to_owned(),
-        Value::String(_) | Value::Array(_) | Value::Object(_) => HIDDEN.to_owned(),
-    }
 }
 
 #[cfg(test)]
@@ -374,5 +315,47 @@ mod tests {
             "{shown}"
         );
         assert!(shown.contains("(\"access_ttl\", \"8h\")"), "{shown}");
+    }
+
+    #[test]
+    fn what_is_sealed_differs_where_the_configurations_do() {
+        let parsed = |toml: &str| {
+            let toml = format!("[auth]\nbackends = [\"corp\"]\n{toml}");
+            let env = Env::default();
+            Config::parse(&toml, Path::new("."), &env, &Overrides::default()).unwrap()
+        };
+        let agent = "[[agent]]\nname = \"helper\"\n";
+        let corp = "[backend.corp]\nplugin = \"oidc\"\n";
+        let one = parsed(&format!(
+            "{corp}client_secret = \"hush\"\nissuer = \"https://a\"\nport = 7\n\
+             [audit]\nwebhook_url = \"https://told/1\"\nwebhook_secret = \"{0}\"\n\
+             [device]\nclient_secret = \"{0}\"\n{agent}",
+            "one".repeat(12)
+        ));
+        let other = parsed(&format!(
+            "{corp}client_secret = \"other\"\nissuer = \"https://b\"\nport = 8\ntimeout = \"3s\"\n\
+             [audit]\nwebhook_url = \"https://told/1\"\nwebhook_secret = \"{0}\"\n\
+             [device]\nclient_secret = \"{0}\"\n{agent}[server]\nmax_streams = 7\n{1}",
+            "two".repeat(12),
+            agent.replace("helper", "another")
+        ));
+        let whole = |config: &Config| config.sealed(str::to_owned);
+        assert_eq!(whole(&one), whole(&one.clone()));
+        let (one_sealed, other_sealed) = (whole(&one), whole(&other));
+        let keys = one_sealed.keys().chain(other_sealed.keys());
+        let mut differ: Vec<_> = keys
+            .filter(|key| one_sealed.get(*key) != other_sealed.get(*key))
+            .cloned()
+            .collect();
+        differ.sort_unstable();
+        differ.dedup();
+        let mut changes: Vec<_> = one
+            .changes(&other)
+            .into_iter()
+            .map(|c| c.key_path)
+            .collect();
+        changes.sort_unstable();
+        assert_eq!(differ, changes);
+        assert!(differ.len() >= 8, "{differ:?}");
     }
 }

@@ -43,6 +43,8 @@ pub enum Kind {
     Installation,
     /// The ends of the audit trail.
     Audit,
+    /// A value of the configuration, to tell later whether it changed.
+    Config,
 }
 
 impl Kind {
@@ -63,6 +65,7 @@ impl Kind {
             Self::Familiar => b"familiar\0",
             Self::Installation => b"installation\0",
             Self::Audit => b"audit\0",
+            Self::Config => b"config\0",
         }
     }
 }
