@@ -156,6 +156,25 @@ fn ending_everything_revokes_and_takes_new_keys() {
     assert_eq!(nobody, Ok::<_, StoreError>(false));
 }
 
+#[test]
+fn a_restore_that_fails_while_it_moves_leaves_nothing_that_is_served() {
+    let (from, into) = (data_dir(), data_dir());
+    let backup = archive(from.path(), Kind::Backup);
+    let how = How {
+        replace: true,
+        ..HOW
+    };
+    let taken = into.path().join(format!("before-restore-{}", NOW.millis()));
+    std::fs::create_dir(&taken).unwrap();
+    let failed = restore(&backup[..], into.path(), &how).unwrap_err();
+    assert!(matches!(failed, ArchiveError::Io(..)), "{failed}");
+    let unfinished = refuse_unfinished(into.path()).unwrap_err();
+    assert!(matches!(unfinished, ArchiveError::Unfinished(_)));
+    std::fs::remove_dir(&taken).unwrap();
+    restore(&backup[..], into.path(), &how).unwrap();
+    refuse_unfinished(into.path()).unwrap();
+}
+
 /// What the backend `sso` keeps: one record for everybody, one for this installation only.
 fn with_secret() -> tempfile::TempDir {
     let dir = data_dir();

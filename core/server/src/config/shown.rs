@@ -32,20 +32,23 @@ impl Config {
         self.tables(View::Shown)
     }
 
-    /// What is in force, key by key as [`Config::changes`] names them, each value under `seal`, which
-    /// must keep it secret.
+    /// What is in force, key by key as [`Config::changes`] names them, each `key=value` under `seal`,
+    /// which must keep it secret.
     pub fn sealed<T>(&self, seal: impl Fn(&str) -> T) -> BTreeMap<String, T> {
         let mut keys = BTreeMap::new();
         let mut agents = String::new();
         for (table, rows) in self.tables(View::Whole) {
             let table = table.trim_matches(['[', ']']).to_owned();
             for (key, mut value) in rows {
+                let path = format!("{table}.{key}");
+                let mut whole = format!("{path}={value}\n");
                 if table == AGENT {
-                    agents.extend([&*key, "=", &*value, "\n"]);
+                    agents.push_str(&whole);
                 } else {
-                    keys.insert(format!("{table}.{key}"), seal(&value));
+                    keys.insert(path, seal(&whole));
                 }
                 value.zeroize();
+                whole.zeroize();
             }
         }
         keys.insert(AGENT.to_owned(), seal(&agents));
