@@ -8,8 +8,8 @@ use crate::{
     token::{self, installation::INSTALLATION, keynotes::KEY_NOTES},
 };
 
-/// What goes with a keyring: the mark of the installation, what is noted of its keys and of its configuration, and the audit trail, whose
-/// seal is worth nothing without it (`omnigent audit export` is its way out).
+/// What goes with a keyring: the mark of the installation, what is noted of its keys and of its configuration, and the
+/// audit trail, whose seal is worth nothing without it (`omnigent audit export` is its way out).
 static WITH_KEYRING: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut tables = vec![INSTALLATION.known(), KEY_NOTES.known()];
     tables.extend(app::tables());

@@ -1,7 +1,5 @@
 //! The kinds of records that age, each with its rule.
 
-use std::sync::Arc;
-
 use super::{Kind, Page, is_past};
 use crate::{
     account::{INVITES, Invite, MAGIC_LINKS, MagicLink},
@@ -12,7 +10,7 @@ use crate::{
     },
     store::{Key, Order, Reader, Record, StoreError, Table, Tx},
     token::{
-        self, REVOCATIONS, RevocationIndex,
+        self, REVOCATIONS, Revocation,
         api::{API_TOKENS, ApiToken},
         grant::{self, GRANTS, Grant},
     },
@@ -23,10 +21,11 @@ use crate::{
 const API_TOKENS_STAY: u64 = 30 * 24 * 3600;
 
 /// A kind whose records are past by a rule that looks at the record alone: stated once, for the look
-/// and for the second look before the deletion. With `and`, what goes with the record.
+/// and for the second look before the deletion. With `and`, what goes with the record; with `ends`, when
+/// the tokens end that could be ended by it alone.
 macro_rules! kind {
     ($name:literal, $table:expr, $past:expr) => {
-        kind!($name, $table, $past, and | _, _, _ | Ok(()))
+        kind!($name, $table, $past, and | _, _ | Ok(()))
     };
     ($name:literal, $table:expr, $past:expr, and $and:expr) => {
         Kind {
@@ -36,10 +35,24 @@ macro_rules! kind {
                     Ok($past(record, trusted))
                 })
             },
-            forget: |tx, index, keys, trusted| {
-                let and = |tx: &mut Tx<'_>, record: &_| $and(tx, index, record);
-                forget($table, tx, keys, |record| $past(record, trusted), and)
+            forget: |tx, _, keys, trusted| {
+                forget($table, tx, keys, |record| $past(record, trusted), $and)
             },
+        }
+    };
+    ($name:literal, $table:expr, $past:expr, and $and:expr, ends $end:expr) => {
+        Kind {
+            forget: |tx, index, keys, trusted| {
+                let mut latest = Timestamp::default();
+                let and = |tx: &mut Tx<'_>, record: &_| {
+                    latest = latest.max($end(record).unwrap_or_default());
+                    $and(tx, record)
+                };
+                let count = forget($table, tx, keys, |record| $past(record, trusted), and)?;
+                token::leave_behind(index, tx, latest)?;
+                Ok(count)
+            },
+            ..kind!($name, $table, $past)
         }
     };
 }
@@ -50,7 +63,13 @@ pub(super) const KINDS: [Kind; 9] = [
         "logins",
         LOGINS,
         |login: &Login, trusted| is_past(login.expires_at, trusted),
-        and forget_login
+        and | tx: &mut Tx<'_>,
+        login: &Login
+            | match login.grant {
+                Some(grant) => grant::forget(tx, &grant).map(drop),
+                None => Ok(()),
+            },
+        ends | login: &Login | Some(login.expires_at)
     ),
     kind!("grants", GRANTS, |grant: &Grant, trusted| is_past(
         grant.expires_at,
@@ -86,7 +105,7 @@ pub(super) const KINDS: [Kind; 9] = [
         "tickets",
         ticket::TICKETS,
         |ticket: &Ticket, trusted| is_past(ticket.ends_at(), trusted),
-        and | tx: &mut Tx<'_>, _, ticket | ticket::forget_code(tx, ticket)
+        and ticket::forget_code
     ),
     Kind {
         name: "device grants",
@@ -97,32 +116,17 @@ pub(super) const KINDS: [Kind; 9] = [
         "API tokens",
         API_TOKENS,
         has_gone_stale,
-        and | tx: &mut Tx<'_>, index, token: &ApiToken | {
-            token::leave_behind(index, tx, token.expires_at.unwrap_or_default())
-        }
+        and | _: &mut Tx<'_>, _: &ApiToken | Ok(()),
+        ends | token: &ApiToken | token.expires_at
     ),
-    Kind {
-        name: "revocations",
-        look: |from, start, budget, trusted| {
-            look(REVOCATIONS, from, start, budget, |_, revocation| {
-                Ok(token::is_past(revocation, trusted))
-            })
-        },
-        forget: |tx, index, keys, trusted| token::sweep(index, tx, keys, trusted),
-    },
+    kind!(
+        "revocations",
+        REVOCATIONS,
+        token::is_past,
+        and | _: &mut Tx<'_>, _: &Revocation | Ok(()),
+        ends | revocation: &Revocation | revocation.expires_at
+    ),
 ];
-
-/// With a login goes its grant, and the record by which its tokens could be ended.
-fn forget_login(
-    tx: &mut Tx<'_>,
-    index: &Arc<RevocationIndex>,
-    login: &Login,
-) -> Result<(), StoreError> {
-    if let Some(grant) = login.grant {
-        grant::forget(tx, &grant)?;
-    }
-    token::leave_behind(index, tx, login.expires_at)
-}
 
 fn has_gone_stale(token: &ApiToken, trusted: Timestamp) -> bool {
     let end = token.expires_at;
@@ -156,7 +160,7 @@ fn forget<K: Key + ?Sized, V: Record>(
     tx: &mut Tx<'_>,
     keys: &[Vec<u8>],
     is_past: impl Fn(&V) -> bool,
-    and: impl Fn(&mut Tx<'_>, &V) -> Result<(), StoreError>,
+    mut and: impl FnMut(&mut Tx<'_>, &V) -> Result<(), StoreError>,
 ) -> Result<usize, StoreError> {
     let mut count = 0;
     for key in keys {

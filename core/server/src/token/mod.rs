@@ -58,7 +58,7 @@ pub use keys::Keys;
 pub use overlap::{Overlap, Rest, rests};
 pub use parse::MAX_LENGTH;
 pub use refusal::Refusal;
-pub use revocation::{REVOCATIONS, Revocation, RevocationIndex, is_revoked, load, revoke, sweep};
+pub use revocation::{REVOCATIONS, Revocation, RevocationIndex, is_revoked, load, revoke};
 pub(crate) use revocation::{is_past, is_progress, keep, leave_behind};
 pub use scope::{Scope, Scopes, UnknownScope};
 pub use steady::{Steady, SteadyGrants};

@@ -343,36 +343,6 @@ pub(crate) fn is_past(revocation: &Revocation, trusted: Timestamp) -> bool {
         .is_some_and(|end| is_forgettable(end, trusted))
 }
 
-/// Deletes those of the stored revocations under `keys` that [`is_past`] holds for. Says how many.
-///
-/// # Errors
-/// Only of the store.
-pub fn sweep(
-    index: &Arc<RevocationIndex>,
-    tx: &mut Tx<'_>,
-    keys: &[Vec<u8>],
-    trusted: Timestamp,
-) -> Result<usize, StoreError> {
-    let (mut latest, mut deleted) = (Timestamp::default(), 0);
-    for key in keys {
-        let id = key.as_slice().try_into();
-        let id = id.map_err(|_| REVOCATIONS.corrupt(key))?;
-        let Some(revocation) = REVOCATIONS.get(tx, &id)? else {
-            continue;
-        };
-        if let Some(end) = revocation
-            .expires_at
-            .filter(|_| is_past(&revocation, trusted))
-        {
-            REVOCATIONS.delete(tx, &id)?;
-            latest = latest.max(end);
-            deleted += 1;
-        }
-    }
-    leave_behind(index, tx, latest)?;
-    Ok(deleted)
-}
-
 /// Refuses, from this commit on and whatever the clock says, the tokens that end by `end`: what they
 /// could be revoked by goes with this transaction.
 ///

@@ -180,3 +180,15 @@ fn payload(token: &str) -> Value {
     let payload = token.split('.').nth(1).unwrap();
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
 }
+
+/// A round of the sweeper, to its end.
+fn sweep_all(store: &crate::store::Store, index: &Arc<RevocationIndex>, now: Timestamp) {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().build().unwrap().block_on(async {
+        let mut sweeper = crate::sweep::Sweeper::default();
+        sweeper.begin();
+        while sweeper.is_sweeping() {
+            sweeper.turn(store, index, now, 2000).await.unwrap();
+        }
+    });
+}

@@ -297,13 +297,3 @@ fn write(
 ) {
     store.write_blocking(f).unwrap();
 }
-
-fn sweep_all(store: &Store, index: &Arc<RevocationIndex>, now: Timestamp) {
-    let (index, trusted) = (Arc::clone(index), index.trusted(now));
-    let forget = move |tx: &mut crate::store::Tx<'_>| {
-        let all = REVOCATIONS.scan(tx, &[], None, crate::store::Order::Ascending);
-        let keys: Vec<_> = all.map(|entry| entry.unwrap().0).collect();
-        sweep(&index, tx, &keys, trusted)
-    };
-    store.write_blocking(forget).unwrap();
-}

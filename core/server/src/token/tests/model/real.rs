@@ -9,7 +9,6 @@ use crate::{
     live::Live,
     login::{self, Lifetimes, Origin},
     store::{Options, Store, StoreError, Tx},
-    sweep::Sweeper,
     token::{
         api::{self, ApiToken},
         grant::{self, Grant, Said},
@@ -246,15 +245,7 @@ impl Server {
         self.write(move |live, tx| api::retire_due(live, tx, now))
             .unwrap();
         self.live.revocations.purge(now);
-        let index = Arc::clone(&self.live.revocations);
-        let mut runtime = tokio::runtime::Builder::new_current_thread();
-        runtime.enable_all().build().unwrap().block_on(async {
-            let mut sweeper = Sweeper::default();
-            sweeper.begin();
-            while sweeper.is_sweeping() {
-                sweeper.turn(&self.store, &index, now, 2000).await.unwrap();
-            }
-        });
+        sweep_all(&self.store, &self.live.revocations, now);
         // Small steps, so that they are several.
         for _ in 0..20 {
             let (reader, keys) = (self.store.reader(), self.keys.list());
